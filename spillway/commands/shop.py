@@ -5,7 +5,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,12 @@ from spillway.commands.options import (
 from spillway.errors import BadInput
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
-from spillway.sitegen.cache import Report, UpToDate, ended_sales, late_launches
+from spillway.sitegen.cache import ended_sales, late_launches
+from spillway.sitegen.last_build import build_what_changed
 from spillway.terminal import StopRequested, interruptible, pluralize
 
 if TYPE_CHECKING:
     from spillway.local_cloud.demo import DemoSettings, RunningDemo
-    from spillway.sitegen.release import Release
 
 PORT_MAX = 65_535 - 2
 # The form of a locale; reading its texts finds out whether the language exists.
@@ -52,21 +51,7 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
     """
     started = time.perf_counter()
     folder = project.output / "site"
-    up_to_date = UpToDate(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
-    report = up_to_date.report()
-    if report is None:
-        # Imported here: an unchanged shop does not need it.
-        from spillway.sitegen.site import build
-
-        release = build(project, base_url=base_url, folder=folder, skip_broken_pictures=skip_broken_pictures)
-        report = Report(
-            _summary(release),
-            (*release.missing_translations, *release.notes),
-            release.sales,
-            release.left_out,
-            release.launches,
-        )
-        up_to_date.record(report)
+    report = build_what_changed(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
     now = datetime.now(UTC)
     for line in (
         *report.missing_translations,
@@ -78,18 +63,6 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
         click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
         click.echo(f"  {folder.relative_to(project.root)}/")
     show_left_out(report.left_out)
-
-
-def _summary(release: "Release") -> str:
-    from spillway.sitegen.release import Kind
-
-    counts = Counter(site_object.kind for site_object in release.objects)
-    pages = counts[Kind.PAGE] + counts[Kind.INDEX]
-    return (
-        f"release {release.id} for {release.theme.shop.base_url}: "
-        f"{pluralize(len(release.products), 'product')}, {pluralize(pages, 'page')}, "
-        f"{counts[Kind.ASSET]:,} pictures and assets"
-    )
 
 
 @click.command("serve")

@@ -20,8 +20,8 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.plan import Kept, Manifest
 from spillway.publish.target import Bucket, PublishTarget
-from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.feeds import RootFile
+from spillway.sitegen.last_build import LastBuild
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, ImageVariants, Products
@@ -91,18 +91,16 @@ def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite
 
     def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
         folder = project.cache / "rollback"
-        cache = BuildCache(record_of(project, folder, ".pickle"), context="")
-        release = render_release(
-            source,
-            OutputDir(folder, cache),
-            (),
-            stock=stock,
-            form_tokens=form_tokens,
-            dates=dates,
-            pool=WorkerPool(),
-        )
-        cache.save()
-        return release
+        with LastBuild(project, folder) as last:
+            return render_release(
+                source,
+                OutputDir(folder, last),
+                (),
+                stock=stock,
+                form_tokens=form_tokens,
+                dates=dates,
+                pool=WorkerPool(),
+            )
 
     return LoadedSite(source.theme.shop, render)
 

@@ -1,12 +1,10 @@
 """The build cache, and the fingerprints that say what of it still holds.
 
 A fingerprint is a digest of values (`digest_of`), of the code that builds (`code_digest`) or of a file as the
-file system describes it (`Signature`). `BuildCache` keeps results under them from one build to the next;
-`UpToDate` detects from signatures alone, in milliseconds, that a build would change nothing.
+file system describes it (`Signature`). `BuildCache` keeps results under them from one build to the next.
 """
 
 import hashlib
-import json
 import os
 import pickle
 import sys
@@ -17,8 +15,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-
-from spillway.project import Project
 
 T = TypeVar("T")
 
@@ -160,11 +156,6 @@ def files_under(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntr
                 yield f"{prefix}{entry.name}", entry
 
 
-def record_of(project: Project, output_dir: Path, suffix: str) -> Path:
-    """Return the cache file with that suffix about the build into `output_dir`."""
-    return project.cache / "output-dirs" / f"{digest_of(str(output_dir))[:16]}{suffix}"
-
-
 class Report(NamedTuple):
     """The lines that `spillway build` prints at its end.
 
@@ -212,48 +203,3 @@ def late_launches(
         )
     if len(late) > _SALES_NAMED_MAX:
         yield f"and {len(late) - _SALES_NAMED_MAX} more launches whose day has passed"
-
-
-class UpToDate:
-    """Compares a shop and the output of its last build with what they were when that build ended."""
-
-    def __init__(
-        self, project: Project, output_dir: Path, *, base_url: str | None, skip_broken_pictures: bool = False
-    ) -> None:
-        """Take the signatures of the shop's files as they are now."""
-        self._output_dir = output_dir
-        self._record_file = record_of(project, output_dir, ".json")
-        self._inputs = _digest_of_inputs(project, base_url, skip_broken_pictures)
-
-    def report(self) -> Report | None:
-        """Return the report of the last build if building again would change nothing; else None."""
-        try:
-            inputs, output, *report = json.loads(self._record_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        unchanged = inputs and inputs == self._inputs and output == self._digest_of_output()
-        if not unchanged or len(report) != len(Report._fields):
-            return None
-        summary, missing_translations, sales, left_out, launches = report
-        return Report(summary, missing_translations, sales, tuple(left_out), tuple(launches))
-
-    def record(self, report: Report) -> None:
-        """Record a build that just succeeded. Files edited while it ran count as changed."""
-        self._record_file.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps([self._inputs, self._digest_of_output(), *report])
-        self._record_file.write_text(content, encoding="utf-8")
-
-    def _digest_of_output(self) -> str:
-        return digest_of(_signatures(self._output_dir))
-
-
-def _digest_of_inputs(project: Project, base_url: str | None, *options: bool) -> str | None:
-    """Return None while a file is still being written: then the build must run."""
-    inputs = [*_signatures(project.site), *_signatures(project.default_theme)]
-    if not all(is_settled(signature) for _, signature in inputs):
-        return None
-    return digest_of(code_digest(), base_url, options, inputs)
-
-
-def _signatures(folder: Path) -> list[tuple[str, Signature]]:
-    return sorted((name, signature_of(entry)) for name, entry in files_under(str(folder)))

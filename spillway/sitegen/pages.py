@@ -202,12 +202,8 @@ class EditionPages:
 
     def jobs(self) -> Iterator[PageJob]:
         """Yield the jobs of all its pages, and of its feed where a product states a release date."""
-        series = self._form_tokens.series if self._form_tokens else ""
-        common = self._digest("product.html", series, self._templates.digest("small-card.html"))
-        crumbs = _Breadcrumbs(self.edition)
         # In this order, one process renders most of the small cards that its pages show.
-        for row in by_likeness(self._rows):
-            yield self._product(row, f"{common} {crumbs.digest(row)}")
+        yield from self.product_pages(by_likeness(self._rows))
         for content in self._contents:
             digest = self._digest("content.html", content)
             yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
@@ -215,11 +211,24 @@ class EditionPages:
             yield self.fixed(path, template, at=path)
         yield from self._merchant()
         for listing in self.edition.listings:
-            yield self._listing(listing)
+            yield self.listing_page(listing)
         yield from self._search()
-        if newest := self._newest():
-            key = object_key(self.edition.localized_path("/feed.xml"))
-            yield _text_job(key, atom_feed(self.edition, newest), "application/atom+xml")
+        if newest := newest_dated(self._rows):
+            yield self.feed([row.slug for row in newest])
+
+    def product_pages(self, rows: Iterable[ProductRow]) -> Iterator[PageJob]:
+        """Yield the jobs of the pages of products."""
+        series = self._form_tokens.series if self._form_tokens else ""
+        common = self._digest("product.html", series, self._templates.digest("small-card.html"))
+        crumbs = _Breadcrumbs(self.edition)
+        for row in rows:
+            yield self._product(row, f"{common} {crumbs.digest(row)}")
+
+    def feed(self, newest: Sequence[Slug]) -> PageJob:
+        """Return the job of the Atom feed of these products."""
+        products = [self._renderer.localize(self._products.all.named(slug).product) for slug in newest]
+        key = object_key(self.edition.localized_path("/feed.xml"))
+        return _text_job(key, atom_feed(self.edition, products), "application/atom+xml")
 
     def fixed(self, path: str, template: str, *, at: str, **context: Any) -> PageJob:
         """Return the job of a page that shows nothing of the catalogue; other editions have it under `at`."""
@@ -267,7 +276,8 @@ class EditionPages:
 
         return self._page(f"/products/{row.slug}", Kind.PAGE, f"{common} {' '.join(digests)}", make)
 
-    def _listing(self, listing: Listing) -> PageJob:
+    def listing_page(self, listing: Listing) -> PageJob:
+        """Return the job of a page of cards."""
         covers = covers_of(self.edition.listings) if listing.path == HOME else ()
         digest = digest_of(
             self._shop,
@@ -310,12 +320,6 @@ class EditionPages:
             language=content.language,
         )
 
-    def _newest(self) -> list[Product]:
-        rows = [row for row in self._rows if row.released_on]
-        rows.sort(key=lambda row: (row.released_on or "", row.slug), reverse=True)
-        newest = [self._products.all.named(row.slug).product for row in rows[:ATOM_ENTRIES_MAX]]
-        return [self._renderer.localize(product) for product in newest]
-
     def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> PageJob:
         key = object_key(self.edition.localized_path(path))
         # The home page of a further language has all of its other pages under its key.
@@ -325,6 +329,12 @@ class EditionPages:
 
     def _digest(self, template: str, *parts: object) -> str:
         return digest_of(self._shop, self._templates.digest(template), *parts)
+
+
+def newest_dated(rows: Iterable[ProductRow]) -> list[ProductRow]:
+    """Return the products that the Atom feed shows: the newest of those with a release date."""
+    dated = [row for row in rows if row.released_on]
+    return sorted(dated, key=lambda row: (row.released_on or "", row.slug), reverse=True)[:ATOM_ENTRIES_MAX]
 
 
 class _Breadcrumbs:

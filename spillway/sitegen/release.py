@@ -18,8 +18,9 @@ from chalicelib.domain.stock import Stock
 from chalicelib.storage import PAGE_CACHE_CONTROL
 from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Edition, Theme
-from spillway.sitegen.cache import BuildCache, Signature, digest_of, files_under, signature_of
+from spillway.sitegen.cache import digest_of
 from spillway.sitegen.feeds import RootFile
+from spillway.sitegen.last_build import LastBuild, Written, signature_text, signatures_under
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, Launch
@@ -86,7 +87,7 @@ class SiteObject:
 class ReleaseSource:
     """The values that a release is rendered from, apart from stock.
 
-    `theme.release` is the release's name, a digest of all of it.
+    `theme.release` is the release's name, a digest of all of it; `frame_digest` is one of all but products.
     """
 
     theme: Theme
@@ -95,6 +96,7 @@ class ReleaseSource:
     assets: tuple[SiteObject, ...]
     redirects: tuple[Redirect, ...] = ()
     root_files: tuple[RootFile, ...] = ()
+    frame_digest: str | None = None
 
     @classmethod
     def of(
@@ -107,16 +109,21 @@ class ReleaseSource:
         root_files: tuple[RootFile, ...] = (),
     ) -> "ReleaseSource":
         """Return the source, named."""
-        digest = digest_of(
+        frame_digest = digest_of(
             [(asset.key, asset.sha256, asset.content_type, asset.cache_control) for asset in assets],
             replace(theme, release="").to_json(),
-            [(slug, products.digest(slug)) for slug in products.slugs],
             contents,
             [(redirect.source, redirect.target) for redirect in redirects],
             root_files,
         )
-        named = replace(theme, release=digest[:16])
-        return cls(named, products, tuple(contents), tuple(assets), redirects, root_files)
+        name = release_name(frame_digest, ((slug, products.digest(slug)) for slug in products.slugs))
+        named = replace(theme, release=name)
+        return cls(named, products, tuple(contents), tuple(assets), redirects, root_files, frame_digest)
+
+
+def release_name(frame_digest: str, digests: Iterable[tuple[str, str]]) -> str:
+    """Return the name of a release: a digest of all but its products, and of each of them, by slugs."""
+    return digest_of(frame_digest, [*digests])[:16]
 
 
 class Dated(NamedTuple):
@@ -222,22 +229,14 @@ class Dates:
         }
 
 
-class _Written(NamedTuple):
-    """The record of a file: the digest of its job and of its bytes, and its signature when it was written."""
-
-    job_digest: str
-    sha256: str
-    signature: Signature
-
-
 class OutputDir:
     """A folder with one release."""
 
-    def __init__(self, folder: Path, cache: BuildCache) -> None:
-        """Take the folder as it is; `cache` keeps the records of its files."""
+    def __init__(self, folder: Path, last: LastBuild) -> None:
+        """Take the folder as it is; `last` keeps the records of its files."""
         self._folder = folder
         self._beside = folder.with_name(f"{folder.name}.unfinished")
-        self._cache = cache
+        self._last = last
 
     def sync(
         self, jobs: Sequence[PageJob], assets: Sequence[SiteObject], pool: WorkerPool
@@ -246,8 +245,8 @@ class OutputDir:
 
         Bodies of pages are files of the folder.
         """
-        before: dict[str, _Written] = self._cache.get("files") or {}
-        present = {path: signature_of(entry) for path, entry in files_under(str(self._folder))}
+        before = self._last.written()
+        present = dict(signatures_under(self._folder))
         valid = {path: written for path, written in before.items() if present.get(path) == written.signature}
         stale = [job for job in jobs if _job_digest(valid, job.file) != job.digest]
         new = [asset for asset in assets if _job_digest(valid, asset.key) != asset.sha256]
@@ -256,7 +255,7 @@ class OutputDir:
         self._remove(present.keys() - {job.file for job in jobs} - {asset.key for asset in assets})
         self._replace(written)
         records = self._records(jobs, assets, valid, written)
-        self._cache.set("files", records)
+        self._last.keep_written(records, before)
         return self._objects(jobs, assets, records)
 
     def _write(
@@ -307,20 +306,20 @@ class OutputDir:
         self,
         jobs: Sequence[PageJob],
         assets: Sequence[SiteObject],
-        valid: Mapping[str, _Written],
+        valid: Mapping[str, Written],
         written: Mapping[str, str],
-    ) -> dict[str, _Written]:
+    ) -> dict[str, Written]:
         digests = {job.file: job.digest for job in jobs} | {asset.key: asset.sha256 for asset in assets}
         root = f"{self._folder}/"
         return {
-            path: _Written(digest, written[path], signature_of(root + path))
+            path: Written(digest, written[path], signature_text(root + path))
             if path in written
             else valid[path]
             for path, digest in digests.items()
         }
 
     def _objects(
-        self, jobs: Sequence[PageJob], assets: Sequence[SiteObject], records: Mapping[str, _Written]
+        self, jobs: Sequence[PageJob], assets: Sequence[SiteObject], records: Mapping[str, Written]
     ) -> tuple[SiteObject, ...]:
         pages = [
             SiteObject(
@@ -337,7 +336,7 @@ class OutputDir:
         return tuple(sorted((*pages, *assets), key=lambda site_object: site_object.key))
 
 
-def _job_digest(valid: Mapping[str, _Written], path: str) -> str | None:
+def _job_digest(valid: Mapping[str, Written], path: str) -> str | None:
     """Return the digest of the job that wrote a file; None where no file can be relied on."""
     written = valid.get(path)
     return written.job_digest if written else None

@@ -15,6 +15,7 @@ both. `render_release` renders without the shop's files, from the source of any 
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +28,11 @@ from chalicelib.storage import HOME_KEY
 from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.cache import BuildCache, record_of
+from spillway.sitegen.cache import BuildCache
 from spillway.sitegen.feeds import root_mistakes
 from spillway.sitegen.filling_in import places_to_fill_in
 from spillway.sitegen.fonts import served_fonts
+from spillway.sitegen.last_build import LastBuild
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
@@ -101,7 +103,8 @@ def build(
         skip_broken_pictures: Leaves pictures out that cannot be shown, where they are mistakes otherwise.
 
     Raises:
-        BadInput: the catalogue or a template is wrong; `folder` is as it was.
+        BadInput: the catalogue or a template is wrong, or another build into `folder` is running; `folder` is
+            as it was.
     """
     pool = pool or WorkerPool()
     site = read_site(project, base_url=base_url, pool=pool, skip_broken_pictures=skip_broken_pictures)
@@ -176,27 +179,30 @@ def render_site(
     pool: WorkerPool | None = None,
     form_tokens: FormTokens | None = None,
     dates: Dates | None = None,
+    last: LastBuild | None = None,
 ) -> Release:
     """Render a site that was read. The shop's files are not read again. See `build`.
 
+    `last` is what the last build into `folder` knew, where the caller has opened it.
+
     Raises:
-        BadInput: a template, a redirect or a root file is wrong; `folder` is as it was.
+        BadInput: a template, a redirect or a root file is wrong, or another build into `folder` is running;
+            `folder` is as it was.
     """
     folder = folder or project.cache / "site"
     templates = load_templates(project)
-    files = BuildCache(record_of(project, folder, ".pickle"), context="")
-    release = render_release(
-        site.source,
-        OutputDir(folder, files),
-        site.source.assets,
-        stock=stock or {},
-        form_tokens=form_tokens,
-        dates=dates or Dates(),
-        pool=pool or WorkerPool(),
-        check=partial(_redirect_and_root_mistakes, site),
-    )
+    with nullcontext(last) if last else LastBuild(project, folder) as known:
+        release = render_release(
+            site.source,
+            OutputDir(folder, known),
+            site.source.assets,
+            stock=stock or {},
+            form_tokens=form_tokens,
+            dates=dates or Dates(),
+            pool=pool or WorkerPool(),
+            check=partial(_redirect_and_root_mistakes, site),
+        )
     missing = tuple(missing_translations(site.catalogue, site.source.theme, cache=templates))
-    files.save()
     save_templates(templates, site.source.theme)
     return replace(
         release,

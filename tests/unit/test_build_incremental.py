@@ -5,16 +5,18 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability, Stock
 from spillway.__main__ import cli
 from spillway.errors import SpillwayError
 from spillway.project import Project
+from spillway.sitegen.last_build import build_what_changed
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.markdown import _parsed_to_html, to_html
 from spillway.sitegen.reading.redirects import redirect_file
@@ -24,6 +26,7 @@ from spillway.sitegen.site import build
 from tests.support.german_shop import make_german_shop
 from tests.support.small_shop import make_small_shop, own_file
 
+T = TypeVar("T")
 Edit = Callable[[Project, random.Random], None]
 PLAIN_SIGNS = "abc ÄßжשK9 ,.;:'\"()?!%/–—’…£€-\n\n"
 
@@ -116,7 +119,7 @@ def test_a_template_makes_only_the_pages_that_use_it(shop: Project) -> None:
 def test_a_script_that_only_product_pages_name_leaves_the_others_alone(shop: Project) -> None:
     script = own_file(shop, "static/shop.js")
 
-    made = made_again(shop, lambda: change(script, "The picker", "A picker"))
+    made = made_again(shop, lambda: script.write_text(f"{script.read_text()}\nwindow.more = 1;\n"))
 
     pages = {key for key in made if not key.startswith("assets/")}
     assert pages == {"products/field-jacket", "products/scarf"}
@@ -135,7 +138,7 @@ def test_a_file_somebody_changed_or_lost_in_the_output_is_made_again(shop: Proje
 
 def test_a_memory_that_is_broken_or_of_other_code_costs_only_time(shop: Project) -> None:
     right = content(build(shop))
-    for file in shop.cache.rglob("*.pickle"):
+    for file in (*shop.cache.rglob("*.pickle"), *shop.cache.rglob("*.sqlite")):
         file.write_bytes(b"\x80\x05 no pickle")
 
     assert content(build(shop)) == right
@@ -188,6 +191,10 @@ def edit_text(shop: Project, chance: random.Random) -> None:
     old, new = chance.choice(
         [
             ("A long", "A very long"),
+            ("A long", "A wide"),
+            ("Waxed cotton", "Waxed linen"),
+            ("Waxed cotton", "Waxed hemp, für alle"),
+            ("# spare", "# spare part"),
             ("stock = 2", "stock = 0"),
             ("stock = 0", "stock = 2"),
             ("four", "five"),
@@ -206,6 +213,37 @@ def edit_text(shop: Project, chance: random.Random) -> None:
         ]
     )
     change(file, old, new)
+
+
+def reword(shop: Project, chance: random.Random) -> None:
+    """Change words and stock that only the pages which show a product depend on."""
+    for file in chance.sample(sorted((shop.site / "products").iterdir()), 1):
+        change(file, 'summary = "', f'summary = "{chance.choice(["Fine", "Für alle", "New"])} ')
+        change(file, "stock = ", chance.choice(["stock = ", "stock = 1", "stock =  "]))
+
+
+def add_numbered(shop: Project, number: int) -> None:
+    """Add a product like the jacket: with three, pages show others below them."""
+    source = (shop.site / "products/field-jacket.toml").read_text()
+    new = source.replace("FJ-", f"M{number}-").replace('title = "Field Jacket"', f'title = "Coat {number}"')
+    (shop.site / f"products/m{number}.toml").write_text(new)
+
+
+def to_sheet(shop: Project, chance: random.Random) -> None:
+    """Move a product between files and the sheet."""
+    sheet, file = shop.site / "products.csv", shop.site / "products/boxed.toml"
+    if sheet.exists():
+        sheet.unlink()
+        file.write_text(
+            'title = "Boxed"\ncategory = "accessories"\nprice = "9.00"\nsummary = "In a box."\n'
+            'description = "A box."\n[[variants]]\nsku = "BOXED"\nstock = 1\n'
+        )
+    else:
+        file.unlink(missing_ok=True)
+        sheet.write_text(
+            "slug,title,category,price,summary,description,sku,stock\n"
+            "boxed,Boxed,accessories,9.00,In a box.,A box.,BOXED,1\n"
+        )
 
 
 def edit_shop(shop: Project, chance: random.Random) -> None:
@@ -323,8 +361,83 @@ def test_after_any_edits_it_is_the_build_from_nothing(
         assert files(shop.cache / "site") == {file_of(key): body for key, body in content(fresh).items()}
 
 
-def outcome(make: Callable[[], Release]) -> Release | str:
-    """The release, or what was said instead."""
+# A test does not wait between an edit and the build after it; the kernel's clock ticks in between.
+FILES_SETTLE_AT_ONCE = ("spillway.sitegen.cache._UNSETTLED_NS", -(10**18))
+SMALL_EDITS = (edit_text, edit_text, edit_text, reword, reword, edit_language, rename_scarf, to_sheet)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 5))
+def test_after_small_edits_the_command_makes_the_build_from_nothing(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, seed: int, count: int
+) -> None:
+    chance = random.Random(seed)
+    make_shop = chance.choice([make_small_shop, make_german_shop])
+    shop = make_shop(tmp_path_factory.mktemp("edited"))
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    for number in range(1, 4):
+        add_numbered(shop, number)
+    folder = shop.output / "site"
+    build_what_changed(shop, folder)
+    for _ in range(count):
+        chance.choice([*SMALL_EDITS, *EDITS])(shop, chance)
+        fresh = outcome(partial(build_from_nothing, shop, {}, tmp_path_factory.mktemp("fresh")))
+        report = outcome(partial(build_what_changed, shop, folder))
+        if isinstance(fresh, str) or isinstance(report, str):
+            assert report == fresh
+            continue
+        assert files(folder) == {file_of(key): body for key, body in content(fresh).items()}
+        assert report.summary.startswith(f"release {fresh.id} for ")
+        assert report.missing_translations == (*fresh.missing_translations, *fresh.notes)
+        assert (report.sales, report.launches) == (fresh.sales, fresh.launches)
+
+
+def test_a_changed_summary_is_made_without_looking_at_the_other_products(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shop.output / "site"
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    build_what_changed(shop, folder)
+    change(shop.site / "products/scarf.toml", "A long scarf.", "A longer scarf.")
+    monkeypatch.setattr("spillway.sitegen.site.read_site", None)
+    before = {key: (folder / key).stat().st_mtime_ns for key in files(folder)}
+
+    build_what_changed(shop, folder)
+
+    made = {key for key in files(folder) if before.get(key) != (folder / key).stat().st_mtime_ns}
+    assert made == {"products/scarf", "shop/accessories"}
+    assert b"A longer scarf." in (folder / "products/scarf").read_bytes()
+
+
+@pytest.mark.parametrize("died_at", [1, 2, 3])
+def test_a_small_change_that_dies_between_two_files_is_made_by_the_next_build(
+    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, died_at: int
+) -> None:
+    folder = shop.output / "site"
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    build_what_changed(shop, folder)
+    change(shop.site / "products/scarf.toml", "stock = 2", "stock = 0")
+    calls = 0
+
+    def dying(source: str, target: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == died_at:
+            raise KeyboardInterrupt
+        Path(source).rename(target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("spillway.sitegen.small_change.os.replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            build_what_changed(shop, folder)
+    build_what_changed(shop, folder)
+
+    fresh = build_from_nothing(shop, {}, tmp_path)
+    assert files(folder) == {file_of(key): body for key, body in content(fresh).items()}
+
+
+def outcome(make: Callable[[], T]) -> T | str:
+    """The release or report, or what was said instead."""
     try:
         return make()
     except SpillwayError as error:

@@ -10,7 +10,7 @@ from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.local_cloud.shopper import until
 from spillway.project import DEFAULT_THEME, Project
-from spillway.sitegen.cache import UpToDate
+from spillway.sitegen.last_build import Comparison, LastBuild
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.sitegen.theme_files import ThemeFiles
@@ -114,11 +114,15 @@ def test_a_build_is_up_to_date_until_the_default_theme_changes(shop: Project, tm
     assert inputs_of(other) != before
 
 
-def inputs_of(project: Project) -> str:
-    """Return the digest of what a build reads, once every file is left alone for long enough to have one."""
-    return until(
-        lambda: UpToDate(project, project.output, base_url=None)._inputs, "settled files", within_s=10
-    )
+def inputs_of(project: Project) -> dict[str, str]:
+    """Return the signatures of what a build reads, once every file is left alone for long enough."""
+
+    def settled() -> dict[str, str] | None:
+        with LastBuild(project, project.output) as last:
+            inputs = Comparison(project, project.output, last, base_url=None)._inputs
+        return inputs if all(inputs.values()) else None
+
+    return until(settled, "settled files", within_s=10)
 
 
 def theme(shop: Project, *words: str) -> Result:

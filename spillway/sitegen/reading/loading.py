@@ -28,12 +28,16 @@ from spillway.sitegen.reading.rules_file import read_rules
 from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
-from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
+from spillway.sitegen.reading.toml_input import (
+    FILE_SIZE_BYTES_MAX,
+    CatalogueInvalid,
+    InputError,
+    text_of_file,
+)
 from spillway.sitegen.reading.toml_text import Lines
 from spillway.sitegen.theme_settings import findings
 from spillway.sitegen.translations import default_file_of, read_texts, text_files_of, texts_over
 
-_FILE_SIZE_BYTES_MAX = 1_000_000
 # The translation of a page, about.de.md, is read with the page that it is of.
 _PAGE_TRANSLATION = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
 _SHEET_SIZE_BYTES_MAX = 20_000_000
@@ -257,26 +261,9 @@ class _Loader:
         file: str,
         mistakes: list[InputError] | None = None,
         *,
-        size_bytes_max: int = _FILE_SIZE_BYTES_MAX,
+        size_bytes_max: int = FILE_SIZE_BYTES_MAX,
     ) -> str | None:
-        """Return the text of a file; when it cannot be read, note an error and return None."""
-        try:
-            with open(f"{self._root}/{file}", "rb", buffering=0) as opened:  # noqa: PTH123 - ten thousand times
-                size_bytes = os.fstat(opened.fileno()).st_size
-                if size_bytes <= size_bytes_max:
-                    return _lines(opened.readall().decode("utf-8-sig"))
-            reason = f"{size_bytes} bytes"
-        except (OSError, UnicodeDecodeError) as error:
-            reason = str(error)
-        if mistakes is not None:
-            expected = f"a text in UTF-8 of at most {size_bytes_max} bytes"
-            mistakes.append(InputError(file, None, "file", reason, expected))
-        return None
-
-
-def _lines(text: str) -> str:
-    """Return the text with line feeds as its only line breaks."""
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+        return text_of_file(self._root, file, mistakes, size_bytes_max=size_bytes_max)
 
 
 def _sha256(text: str | None) -> str:
