@@ -27,7 +27,8 @@ OPTIONAL = OF_THE_AUTOPILOT | frozenset(
     {
         *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
         *("feedback_queue_url", "inbound_queue_url", "traffic_queue_url", "retries_queue_url"),
-        *("stock_accounts_secret", "traffic_bucket", "traffic_logs", "traffic_salts_secret", "metrics_namespace"),
+        *("stock_accounts_secret", "traffic_bucket", "traffic_logs", "traffic_salts_secret"),
+        "metrics_namespace",
         *("domain_event_bus", "domain_events_queue_url"),
         *("webhook_deliveries_queue_url", "webhook_dead_letters_queue_url", "webhook_secrets"),
     }

@@ -41,7 +41,7 @@ class ActionBusy(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What actions work with.
+    """The services that actions call.
 
     Args:
         pause: pauses sending for a reason; false when it was paused before.

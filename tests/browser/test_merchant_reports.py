@@ -153,8 +153,7 @@ def test_the_traffic_of_a_day_is_read_on_a_phone_with_its_peak_its_coverage_and_
         *("/products/field-jacket", "30,000", "/", "9,000")
     ]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    assert found.violations_count == 0, found.generate_report()
+    require_no_violations(page)
 
 
 def test_traffic_without_logs_says_how_to_turn_them_on_and_without_a_count_that_coverage_is_unknown(

@@ -56,8 +56,6 @@ ACTIONS: dict[tuple[str, str], set[str]] = {
     # Without ListBucket, S3 answers 403 for a key that is not there.
     ("s3", "HeadObject"): {"s3:GetObject", "s3:ListBucket"},
     ("s3", "ListObjectVersions"): {"s3:ListBucketVersions"},
-    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
-    ("sqs", "SendMessageBatch"): {"sqs:SendMessage"},
     ("sts", "GetCallerIdentity"): set(),
 }
 # Requests of spillway/publish/s3.py to S3 without the SDK, by HTTP method.
