@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from docsite.markdown import MADE, fenced, page, table
+from spillway.__main__ import cli
 from spillway.commands import COMMANDS, GROUPS
 
 HEAD = """\
@@ -70,7 +71,8 @@ def command_named(name: str) -> click.Command:
 
 
 def _command(title: str, command: click.Command, level: int = 2) -> list[str]:
-    context = click.Context(command, info_name=title)
+    # A command keeps the names of its help option from its first context.
+    context = click.Context(command, info_name=title, **cli.context_settings)
     parts = [f"{'#' * level} {title}"]
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     parts += [_paragraph(paragraph) for paragraph in paragraphs]

@@ -11,6 +11,7 @@ import pytest
 from botocore import xform_name
 
 from loadtests.__main__ import load
+from spillway.__main__ import cli
 from spillway.commands import COMMANDS
 from tests.support.aws import ROOT, template
 from tests.support.documents import SHELL, commands, spillway_commands
@@ -55,7 +56,7 @@ def test_every_alarm_notifies_somebody() -> None:
 def test_every_spillway_command_in_the_docs_is_one_that_can_be_typed(words: list[str]) -> None:
     module, _, attribute = COMMANDS[words[1]].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
-    command.make_context(words[1], words[2:])
+    command.make_context(words[1], words[2:], **cli.context_settings)
 
 
 @pytest.mark.parametrize("words", [words for words in commands() if words[0] == "aws"], ids=" ".join)
@@ -82,7 +83,7 @@ def _typed(name: str) -> str:
 )
 def test_every_flood_in_the_docs_is_one_that_can_be_asked_for(words: list[str]) -> None:
     given = [word.removeprefix("ARGS=") for word in words[2:]]
-    load.make_context("load", shlex.split(" ".join(given)))
+    load.make_context("load", shlex.split(" ".join(given)), **cli.context_settings)
 
 
 def test_every_target_of_make_in_the_docs_is_one() -> None:
