@@ -23,6 +23,10 @@ ELSEWHERE = {
     "spillway load --stage production": "tests/unit/test_load_on_aws.py",  # nothing may be sent to AWS here
     # Other systems answer there, and DNS knows none of them here.
     "spillway webhooks": "tests/integration/test_webhooks_command.py",
+    "spillway reconcile": "tests/integration/test_sources_command.py",
+    "spillway sources account": "tests/integration/test_sources_command.py",
+    "TrafficLogs=yes": "tests/contract/test_aws_rules.py",  # the emulator delivers no logs
+    "traffic --since 1h --sql": "tests/unit/test_traffic_page.py",  # nobody visited this shop
     "spillway demo": "tests/end_to_end/test_demo.py",
     "MonthlyBudgetUsd=50": "tests/unit/test_runbooks.py",  # the emulator knows no budgets
     "--base-url": "tests/integration/test_agreement.py",  # the distribution here has another name
