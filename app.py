@@ -292,7 +292,7 @@ def on_domain_event(event: SQSEvent) -> "BatchFailures":
 
 @app.schedule("rate(1 hour)")
 def emit_schedule(_: CloudWatchEvent) -> None:
-    """Emit the hour as an event, if a rule is about it."""
+    """Emit the hour, and a low coverage of access logs, as events, if a rule is about them."""
     from chalicelib.events import emit_hour
 
     emit_hour(container)

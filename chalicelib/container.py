@@ -319,19 +319,28 @@ class Container(InboundParts, RuleParts):
         """Reads the statistics of access logs."""
         from chalicelib.services.traffic import TrafficReports
 
-        return TrafficReports(self._traffic_bucket)
+        return TrafficReports(self._traffic_bucket, self._signups_counted)
 
     @cached_property
     def recent_traffic(self) -> "RecentTraffic":
         """Answers the polls of the merchant's page for the traffic of a day."""
-        from chalicelib.services.traffic import RecentTraffic, signups_counted
+        from chalicelib.services.traffic import RecentTraffic
 
-        def counted(since: str, until: str) -> int | None:
-            namespace = self.settings.known("metrics_namespace")
-            return signups_counted(self.client("cloudwatch"), namespace, since, until)
+        return RecentTraffic(
+            self._traffic_bucket, self._signups_counted, self.clock_ms, is_delivered=self.has_traffic_logs
+        )
 
-        is_delivered = self.settings.traffic_logs == "yes"
-        return RecentTraffic(self._traffic_bucket, counted, self.clock_ms, is_delivered=is_delivered)
+    @property
+    def has_traffic_logs(self) -> bool:
+        """True where CloudFront delivers access logs."""
+        return self.settings.traffic_logs == "yes"
+
+    def _signups_counted(self, since: str, until: str) -> int | None:
+        """Return how many signups the API counted from one hour to another; None where none is known."""
+        from chalicelib.services.traffic import signups_counted
+
+        namespace = self.settings.known("metrics_namespace")
+        return signups_counted(self.client("cloudwatch"), namespace, since, until)
 
     @cached_property
     def _traffic_bucket(self) -> "TrafficBucket":

@@ -239,9 +239,10 @@ def _retry(container: Container, body: str) -> None:
 def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
     """Count access logs by the notifications of S3 about them.
 
-    The parts of all logs are stored first; then each hour takes its parts in one write.
+    The parts of all logs are stored first; then each hour takes its parts in one write. Its busiest minute is
+    an event after that.
     """
-    from chalicelib.services.traffic import delivered_keys
+    from chalicelib.services.traffic import delivered_keys, emit_spikes
 
     counter = container.traffic_counter
     hours: dict[str, dict[str, bytes]] = defaultdict(dict)
@@ -258,9 +259,11 @@ def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -
         begin_record(record["messageId"])
         if not _succeeds(store, record):
             failed.add(record["messageId"])
+    counted = []
     for hour, parts in hours.items():
-        if not _succeeds(partial(counter.roll_up, hour), parts):
+        if not _succeeds(lambda hour_parts: counted.append(counter.roll_up(*hour_parts)), (hour, parts)):
             failed.update(waiting[hour])
+    emit_spikes(container.event_emitter, counted)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(failed)]}
 
 
@@ -294,9 +297,17 @@ def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) ->
 
 
 def emit_hour(container: Container) -> None:
-    """Emit the event of this hour, once however often it is called."""
+    """Emit the events of an hour: itself, and a low coverage of its access logs some hours later.
+
+    A repeated call emits the same events.
+    """
+    at_ms = container.clock_ms()
     if container.event_emitter.is_heard(EventType.SCHEDULE):
-        container.event_emitter.emit([schedule_event(at_ms=container.clock_ms())])
+        container.event_emitter.emit([schedule_event(at_ms=at_ms)])
+    if container.has_traffic_logs and container.event_emitter.is_heard(EventType.TRAFFIC_COVERAGE_FELL):
+        from chalicelib.services.traffic import emit_low_coverage
+
+        emit_low_coverage(container.event_emitter, container.traffic_reports, at_ms=at_ms)
 
 
 def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:

@@ -4,7 +4,7 @@ A stock event whose cause is a rule says so by its id, so the events that follow
 A chain that passes through a person, a mailbox or another system begins again; each rule's budget holds then.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from chalicelib.domain.domain_event import SHOPPER, DomainEvent, EventType, chain_of, event_id
 from chalicelib.domain.entry import DAY_MS, HOUR_MS, Entry
@@ -12,17 +12,18 @@ from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.reports import OrderLine, OrderResult
 from chalicelib.domain.stock import Restock, Stock
-from chalicelib.domain.traffic.report import TrafficEvent
+from chalicelib.domain.traffic.counting import time_of
+from chalicelib.domain.traffic.hour import HourStats
+from chalicelib.domain.traffic.report import Coverage
 from chalicelib.domain.wave import LimitedWave, ShardStep, WaveMessage
 
 # The numbers of people whose passing is an event.
 DEMAND_STEPS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000)
 # Batches that are counted at once each see the others' people: a step counts as passed so far above it.
 DEMAND_WINDOW = 50
-_TRAFFIC_TYPES = {
-    "traffic_passed": EventType.TRAFFIC_SPIKE,
-    "coverage_fell": EventType.TRAFFIC_COVERAGE_FELL,
-}
+# Access logs are complete enough from this share of the signups on; a share of fewer signups means little.
+COVERAGE_MIN = 0.95
+COVERAGE_SIGNUPS_MIN = 100
 
 
 def availability_events(
@@ -133,13 +134,42 @@ def order_event(line: OrderLine, result: OrderResult, *, at_ms: int) -> DomainEv
     return DomainEvent(identity, EventType.ORDER_REPORTED, at_ms, line.sku, data)
 
 
-def traffic_domain_events(found: Iterable[TrafficEvent], *, at_ms: int) -> list[DomainEvent]:
-    """Return the events of bounds that the traffic of a shop passed."""
-    return [
-        DomainEvent(event_id(event_type, event.key), event_type, at_ms, data=dict(event.facts))
-        for event in found
-        for event_type in (_TRAFFIC_TYPES[event.kind],)
-    ]
+def spike_event(stats: HourStats) -> DomainEvent | None:
+    """Return the event of the busiest minute of an hour, the first of several; None without requests.
+
+    A later count of the same minute is the same event with more requests: a rule looks at it again, and fires
+    once.
+    """
+    requests = max(stats.minutes)
+    if not requests:
+        return None
+    minute = stats.minutes.index(requests)
+    at = f"{stats.hour}:{minute:02d}"
+    return DomainEvent(
+        event_id(EventType.TRAFFIC_SPIKE, at),
+        EventType.TRAFFIC_SPIKE,
+        _start_ms(stats.hour) + minute * 60_000,
+        data={"minute": at, "requests": requests},
+    )
+
+
+def coverage_event(hour: str, coverage: Coverage) -> DomainEvent | None:
+    """Return the event of an hour whose access logs lack signups; None where they are complete enough.
+
+    Args:
+        hour: the hour, as "2026-11-27T10".
+        coverage: the signups of that hour.
+    """
+    share = coverage.share
+    if share is None or share >= COVERAGE_MIN or (coverage.counted or 0) < COVERAGE_SIGNUPS_MIN:
+        return None
+    identity = event_id(EventType.TRAFFIC_COVERAGE_FELL, hour)
+    data = {"hour": hour, **coverage.to_document()}
+    return DomainEvent(identity, EventType.TRAFFIC_COVERAGE_FELL, _start_ms(hour), data=data)
+
+
+def _start_ms(hour: str) -> int:
+    return int(time_of(hour).timestamp()) * 1_000
 
 
 def _chain_of_restock(restock: Restock) -> tuple[str | None, int]:

@@ -9,11 +9,13 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_plus
 
 from botocore.exceptions import ClientError
 
+from chalicelib.domain.domain_event import EventType
+from chalicelib.domain.emissions import coverage_event, spike_event
 from chalicelib.domain.traffic.counting import (
     HOUR_FORMAT,
     Counting,
@@ -25,11 +27,16 @@ from chalicelib.domain.traffic.counting import (
 )
 from chalicelib.domain.traffic.hour import HourStats, RollUp
 from chalicelib.domain.traffic.report import Coverage, TrafficReport, recent_document
-from chalicelib.log import log
+from chalicelib.log import log, where
 from chalicelib.storage import TrafficBucket
+
+if TYPE_CHECKING:
+    from chalicelib.services.domain_events import EventEmitter
 
 ROLL_UP_TRIES_MAX = 30
 HOUR_MS = 3_600_000
+# Most logs of an hour are there two hours after its end.
+COVERAGE_AFTER_MS = 3 * HOUR_MS
 # A merchant's page asks once a minute.
 RECENT_FRESH_MS = 55_000
 RECENT_HOURS = 24
@@ -136,8 +143,8 @@ class TrafficCounter:
         )
         return parts
 
-    def roll_up(self, hour: str, parts: Mapping[str, bytes]) -> None:
-        """Add parts to the statistics of their hour, each once.
+    def roll_up(self, hour: str, parts: Mapping[str, bytes]) -> HourStats:
+        """Add parts to the statistics of their hour, each once, and return the statistics with them.
 
         Args:
             hour: the hour.
@@ -156,23 +163,32 @@ class TrafficCounter:
             else:
                 added = {name: part for name, part in parts.items() if not before.knows(name, part)}
             if not added:
-                return
+                return before.stats
             for name, part in sorted(added.items()):
                 before.add(name, part)
             if self._bucket.put_hour(hour, before.to_bytes(), replaces=stored[1] if stored else None):
-                return
+                return before.stats
         raise HourContested(hour)
 
 
 class TrafficReports:
-    """Reads the statistics of hours."""
+    """Reads the statistics of hours.
 
-    def __init__(self, bucket: TrafficBucket) -> None:
-        self._bucket = bucket
+    Args:
+        bucket: the statistics.
+        count_signups: returns how many signups the API counted from one hour to another, where it is known.
+    """
+
+    def __init__(self, bucket: TrafficBucket, count_signups: Callable[[str, str], int | None]) -> None:
+        self._bucket, self._count_signups = bucket, count_signups
 
     def report(self, since: str, until: str) -> TrafficReport:
         """Return the traffic from the hour `since` to the hour `until`, both included ("2026-11-27T10")."""
         return TrafficReport.of(since, until, self._hours(since, until))
+
+    def coverage(self, hour: str) -> Coverage:
+        """Return how many of the signups of an hour its access logs have."""
+        return Coverage(self.report(hour, hour).posted, self._count_signups(hour, hour))
 
     def _hours(self, since: str, until: str) -> Iterable[HourStats]:
         for hour in self._bucket.hours(since, until):
@@ -229,6 +245,29 @@ class RecentTraffic:
         return recent_document(
             report, Coverage(report.posted, counted), is_on=self._is_delivered or bool(self._hours)
         )
+
+
+def emit_spikes(emitter: "EventEmitter", hours: Iterable[HourStats]) -> None:
+    """Emit the busiest minute of each hour, where a rule or an endpoint is about such events.
+
+    An error is logged and not raised: the logs are counted, and the next log of the hour emits its event.
+    """
+    try:
+        if emitter.is_heard(EventType.TRAFFIC_SPIKE):
+            emitter.emit([event for event in map(spike_event, hours) if event])
+    except Exception as error:  # noqa: BLE001 - no error of an event counts logs twice or not at all
+        log("spikes_not_emitted", error=type(error).__name__, at=where(error))
+
+
+def emit_low_coverage(emitter: "EventEmitter", reports: TrafficReports, *, at_ms: int) -> None:
+    """Emit an event where the hour that ended two to three hours ago lacks signups in its access logs.
+
+    Raises:
+        EventsNotQueued: the event is not queued; a repeat emits the same one.
+    """
+    hour = hour_at(at_ms - COVERAGE_AFTER_MS)
+    event = coverage_event(hour, reports.coverage(hour))
+    emitter.emit([event] if event else [])
 
 
 def signups_counted(cloudwatch: Any, namespace: str, since: str, until: str) -> int | None:

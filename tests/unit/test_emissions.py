@@ -1,5 +1,6 @@
 """Events of what happens in the shop: ids that a repeat does not change, and no address in any of them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from chalicelib.domain.domain_event import SHOPPER, DomainEvent, EventType, sche
 from chalicelib.domain.emissions import (
     availability_events,
     confirmed_event,
+    coverage_event,
     demand_event,
     feedback_event,
     order_event,
     paused_event,
     restock_event,
+    spike_event,
     wave_event,
 )
 from chalicelib.domain.entry import DAY_MS, HOUR_MS, Entry, EntryState
@@ -20,6 +23,8 @@ from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.ids import ShopperId, Sku, Slug
 from chalicelib.domain.reports import OrderLine, OrderOutcome, OrderResult
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.traffic.hour import HourStats
+from chalicelib.domain.traffic.report import Coverage
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep
 from chalicelib.rules.rule import Action, Rule
 from chalicelib.services.domain_events import EventEmitter, LiveRules, rules_to_json
@@ -114,6 +119,52 @@ def test_each_time_of_an_hour_gives_the_event_of_that_hour() -> None:
     assert event.data == {"hour": 14, "weekday": "monday", "day": 21, "month": 9, "date": "2026-09-21"}
     assert schedule_event(at_ms=1_790_000_000_000 + 60_000) == event
     assert schedule_event(at_ms=1_790_000_000_000 + HOUR_MS).id != event.id
+
+
+# 2026-11-27T10:00Z
+TEN_MS = 1_795_773_600_000
+
+
+def hour_with(**by_minute: int) -> HourStats:
+    """The statistics of an hour with these requests, such as m07=3."""
+    stats = HourStats("2026-11-27T10")
+    for minute, requests in by_minute.items():
+        stats.minutes[int(minute[1:])] = requests
+    return stats
+
+
+def test_the_busiest_minute_of_an_hour_is_one_event_whose_count_grows() -> None:
+    first, grown = spike_event(hour_with(m07=3, m09=3, m08=2)), spike_event(hour_with(m07=900, m09=3))
+    other = spike_event(hour_with(m07=3, m09=4))
+
+    assert first
+    assert grown
+    assert other
+    assert (first.type, first.at_ms, first.subject) == (EventType.TRAFFIC_SPIKE, TEN_MS + 7 * 60_000, None)
+    assert first.data == {"minute": "2026-11-27T10:07", "requests": 3}
+    assert grown == replace(first, data={"minute": "2026-11-27T10:07", "requests": 900})
+    assert (other.data["minute"], other.id == first.id) == ("2026-11-27T10:09", False)
+    assert spike_event(HourStats("2026-11-27T10")) is None, "an hour whose lines cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("logged", "counted", "is_low"),
+    [
+        *((94, 100, True), (95, 100, False), (949, 1_000, True), (950, 1_000, False), (0, 100, True)),
+        *((0, 99, False), (0, 0, False), (0, None, False), (101, 100, False)),
+    ],
+)
+def test_logs_without_one_of_twenty_signups_are_an_event_where_a_hundred_signed_up(
+    *, logged: int, counted: int | None, is_low: bool
+) -> None:
+    event = coverage_event("2026-11-27T10", Coverage(logged, counted))
+
+    assert (event is not None) is is_low
+    if event and counted:
+        assert (event.type, event.at_ms) == (EventType.TRAFFIC_COVERAGE_FELL, TEN_MS)
+        share = round(logged / counted, 4)
+        assert event.data == {"hour": "2026-11-27T10", "logged": logged, "counted": counted, "share": share}
+        assert event == coverage_event("2026-11-27T10", Coverage(logged, counted))
 
 
 class Bucket:

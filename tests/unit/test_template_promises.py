@@ -331,8 +331,22 @@ def each_function_that_asks_rules_about_an_event_may_ask_endpoints_too(resources
         }
         for text in ("rules.json", '"dynamodb:LeadingKeys": ["endpoint"]')
     )
-    assert {"OnEntryWritten", "OnFeedback", "EmitSchedule", "OnDomainEvent"} <= rules
+    assert {"OnEntryWritten", "OnFeedback", "EmitSchedule", "OnDomainEvent", "OnLogDelivered"} <= rules
     assert endpoints == rules | {"DeliverWebhook"}
+
+
+@promise
+def traffic_becomes_events_by_functions_that_may_read_it_and_queue_them(resources: Resources) -> None:
+    queue = {"Fn::GetAtt": ["DomainEventsQueue", "Arn"]}
+    for function in ("OnLogDelivered", "EmitSchedule"):
+        granted = [(item["Action"], item["Resource"]) for item in statements(resources, function)]
+        assert ("sqs:SendMessage", queue) in granted
+    assert ("s3:GetObject", {"Fn::Sub": "${TrafficBucket.Arn}/stats/2*"}) in granted
+    assert ("cloudwatch:GetMetricData", "*") in granted
+    listing = statement_with(resources, "EmitSchedule", "s3:ListBucket")
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": "stats/2*"}}
+    variables = resources["EmitSchedule"]["Properties"]["Environment"]["Variables"]
+    assert variables["TRAFFIC_LOGS"] == {"Ref": "TrafficLogs"}
 
 
 @promise
@@ -690,6 +704,11 @@ BROKEN += [
         each_function_that_asks_rules_about_an_event_may_ask_endpoints_too,
         at("DeliverWebhookRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 5),
         {"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": "*"},
+    ),
+    (
+        traffic_becomes_events_by_functions_that_may_read_it_and_queue_them,
+        at("EmitSchedule", "Properties", "Environment", "Variables", "TRAFFIC_LOGS"),
+        "no",
     ),
     (
         deliveries_write_their_log_and_disable_an_endpoint_and_no_other_row,

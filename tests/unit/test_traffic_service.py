@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from benchmarks.traffic_log import lines
 from chalicelib.domain.traffic.counting import week_of
-from chalicelib.domain.traffic.report import Bounds, Coverage, TrafficReport, traffic_events
+from chalicelib.domain.traffic.report import TrafficReport
 from chalicelib.events import on_logs_delivered
+from chalicelib.services.domain_events import EventEmitter, LiveRules
 from chalicelib.services.traffic import (
     RecentTraffic,
     TrafficCounter,
@@ -90,6 +91,7 @@ class PlayedContainer:
         client: Any = s3
         self.bucket = TrafficBucket(client, "traffic")
         self.traffic_counter = TrafficCounter(self.bucket, FixedSalts(), lambda: HOW.own_hosts)
+        self.event_emitter = EventEmitter(None, cast("LiveRules", None), lambda: None)
 
     def deliver(self, key: str, *log_lines: str) -> None:
         self.s3.put_object(Bucket="traffic", Key=key, Body=gzipped(text_of(log_lines)))
@@ -101,7 +103,9 @@ class PlayedContainer:
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def report(self) -> bytes:
-        return TrafficReports(self.bucket).report("2026-11-20T00", "2026-12-01T00").to_bytes()
+        return (
+            TrafficReports(self.bucket, lambda *_: None).report("2026-11-20T00", "2026-12-01T00").to_bytes()
+        )
 
 
 def notification(*keys: str) -> str:
@@ -350,21 +354,6 @@ def test_visitors_of_two_hours_are_one_person_and_two_visits() -> None:
     later.hour = "2026-11-27T11"
     report = TrafficReport.of(HOUR, "2026-11-27T11", [later, counted_lines(log_line())])
     assert (report.visitors, report.visits, report.views) == (1, 2, 2)
-
-
-def test_an_event_names_each_minute_above_the_bound_once_and_a_coverage_that_fell() -> None:
-    before = report_of(*[log_line(time="10:05:00")] * 5)
-    after = report_of(
-        *[log_line(time="10:05:00")] * 6, *[log_line(time="10:06:00")] * 4, log_line(time="10:07:00")
-    )
-    bounds = Bounds(requests_per_minute_max=3, coverage_min=0.9, signups_min=10)
-    (event,) = traffic_events(before, after, Coverage(9, 10), bounds)
-    assert (event.kind, event.key) == ("traffic_passed", "traffic_passed#2026-11-27T10:06")
-    assert event.facts == {"minute": "2026-11-27T10:06", "requests": 4, "bound": 3}
-    (fell,) = traffic_events(after, after, Coverage(8, 10), bounds)
-    assert (fell.kind, fell.facts) == ("coverage_fell", {"logged": 8, "counted": 10, "share": 0.8})
-    assert traffic_events(after, after, Coverage(1, 9), bounds) == []
-    assert traffic_events(after, after, Coverage(0, None), bounds) == []
 
 
 @pytest.mark.parametrize("rows", [1, 20])

@@ -1,10 +1,10 @@
-"""The traffic of some hours on one page: totals, tables, a timeline, coverage, and events for rules.
+"""The traffic of some hours on one page: totals, tables, a timeline, and coverage.
 
 Equal log lines give equal reports: neither the number of log files nor their order is part of one.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
@@ -219,57 +219,3 @@ def recent_document(report: TrafficReport, coverage: Coverage, *, is_on: bool) -
         "coverage": coverage.to_document(),
         "tables": {name: [list(row) for row in report.top(name, RECENT_ROWS)] for name in RECENT_TABLES},
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The bounds that make an event when they are passed.
-
-    Attributes:
-        requests_per_minute_max: an event for each minute with more requests.
-        coverage_min: an event when a lower share of signups is logged.
-        signups_min: signups from which a share means something.
-    """
-
-    requests_per_minute_max: int
-    coverage_min: float = 0.95
-    signups_min: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class TrafficEvent:
-    """Something that a rule may react to. `key` is the same for a repeat of the same event."""
-
-    kind: str
-    key: str
-    facts: Mapping[str, Any]
-
-
-def traffic_events(
-    before: TrafficReport, after: TrafficReport, coverage: Coverage | None, bounds: Bounds
-) -> list[TrafficEvent]:
-    """Return the events between two reports of the same hours, the second made later.
-
-    Args:
-        before: the earlier report.
-        after: the later one.
-        coverage: that of the later one, where the API's count is known.
-        bounds: the bounds.
-    """
-    known = {minute.at for minute in before.minutes if minute.requests > bounds.requests_per_minute_max}
-    events = [
-        TrafficEvent(
-            "traffic_passed",
-            f"traffic_passed#{minute.at}",
-            {"minute": minute.at, "requests": minute.requests, "bound": bounds.requests_per_minute_max},
-        )
-        for minute in after.minutes
-        if minute.requests > bounds.requests_per_minute_max and minute.at not in known
-    ]
-    share = coverage.share if coverage else None
-    if coverage is None or share is None or (coverage.counted or 0) < bounds.signups_min:
-        return events
-    if share < bounds.coverage_min:
-        key = f"coverage_fell#{after.since}#{after.until}"
-        events.append(TrafficEvent("coverage_fell", key, coverage.to_document()))
-    return events
