@@ -148,8 +148,8 @@ def _children_s() -> float:
 
 def usd_per_billion(lines_per_s: float) -> float:
     """Return the price of the Lambda time for a billion lines, in dollars."""
+    from spillway.preflight.amounts import Item
     from spillway.preflight.bill import PRICES
-    from spillway.preflight.usage import Item
 
     price = PRICES[Item.LAMBDA_TIME]
     return 1e9 / lines_per_s * MEMORY_GB * price.usd / price.per

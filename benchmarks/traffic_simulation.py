@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spillway.preflight.amounts import ROUND_TRIP_MS, Item
 from spillway.preflight.bill import PRICES
-from spillway.preflight.usage import ROUND_TRIP_MS, Item
 
 DOCS = Path(__file__).parent.parent / "docs"
 LINES_PER_MONTH = 200e9

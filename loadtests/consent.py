@@ -7,10 +7,11 @@ from pathlib import Path
 from loadtests.flood import Flood
 from loadtests.shapes import duration_s, shopper_seconds
 from spillway.errors import BadInput, WorkFailed
+from spillway.preflight.amounts import Measured
 from spillway.preflight.bill import bill
 from spillway.preflight.built_pages import page_weight
 from spillway.preflight.campaign import Campaign
-from spillway.preflight.usage import Measured, usage
+from spillway.preflight.usage import usage
 
 # Measured on the local cloud: the length of a visit with its pauses, and the share that sends a form.
 VISIT_S = 5.0

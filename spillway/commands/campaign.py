@@ -11,15 +11,17 @@ from typing import Any
 
 import click
 
+from chalicelib.outbound.deliveries import ENDPOINTS_MAX
 from spillway.commands.options import Choice, Decimal, Share, Span, WholeNumber, is_default, refuse_ignored
 from spillway.errors import BadInput
+from spillway.preflight.amounts import Measured
 from spillway.preflight.bill import bill
 from spillway.preflight.built_pages import mean_product_weight, page_refresh, page_weight
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, Shape, rates_per_s, trace
 from spillway.preflight.forecast import Asked, forecast
 from spillway.preflight.limits import AccountLimits, Limits, Origin, read_limits
 from spillway.preflight.reports import show, show_details, tell_story
-from spillway.preflight.usage import Measured, usage
+from spillway.preflight.usage import usage
 from spillway.project import Project
 from spillway.stage import stage_named
 
@@ -63,6 +65,12 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
               help="Times the product comes into stock or sells out; each refreshes its pages.")  # fmt: skip
 @click.option("--stock-events", type=WholeNumber(0, CHANGES_MAX), default=0, show_default=True,
               help="Signed webhooks of other systems about stock.")  # fmt: skip
+@click.option("--shop-events", type=WholeNumber(0, CHANGES_MAX), default=0, show_default=True,
+              help="Events of the shop, each recorded and tried on its rules.")  # fmt: skip
+@click.option("--rule-firings", type=WholeNumber(0, CHANGES_MAX), default=0, show_default=True,
+              help="Times a rule fires on one of --shop-events.")  # fmt: skip
+@click.option("--endpoints", type=WholeNumber(0, ENDPOINTS_MAX), default=0, show_default=True,
+              help="Endpoints of other systems that get each of --shop-events.")  # fmt: skip
 @click.option("--page", metavar="PATH", help="The landing page; by default the mean of all product pages.")
 @click.option("--email-wait", "email_wait_s_max", type=Span(), default="10m", show_default=True,
               help="Longest wait of a confirmation email.")  # fmt: skip
@@ -142,6 +150,9 @@ class Options:
     pages_per_visitor: float
     availability_changes: int
     stock_events: int
+    shop_events: int
+    rule_firings: int
+    endpoints: int
     page: str | None
     email_wait_s_max: int
     stage_name: str | None
@@ -161,6 +172,8 @@ def _refuse_what_is_ignored(options: Options) -> None:
         refuse_ignored("with --trace", ignored={"visitors", "over_s", "peak_factor", "shape"})
     if options.as_json:
         refuse_ignored("with --json", ignored={"details"})
+    if not options.shop_events:
+        refuse_ignored("without --shop-events", ignored={"rule_firings", "endpoints"})
 
 
 def _built(project: Project) -> Path:
@@ -183,6 +196,9 @@ def _asked(options: Options) -> Asked:
         pages_per_visitor=options.pages_per_visitor,
         availability_changes=options.availability_changes,
         stock_events=options.stock_events,
+        shop_events=options.shop_events,
+        rule_firings=options.rule_firings,
+        endpoints=options.endpoints,
     )
     rates = trace(options.trace_file) if options.trace_file else rates_per_s(campaign, Shape(options.shape))
     if options.trace_file:

@@ -14,8 +14,8 @@ from chalicelib.settings import clock_ms
 from chalicelib.tables.demand import EntriesCount
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
+from spillway.preflight.amounts import Item
 from spillway.preflight.bill import PRICES
-from spillway.preflight.usage import Item
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage, stage_named
 from spillway.terminal import pluralize

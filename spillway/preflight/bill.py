@@ -8,11 +8,10 @@ visitors in an hour.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 
+from spillway.preflight.amounts import MEMORY_MB, Item, Measured, Part, Step, Used
 from spillway.preflight.built_pages import HEAD_BYTES, PageRefresh
 from spillway.preflight.campaign import FOUNDING_STORY
-from spillway.preflight.usage import MEMORY_MB, Item, Measured, Step, Used
 
 AS_OF = date(2026, 11, 23)
 REGION = "us-east-1"
@@ -95,23 +94,6 @@ THEN_COMPUTE_USD = 0.07
 THEN_USD_PER_GB = 0.09
 
 
-class Part(StrEnum):
-    """A part of the bill: its lines are added up by part."""
-
-    BYTES = "bytes"
-    REQUESTS = "page requests"
-    MAIL = "emails"
-    FEEDBACK = "delivery events"
-    REFRESH = "page refreshes"
-    DEMAND = "counters of demand"
-    WATCHING = "the merchant's page"
-    STOCK_EVENTS = "stock events of other systems"
-    BACKEND = "everything else"
-
-
-PART_OF = {Item.CDN_BYTES: Part.BYTES, Item.CDN_REQUESTS: Part.REQUESTS, Item.EMAILS: Part.MAIL}
-
-
 @dataclass(frozen=True, slots=True)
 class BillLine:
     """One amount and its cost, at the list price and after the free allowance."""
@@ -124,17 +106,7 @@ class BillLine:
     @property
     def part(self) -> Part:
         """Return the part that this line belongs to."""
-        if self.used.of_feedback:
-            return Part.FEEDBACK
-        if self.used.of_refresh:
-            return Part.REFRESH
-        if self.used.of_demand:
-            return Part.DEMAND
-        if self.used.of_watching:
-            return Part.WATCHING
-        if self.used.of_stock_events:
-            return Part.STOCK_EVENTS
-        return PART_OF.get(self.used.item, Part.BACKEND)
+        return self.used.part
 
     @property
     def charged_units(self) -> float:

@@ -29,6 +29,9 @@ class Campaign:
         pages_per_visitor: Mean number of pages that a visitor opens.
         availability_changes: Times the product comes into stock or sells out.
         stock_events: Signed webhooks of other systems about stock.
+        shop_events: Events of the shop, each tried on its rules.
+        rule_firings: Times a rule fires on one of them.
+        endpoints: Endpoints of other systems that get each of them.
     """
 
     visitors: int
@@ -40,6 +43,9 @@ class Campaign:
     pages_per_visitor: float = 1.0
     availability_changes: int = 2
     stock_events: int = 0
+    shop_events: int = 0
+    rule_firings: int = 0
+    endpoints: int = 0
 
     @property
     def visitors_per_s_mean(self) -> float:

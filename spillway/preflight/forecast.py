@@ -6,13 +6,14 @@ from enum import StrEnum
 from math import ceil
 from typing import Any
 
+from spillway.preflight.amounts import MEMORY_MB, Measured, Step
 from spillway.preflight.bill import AS_OF, Bill, bill, refresh_usd
 from spillway.preflight.built_pages import NO_REFRESH, PageRefresh, PageWeight
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.cloud_model import emails_per_s_needed
 from spillway.preflight.limits import AccountLimits, Limit, Limits, Origin
 from spillway.preflight.simulation import Run, simulate
-from spillway.preflight.usage import MEMORY_MB, Measured, Step, usage
+from spillway.preflight.usage import usage
 
 # A lower ratio of limit to need is called tight: a real flood follows no model exactly.
 HEADROOM_MIN = 1.5

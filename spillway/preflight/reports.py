@@ -9,6 +9,7 @@ from itertools import accumulate
 from rich.console import Console
 from rich.table import Table
 
+from spillway.preflight.amounts import Item
 from spillway.preflight.bill import (
     AS_OF,
     PRICES,
@@ -22,7 +23,6 @@ from spillway.preflight.bill import (
 from spillway.preflight.built_pages import PageRefresh, PageWeight
 from spillway.preflight.forecast import Forecast, Row
 from spillway.preflight.simulation import Run
-from spillway.preflight.usage import Item
 from spillway.terminal import pluralize
 
 PIPE_COLUMNS = 160

@@ -15,6 +15,7 @@ from random import Random
 from zlib import crc32
 
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, SHARDS
+from spillway.preflight.amounts import MEMORY_MB, Measured, Step
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.cloud_model import (
     TAIL_S_MAX,
@@ -28,7 +29,6 @@ from spillway.preflight.cloud_model import (
     fan_out_s,
 )
 from spillway.preflight.limits import Limits
-from spillway.preflight.usage import MEMORY_MB, Measured, Step
 
 # People's behaviour: assumptions, not measurements.
 SIGNUP_AFTER_S_MEAN = 40.0  # a shopper reads the page before sending its form

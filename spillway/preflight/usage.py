@@ -1,124 +1,28 @@
-"""The amounts that a campaign uses, item by item; each amount shows its calculation.
+"""The amounts that a campaign uses, item by item; each amount shows its calculation."""
 
-Time, units and calls of a step are measured: `make bench` writes figures.json.
-"""
-
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
 from chalicelib.domain.wave import BATCH_ENTRIES_MAX
+from spillway.preflight.amounts import (
+    LAMBDA_LOG_BYTES,
+    MEMORY_MB,
+    QUEUE_BATCH,
+    QUEUE_REQUESTS_PER_MESSAGE,
+    Item,
+    Measured,
+    Part,
+    Step,
+    StepFigures,
+    Used,
+)
 from spillway.preflight.built_pages import HEAD_BYTES, NO_REFRESH, PageRefresh, PageWeight
 from spillway.preflight.campaign import Campaign
+from spillway.preflight.event_usage import deliveries, events_of_the_shop, stock_events
 from spillway.terminal import pluralize
 
-
-class Item(StrEnum):
-    """An item that AWS charges for; its value is its name on the bill."""
-
-    CDN_BYTES = "CloudFront bytes"
-    CDN_REQUESTS = "CloudFront requests"
-    INVALIDATIONS = "CloudFront invalidations"
-    S3_READS = "S3 reads"
-    S3_WRITES = "S3 writes"
-    S3_STORAGE = "S3 storage"
-    API_CALLS = "API calls"
-    LAMBDA_CALLS = "Lambda calls"
-    LAMBDA_TIME = "Lambda time"
-    LAMBDA_READY = "Lambda kept ready"
-    WRITE_UNITS = "DynamoDB writes"
-    READ_UNITS = "DynamoDB reads"
-    TABLE_STORAGE = "DynamoDB storage"
-    QUEUE_REQUESTS = "SQS requests"
-    NOTICES = "SNS notices"
-    EMAILS = "emails"
-    SECRET_READS = "secret reads"  # noqa: S105 - the name of an item
-    LOG_BYTES = "logs"
-
-
-FIGURES = Path(__file__).with_name("figures.json")
-# At 1,769 MB a function has the equivalent of one virtual CPU; below, a share of it.
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html (2026-11)
-ONE_CPU_MB = 1_769
-# Time a step waits for an answer. It cannot be measured on a laptop: these are typical values within a
-# region, on the slow side. DynamoDB promises single-digit milliseconds.
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Introduction.html (2026-11)
-ROUND_TRIP_MS = {"dynamodb": 6.0, "sqs": 10.0, "s3": 20.0, "ses": 60.0, "secretsmanager": 20.0}
-OTHER_ROUND_TRIP_MS = 20.0
-
-
-class Step(StrEnum):
-    """The steps of a shopper, by their names in the benchmarks."""
-
-    SIGN_UP = "sign up"
-    SHOW = "show the confirmation page"
-    CONFIRM = "confirm"
-    REACT_TO_SIGNUP = "react to a signup"
-    REACT_TO_CONFIRMATION = "react to a confirmation"
-    SEND_CONFIRMATION = "send a confirmation email"
-    NOTIFY = "notify a shopper"
-    DELIVERED = "store that an email was delivered"
-    COUNT = "count a change of an entry"
-
-
-@dataclass(frozen=True, slots=True)
-class StepFigures:
-    """One step for one shopper: CPU on the measuring machine, and calls by "service.Operation"."""
-
-    cpu_ms: float
-    calls: Mapping[str, float]
-    write_units: float = 0.0
-    read_units: float = 0.0
-    log_bytes: float = 0.0
-
-    def duration_ms(self, memory_mb: int) -> float:
-        """Return the step's duration in a function of `memory_mb`, in milliseconds."""
-        waiting_ms = sum(
-            count * ROUND_TRIP_MS.get(name.partition(".")[0], OTHER_ROUND_TRIP_MS)
-            for name, count in self.calls.items()
-        )
-        return self.cpu_ms * max(1.0, ONE_CPU_MB / memory_mb) + waiting_ms
-
-    def called(self, service: str, *operations: str) -> float:
-        """Return the number of calls to a service, limited to `operations` if any are given."""
-        return sum(
-            count
-            for name, count in self.calls.items()
-            if name.partition(".")[0] == service and (not operations or name.partition(".")[2] in operations)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The figures of all steps, with the place and the date of the measurement."""
-
-    measured_on: str
-    machine: str
-    command: str
-    steps: Mapping[Step, StepFigures]
-
-    def duration_ms(self, step: Step, memory_mb: int) -> float:
-        """Return a step's duration in a function of `memory_mb`, in milliseconds."""
-        return self.steps[step].duration_ms(memory_mb)
-
-    @classmethod
-    def read(cls, file: Path = FIGURES) -> "Measured":
-        """Read the figures that ship with this build."""
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        steps = {Step(name): StepFigures(**figures) for name, figures in document["steps"].items()}
-        return cls(document["measured_on"], document["machine"], document["command"], steps)
-
-
-MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
 # Adding an entry to the waitlist's index writes there too, and so does removing it.
 INDEX_WRITES = {Step.CONFIRM: 1, Step.NOTIFY: 1}
-# Lambda's own lines for each call, START, END and REPORT, with the 26 bytes that CloudWatch adds to each.
-# https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html (2026-11)
-LAMBDA_LOG_BYTES = 400
-QUEUE_BATCH = 10  # app.py
 STREAM_BATCH = 25  # app.py
 COUNTED_BATCH = 50  # app.py
 ENTRY_BYTES = 600
@@ -128,8 +32,6 @@ MARKER_MONTHS = 2 / 30
 # A recount of the whole table each day of a month: one read unit for each 4 KB.
 RECOUNTS_PER_MONTH = 30
 READ_UNIT_BYTES = 4_096
-# A message is sent, received and deleted; Lambda receives and deletes in batches, on the shop's bill.
-QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
 # Each of CloudFront's 13 regional caches asks the bucket once for an object.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html (2026-11)
 REGIONAL_CACHES = 13
@@ -171,54 +73,6 @@ class Watching:
 WATCHED = Watching(poll_s=3.0, calls=22, cpu_ms=35, read_units=86_000, write_units=3_600, answer_bytes=31_000)
 
 
-@dataclass(frozen=True, slots=True)
-class StockEvent:
-    """The work of one signed webhook about one variant, whose product is a row of 10 KB.
-
-    Attributes:
-        cpu_ms: CPU on the measuring machine.
-        calls: Calls to DynamoDB: the slug, the product, its new stock, the record of the event.
-        read_units: DynamoDB's read units: half a unit for the slug, and the product.
-        write_units: Its write units: each kilobyte of the product, and the record.
-        log_bytes: Bytes of the lines that the API logs.
-    """
-
-    cpu_ms: float
-    calls: int
-    read_units: float
-    write_units: float
-    log_bytes: int
-
-
-# The median of 1,000 events by real handlers and boto3, against a cloud that answers at once (2026-11-28).
-STOCK_EVENT = StockEvent(cpu_ms=13.8, calls=4, read_units=3.5, write_units=11, log_bytes=430)
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """An amount of one item.
-
-    Attributes:
-        item: The item.
-        amount: The amount, in the item's smallest unit.
-        why: The calculation, in words.
-        of_feedback: Whether SES's delivery events cause it.
-        of_refresh: Whether page refreshes cause it.
-        of_demand: Whether the merchant's counters cause it.
-        of_watching: Whether the merchant's page causes it.
-        of_stock_events: Whether webhooks of other systems cause it.
-    """
-
-    item: Item
-    amount: float
-    why: str
-    of_feedback: bool = False
-    of_refresh: bool = False
-    of_demand: bool = False
-    of_watching: bool = False
-    of_stock_events: bool = False
-
-
 def usage(
     campaign: Campaign,
     weight: PageWeight,
@@ -247,7 +101,9 @@ def usage(
         *_feedback(campaign, measured),
         *_demand(campaign, measured),
         *_watching(campaign),
-        *_stock_events(campaign),
+        *stock_events(campaign),
+        *events_of_the_shop(campaign),
+        *deliveries(campaign),
     )
 
 
@@ -287,25 +143,7 @@ def _watching(campaign: Campaign) -> Iterator[Used]:
         (Item.WRITE_UNITS, WATCHED.write_units * hours),
         (Item.LOG_BYTES, polls * LAMBDA_LOG_BYTES),
     ):
-        yield Used(item, amount, why, of_watching=True)
-
-
-def _stock_events(campaign: Campaign) -> Iterator[Used]:
-    """Yield the amounts of webhooks about stock. The pages that they change are among the refreshes."""
-    events = campaign.stock_events
-    if not events:
-        return
-    figures = StepFigures(STOCK_EVENT.cpu_ms, {"dynamodb": STOCK_EVENT.calls})
-    why = f"{pluralize(events, 'stock event')} of other systems"
-    for item, amount in (
-        (Item.API_CALLS, events),
-        (Item.LAMBDA_CALLS, events),
-        (Item.LAMBDA_TIME, events * figures.duration_ms(MEMORY_MB) / 1000 * MEMORY_MB / 1024),
-        (Item.READ_UNITS, events * STOCK_EVENT.read_units),
-        (Item.WRITE_UNITS, events * STOCK_EVENT.write_units),
-        (Item.LOG_BYTES, events * (STOCK_EVENT.log_bytes + LAMBDA_LOG_BYTES)),
-    ):
-        yield Used(item, amount, why, of_stock_events=True)
+        yield Used(item, amount, why, cause=Part.WATCHING)
 
 
 def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:
@@ -314,10 +152,10 @@ def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:
         return
     why = f"{pluralize(changes, 'change')} of availability x"
     yield Used(
-        Item.INVALIDATIONS, changes * refresh.paths, f"{why} {refresh.paths:.1f} paths", of_refresh=True
+        Item.INVALIDATIONS, changes * refresh.paths, f"{why} {refresh.paths:.1f} paths", cause=Part.REFRESH
     )
     yield Used(
-        Item.S3_WRITES, changes * refresh.objects, f"{why} {refresh.objects:.1f} pages", of_refresh=True
+        Item.S3_WRITES, changes * refresh.objects, f"{why} {refresh.objects:.1f} pages", cause=Part.REFRESH
     )
 
 
@@ -428,7 +266,7 @@ def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         (Item.WRITE_UNITS, emails * heard.write_units),
         (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + emails * heard.log_bytes),
     ):
-        yield Used(item, amount, why, of_feedback=True)
+        yield Used(item, amount, why, cause=Part.FEEDBACK)
 
 
 def _demand(campaign: Campaign, measured: Measured) -> Iterator[Used]:
@@ -446,4 +284,4 @@ def _demand(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         (Item.TABLE_STORAGE, changes * MARKER_BYTES * MARKER_MONTHS, f"{changes:,} markers, for two days"),
         (Item.READ_UNITS, recounts, f"{campaign.signups:,} entries, recounted each day of a month"),
     ):
-        yield Used(item, amount, what, of_demand=True)
+        yield Used(item, amount, what, cause=Part.DEMAND)

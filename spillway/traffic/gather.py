@@ -14,8 +14,8 @@ from chalicelib.domain.traffic.report import Coverage, TrafficReport
 from chalicelib.services.traffic import SIGNUP_ROUTE, hour_at
 from chalicelib.services.traffic import signups_counted as answers_counted
 from chalicelib.tables.entries import is_entry
+from spillway.preflight.amounts import Used
 from spillway.preflight.bill import Bill, bill, used_by_traffic
-from spillway.preflight.usage import Used
 from spillway.stage import Stage
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from chalicelib.storage import (
 )
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import WorkFailed
+from spillway.preflight.amounts import Item
 from spillway.preflight.bill import PRICES
-from spillway.preflight.usage import REGIONAL_CACHES, Item
+from spillway.preflight.usage import REGIONAL_CACHES
 from spillway.sitegen.listings import CARDS_MAX, pages_of_listing
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT, create_table

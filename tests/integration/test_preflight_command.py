@@ -247,3 +247,14 @@ def test_more_signups_than_can_be_played_are_refused(project: Project) -> None:
 
 def test_a_forecast_is_a_value() -> None:
     assert Forecast.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_events_of_the_shop_are_on_the_bill_and_are_named_where_they_are_missing(project: Project) -> None:
+    events = ["--shop-events", "100000", "--rule-firings", "50", "--endpoints", "2"]
+    shown = " ".join(run(project, *SMALL, "--details", *events).output.split())
+    assert "100,000 events of the shop, 10 in a call" in shown
+    assert "50 firings of rules, without their actions" in shown
+    assert "100,000 events of the shop x 2 endpoints" in shown
+    for option in ("--rule-firings", "--endpoints"):
+        with pytest.raises(BadInput, match=f"{option}: has no effect without --shop-events"):
+            run(project, *SMALL, option, "2")

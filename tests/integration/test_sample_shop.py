@@ -12,10 +12,11 @@ from urllib.parse import urldefrag
 
 import pytest
 
+from spillway.preflight.amounts import Measured
 from spillway.preflight.bill import bill, refresh_usd, story
 from spillway.preflight.built_pages import mean_product_weight, page_refresh
 from spillway.preflight.campaign import FOUNDING_STORY
-from spillway.preflight.usage import Measured, usage
+from spillway.preflight.usage import usage
 from spillway.project import Project
 from spillway.sitegen.release import Kind, Release
 from spillway.sitegen.site import build

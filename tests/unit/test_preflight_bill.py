@@ -11,13 +11,22 @@ import app as application
 from chalicelib.storefront.renderer import Renderer
 from loadtests.throttle import API_STAGE
 from spillway.errors import BadInput
+from spillway.preflight.amounts import (
+    MEMORY_MB,
+    QUEUE_BATCH,
+    Item,
+    Measured,
+    Part,
+    Step,
+    StepFigures,
+    Used,
+)
 from spillway.preflight.bill import (
     AS_OF,
     FLAT_PLANS,
     GIB,
     PRICES,
     Bill,
-    Part,
     bill,
     refresh_usd,
     story,
@@ -36,21 +45,14 @@ from spillway.preflight.built_pages import (
     page_weight,
 )
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
+from spillway.preflight.event_usage import STOCK_EVENT
 from spillway.preflight.usage import (
     API_PAGE_BYTES,
     COUNTED_BATCH,
     FORM_ANSWER_BYTES,
-    MEMORY_MB,
-    QUEUE_BATCH,
     SMALL_PAGE_BYTES,
-    STOCK_EVENT,
     STREAM_BATCH,
     WATCHED,
-    Item,
-    Measured,
-    Step,
-    StepFigures,
-    Used,
     usage,
 )
 from spillway.sitegen.release import Release
@@ -174,7 +176,7 @@ def test_each_change_of_availability_is_charged_and_an_event_without_one_is_not(
     def used(changes: int) -> dict[Item, float]:
         campaign = Campaign(1_000, 3600, availability_changes=changes)
         all_used = usage(campaign, PAGE, Measured.read(), site_bytes=0, refresh=REFRESH)
-        return {item.item: item.amount for item in all_used if item.of_refresh}
+        return {item.item: item.amount for item in all_used if item.cause is Part.REFRESH}
 
     assert used(0) == {}
     assert used(1_000) == {Item.INVALIDATIONS: 12_000, Item.S3_WRITES: 11_000}
@@ -328,7 +330,7 @@ def test_a_million_stock_events_cost_twelve_dollars_and_none_costs_nothing() -> 
     calls = [recorded_calls(shop.dynamodb, name) for name in ("get_item", "update_item", "put_item", "query")]
     shop.receive("generic", b'{"sku": "S0", "units": 3, "observed_at": "2026-09-21T14:13:19Z"}')
     assert [len(made) for made in calls] == [2, 1, 1, 0]
-    assert STOCK_EVENT.calls == sum(map(len, calls))
+    assert STOCK_EVENT.calls == {"dynamodb": sum(map(len, calls))}
 
 
 def recorded_calls(client: Any, name: str) -> list[Any]:

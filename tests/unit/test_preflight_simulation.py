@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from spillway.preflight.amounts import Measured, Step, StepFigures
 from spillway.preflight.campaign import Campaign, Shape, rates_per_s
 from spillway.preflight.cloud_model import (
     DAY_S,
@@ -19,7 +20,7 @@ from spillway.preflight.cloud_model import (
 )
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.simulation import Resource, Run, simulate
-from spillway.preflight.usage import REGIONAL_CACHES, Measured, Step, StepFigures
+from spillway.preflight.usage import REGIONAL_CACHES
 from tests.support.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 
 SMALL = Campaign(visitors=20_000, over_s=600, peak_factor=3, signup_rate=0.1)
