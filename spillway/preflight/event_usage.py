@@ -1,6 +1,6 @@
 """The amounts of events: stock events of other systems, the shop's own events, its rules, its deliveries.
 
-The CPU is the median of 1,000 by the real handlers and boto3, against a cloud that answers at once, on a
+The CPU is the median of 960 by the real handlers and boto3, against a cloud that answers at once, on a
 shared machine (2026-11-28): about 2 ms of each call is the SDK's. Tests hold the rest to the services.
 """
 
