@@ -54,7 +54,7 @@ def test_test_emails_arrive_in_the_inbox(demo: DemoProcess) -> None:
     numbers = [email["number"] for email in emails if email["recipient"] == "gus@example.com"]
     kept = [httpx.get(f"{demo.inbox_url}/emails/{number}.json", trust_env=False).json() for number in numbers]
     arrived = {dict(email["headers"])["Message-ID"].strip("<>") for email in kept}
-    assert len(sent) == 14  # seven emails in two languages
+    assert len(sent) == 16  # eight emails in two languages
     assert arrived == set(sent)
 
 
