@@ -33,7 +33,7 @@ HOUR = {
 
 
 @pytest.fixture(autouse=True)
-def built_anew(api: Client) -> None:
+def built_without_caches(api: Client) -> None:
     vars(cloud.container).pop("inbound_events", None)
 
 
