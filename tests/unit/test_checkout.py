@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -287,3 +287,12 @@ def strings_of(document: object) -> set[str]:
         return {document}
     parts = document.values() if isinstance(document, dict) else document
     return set().union(*map(strings_of, parts)) if isinstance(parts, Iterable) else set()
+
+
+def test_a_shop_of_an_earlier_version_has_none_where_it_had_an_empty_text() -> None:
+    before = {**asdict(SHOP), "refused_domains": "", "unsubscribe_mailbox": ""}
+    shop = Shop.from_document(json.loads(json.dumps(before)))
+    assert (shop.refused_domains, shop.unsubscribe_mailbox) == (None, None)
+    kept = {**before, "refused_domains": "3fa9c1d2e07b", "unsubscribe_mailbox": "out@shop.example"}
+    shop = Shop.from_document(json.loads(json.dumps(kept)))
+    assert (shop.refused_domains, shop.unsubscribe_mailbox) == ("3fa9c1d2e07b", "out@shop.example")
