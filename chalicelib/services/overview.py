@@ -34,7 +34,7 @@ from chalicelib.domain.overview import (
 )
 from chalicelib.domain.overview_waves import LastWave, Wave, WaveState
 from chalicelib.domain.stock import Availability
-from chalicelib.services.overview_waves import KnownWave, Waves, orderable
+from chalicelib.services.overview_waves import KnownWave, Waves, orderable, with_fewer_waiting
 from chalicelib.tables.overview import CatalogueVersion, OverviewTable, Snapshot
 
 if TYPE_CHECKING:
@@ -129,12 +129,13 @@ class Overviews:
         numbers = {sku: Numbers.of(demand, at_ms=at_ms) for sku, demand in self._tables.demand.all().items()}
         numbers = {sku: known for sku, known in numbers.items() if known != NO_DEMAND}
         rows = rows_of(variants, numbers)
-        watched = {wave.sku for wave in state.waves} | {row.listed.sku for row in orderable(rows)}
+        fewer = with_fewer_waiting(state.numbers, numbers)
+        watched = {*fewer, *(wave.sku for wave in state.waves), *(row.listed.sku for row in orderable(rows))}
         first = rows[:PAGE_ROWS]
         others = [row for row in rows[PAGE_ROWS:] if row.listed.sku in watched]
         live = {row.listed.sku: row for row in self._with_stock([*first, *others])}
         sending = self._tables.sending_rate.state()
-        waves = self._waves.under_way(live, state.waves, sending, at_ms)
+        waves = self._waves.under_way(live, state.waves, fewer, sending, at_ms)
         first, last_waves = self._waves.last(
             [live[row.listed.sku] for row in first], state.last_waves, at_ms, waves=waves
         )

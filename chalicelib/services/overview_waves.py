@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.overview import Row
+from chalicelib.domain.overview import NO_DEMAND, Numbers, Row
 from chalicelib.domain.overview_waves import LastWave, Wave, WaveState, rate_per_min, sampled
 from chalicelib.services.fan_out.report import FanOutState
 
@@ -48,14 +48,19 @@ class Waves:
         self,
         rows: Mapping[Sku, Row],
         before: Sequence[Wave],
+        fewer: Sequence[Sku],
         sending: "SendingRate | None",
         at_ms: int,
     ) -> tuple[Wave, ...]:
-        """Return the waves under way, the largest first, and those that ended a short time ago."""
+        """Return the waves under way, the largest first, and those that ended a short time ago.
+
+        `fewer` are the variants that fewer people wait for than a snapshot ago: a small wave begins and ends
+        between two snapshots.
+        """
         earlier = {wave.sku: wave for wave in before}
-        skus = dict.fromkeys([*(row.listed.sku for row in orderable(rows.values())), *earlier])
+        skus = dict.fromkeys([*(row.listed.sku for row in orderable(rows.values())), *earlier, *fewer])
         waves = []
-        for sku in [sku for sku in skus if sku in rows][: 2 * WAVES_MAX]:
+        for sku in [sku for sku in skus if sku in rows][: 3 * WAVES_MAX]:
             wave = self._wave(rows[sku], earlier.get(sku), sending, at_ms)
             if wave and (_is_recent(wave, at_ms) or wave.state not in _ENDS_SILENTLY):
                 waves.append(wave)
@@ -165,6 +170,12 @@ def _wave_state(  # noqa: PLR0911 - one for each state
     if sending and sending.rate_per_s and sending.emails_left <= 0:
         return WaveState.QUOTA
     return WaveState.SENDING
+
+
+def with_fewer_waiting(before: Mapping[Sku, Numbers], now: Mapping[Sku, Numbers]) -> list[Sku]:
+    """Return the variants that fewer people wait for than before, the largest difference first."""
+    left = {sku: known.waiting - now.get(sku, NO_DEMAND).waiting for sku, known in before.items()}
+    return sorted((sku for sku in left if left[sku] > 0), key=lambda sku: (-left[sku], sku))[:WAVES_MAX]
 
 
 def orderable(rows: Iterable[Row]) -> list[Row]:

@@ -378,6 +378,25 @@ def test_a_wave_that_ended_stays_for_a_quarter_of_an_hour_and_then_is_the_last_w
     assert row(later, SKU)["last_wave"] == {"opened_at_ms": shown["waves"][0]["opened_at_ms"], "notified": 3}
 
 
+def test_a_wave_that_begins_and_ends_between_two_snapshots_is_on_the_page(watched: Watched) -> None:
+    watched.demand.set(SKU, 3)
+    assert watched.poll()["waves"] == []
+    notify_some(watched, 3, batches=1)
+    while watched.shop.queue.messages_waiting():
+        watched.shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
+    watched.demand.set(SKU, 0)
+    shown = wave(watched.poll())
+    assert (shown["state"], shown["notified"], shown["waiting"]) == ("done", 3, 0)
+    assert wave(watched.poll())["notified"] == 3
+
+
+def test_people_who_leave_the_waitlist_are_no_wave(watched: Watched) -> None:
+    watched.demand.set(SKU, 3)
+    watched.poll()
+    watched.demand.set(SKU, 1)
+    assert watched.poll()["waves"] == []
+
+
 def test_a_variant_that_sells_out_in_mid_wave_says_so(watched: Watched) -> None:
     notify_some(watched, 200, batches=1)
     watched.demand.set(SKU, 150)
