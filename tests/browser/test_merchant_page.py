@@ -197,11 +197,11 @@ def test_a_merchant_signs_in_by_email_and_sees_a_signup_within_seconds(
     assert {word for word in page.locator("#overview").inner_text().split() if "@" in word} <= merchants
     # Paused by a person, in the demo's own tables.
     container.sending_rate.pause("the link is wrong")
-    expect(page.locator(".paused p")).to_have_text(
+    expect(page.locator(".notice.paused p")).to_have_text(
         "Sending is paused. the link is wrong", timeout=SEEN_WITHIN_MS
     )
     container.sending_rate.resume()
-    expect(page.locator(".paused")).to_be_hidden(timeout=SEEN_WITHIN_MS)
+    expect(page.locator(".notice.paused")).to_be_hidden(timeout=SEEN_WITHIN_MS)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in", level=1)).to_be_visible(timeout=SEEN_WITHIN_MS)
     watch.refused.clear()
