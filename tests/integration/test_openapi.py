@@ -116,29 +116,34 @@ def stamp_form(body: dict[str, Any]) -> None:
         body["form_token"] = playing_aws.form_token(*(sku for sku in map(normal_sku, skus) if sku))
 
 
-@settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def answers_as_described(case: "Case[Any]") -> None:
-    """Send a request that Schemathesis made; its answer is one of those described."""
+def described_answers(examples: int) -> Callable[..., None]:
+    """Return a test that sends requests which Schemathesis made; each answer is one of those described."""
     from schemathesis.specs.openapi.checks import unsupported_method
 
-    body = case.body if isinstance(case.body, dict) else {}
-    # The test's own transport drops a field without a name: what arrives is in order.
-    assume("" not in body)
-    if case.path == "/waitlist":
-        stamp_form(body)
-    # Other methods never reach the API: its gateway knows the routes.
-    case.call_and_validate(excluded_checks=[unsupported_method])
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def answers_as_described(case: "Case[Any]") -> None:
+        body = case.body if isinstance(case.body, dict) else {}
+        # The test's own transport drops a field without a name: what arrives is in order.
+        assume("" not in body)
+        if case.path == "/waitlist":
+            stamp_form(body)
+        # Other methods never reach the API: its gateway knows the routes.
+        case.call_and_validate(excluded_checks=[unsupported_method])
+
+    return answers_as_described
 
 
+# The same requests in each run; the slow tests send many more.
+@pytest.mark.parametrize("examples", [8, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_answer_is_one_of_those_described(
-    deployed: object, schema: "OpenApiSchema", operation: str
+    deployed: object, schema: "OpenApiSchema", operation: str, examples: int
 ) -> None:
     """Schemathesis's pytest plugin makes all requests while tests are collected, in every process."""
     from schemathesis.checks import load_all_checks
@@ -151,7 +156,7 @@ def test_every_answer_is_one_of_those_described(
     build_operation_test(
         config=schema.config,
         operation=schema[path][method],
-        test_func=answers_as_described,
+        test_func=described_answers(examples),
         given_kwargs={},
         feedback=FeedbackSources(constants_value_source=make_constants_value_source(schema)),
     )()

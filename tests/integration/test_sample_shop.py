@@ -157,6 +157,8 @@ def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Pat
     done = subprocess.run(
         [
             "java",
+            # It runs for seconds: what a compiler of long runs would save costs more than it saves.
+            *("-Xss4m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
             "-jar",
             str(CHECKER),
             "--format",
