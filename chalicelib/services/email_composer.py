@@ -105,8 +105,10 @@ class EmailComposer:
 
         Every entry of `waiting` is about the same variant, so emails in one language differ only in the
         shopper's own links: each language is rendered once, and each shopper's links are filled in. In a
-        shop that counts clicks, the link to the product counts them for the restock of `restock_tag`.
+        shop that counts clicks, the link to the product counts them for the restock of `restock_tag`, which
+        is a tag of the emails, too: it comes back with their feedback.
         """
+        about = {} if restock_tag is None else {"restock": restock_tag}
         patterns: dict[str, _Pattern] = {}
         emails = []
         for entry in waiting:
@@ -121,7 +123,7 @@ class EmailComposer:
                     entry.mailbox,
                     patterns[edition.root].of((link, to_product)),
                     self._unsubscribe_headers(link, token),
-                    _tags("available", entry),
+                    {**_tags("available", entry), **about},
                     reply_to=self._shop.reply_to,
                 )
             )

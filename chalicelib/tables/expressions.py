@@ -46,7 +46,9 @@ class Attr(Operand):
     __slots__ = ()
 
     def __init__(self, *path: str) -> None:
-        super().__init__(lambda words: words.name(self.path), path[0] if len(path) == 1 else path)
+        words_of = path[0] if len(path) == 1 else path
+        # Not of `self`: an object that its own function refers to waits for the garbage collector.
+        super().__init__(lambda words: words.name(words_of), words_of)
 
     def eq(self, value: Any) -> "Condition":
         """Require the value."""
@@ -131,7 +133,7 @@ class Condition:
 
 
 class Given:
-    """A value that is given each time a prepared request is made, under a name."""
+    """A value that is given each time a prepared request or statement is made, under a name."""
 
     __slots__ = ("name",)
 
@@ -195,7 +197,7 @@ class Parameters:
 
     def value(self, value: Any, _: Path) -> str:
         """Add a parameter."""
-        self.values.append(encode(value))
+        self.values.append(value if type(value) is Given else encode(value))
         return "?"
 
 
@@ -229,13 +231,15 @@ def encode(value: Any) -> dict[str, Any]:
 
 def decode_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the Python values of an item, or of a stream record's image."""
-    return {name: decode(value) for name, value in item.items()}
+    # Most values are texts: a call for each of them would take most of the time.
+    return {name: value["S"] if "S" in value else decode(value) for name, value in item.items()}
 
 
 def decode(value: Mapping[str, Any]) -> Any:
     """Return the Python value of an AttributeValue; a set becomes a frozenset."""
     ((kind, content),) = value.items()
-    return _DECODERS[kind](content) if kind in _DECODERS else content
+    decoder = _DECODERS.get(kind)
+    return decoder(content) if decoder else content
 
 
 def _number(text: str) -> int | float:

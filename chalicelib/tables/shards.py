@@ -7,22 +7,26 @@ entries are read from the table itself right before they are notified.
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry, EntryState, shards_of
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.tables.entries import IS_CONFIRMED, STANDING, entry_of
-from chalicelib.tables.expressions import Attr, Condition, Item
-from chalicelib.tables.table import CONDITION_NOT_MET, Read, Table, Update, batch_get
+from chalicelib.tables.expressions import Attr, Condition, Given, Item
+from chalicelib.tables.table import CONDITION_NOT_MET, PreparedStatement, Read, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+
+POLICIES_KEPT_MAX = 32
 
 
 class RestocksTable:
@@ -66,9 +70,15 @@ def _restock_of(item: Item) -> Restock:
         units=item.get("units"),
         observed_at_ms=item["observed_at_ms"],
         opened_at_ms=item["opened_at_ms"],
-        policy=WavePolicy(**json.loads(item["policy"])) if "policy" in item else EVERYONE,
+        policy=_policy_of(item["policy"]) if "policy" in item else EVERYONE,
         version=item.get("version", 0),
     )
+
+
+@lru_cache(maxsize=POLICIES_KEPT_MAX)
+def _policy_of(text: str) -> WavePolicy:
+    """Return the policy of a restock. A fan-out reads the same one twice for each batch."""
+    return WavePolicy(**json.loads(text))
 
 
 SHARD_INDEX = "shard"
@@ -130,6 +140,7 @@ class ShardsTable:
         self.table = Table(client, name)
         self._mailboxes = Table(client, suppressions)
         self._sleep = sleep
+        self._marking = PreparedStatement(_mark(self.table, {name: Given(name) for name in MARKED}))
 
     def waiting(self, shard: str, *, after: str, upto: str, limit: int) -> WaitingPage:
         """Return the next entries of a shard, in order: positions in (`after`, `upto`], at most `limit`."""
@@ -177,14 +188,13 @@ class ShardsTable:
         suppressed = {mailbox["shopper"] for mailbox in mailboxes if "reason" in mailbox}
         # Such a shopper confirms now what lifts the suppression; the reaction to that notifies them.
         retrying = {mailbox["shopper"] for mailbox in mailboxes if "retrying" in mailbox}
-        pages = {row["shopper"]: row.get("page", "/") for row in rows if row["state"] == EntryState.CONFIRMED}
-        found = {row["shopper"]: row for row in rows}
+        confirmed = {row["shopper"]: row for row in rows if row["state"] == EntryState.CONFIRMED}
         waiting = [
-            replace(entry, page=pages[entry.shopper])
+            _on_page(entry, row.get("page", "/"))
             for entry in entries
-            if entry.shopper in pages
-            and found[entry.shopper]["shard_position"] == entry.position
-            and found[entry.shopper].get("deferred_for") != _deferred_for(not_deferred_for, entry)
+            if (row := confirmed.get(entry.shopper))
+            and row["shard_position"] == entry.position
+            and ("deferred_for" not in row or row["deferred_for"] != _deferred_for(not_deferred_for, entry))
         ]
         return StillWaiting(
             tuple(entry for entry in waiting if entry.shopper not in suppressed),
@@ -243,7 +253,8 @@ class ShardsTable:
         for attempt in range(MARK_TRIES_MAX):
             if not remaining and not counting:
                 return 0
-            marks = [self._mark(entry, restock_id, at_ms) for entry in remaining]
+            about = {"restock_id": restock_id, "at_ms": at_ms}
+            marks = [_mark(self.table, {**_facts(entry), **about}) for entry in remaining]
             reasons = self.table.transact([*marks, *counting])
             if not reasons:
                 return len(remaining)
@@ -263,7 +274,8 @@ class ShardsTable:
         """
         remaining = list(notified)
         for attempt in range(MARK_TRIES_MAX):
-            reasons = self.table.execute_each([self._mark(entry, restock_id, at_ms) for entry in remaining])
+            statements = self._marking.each(map(_facts, remaining), restock_id=restock_id, at_ms=at_ms)
+            reasons = self.table.execute_each(statements)
             done = {"", CONDITION_NOT_MET}
             remaining = [
                 entry for entry, reason in zip(remaining, reasons, strict=True) if reason not in done
@@ -273,28 +285,49 @@ class ShardsTable:
             self._pause(attempt)
         raise MarksNotWritten(f"{len(remaining)} marks")
 
-    def _mark(self, notified: Notified, restock_id: str, at_ms: int) -> Update:
-        return Update(
-            self.table,
-            {"shopper": notified.entry.shopper, "sku": notified.entry.sku},
-            {
-                "state": EntryState.NOTIFIED,
-                "restock_id": restock_id,
-                "delivery": notified.delivery,
-                "message_id": notified.message_id,
-                "notified_at_ms": at_ms,
-            },
-            remove=("shard", "shard_position", *STANDING),
-            condition=IS_CONFIRMED & stands_at(notified.entry.position),
-        )
-
     def _pause(self, attempt: int) -> None:
         self._sleep(random.uniform(0, FIRST_PAUSE_S * 2**attempt))  # noqa: S311 - jitter, not a secret
+
+
+# The facts that a mark is made of: those of `_facts`, the restock, and the time.
+MARKED = ("shopper", "sku", "position", "restock_id", "delivery", "message_id", "at_ms")
+
+
+def _facts(notified: Notified) -> dict[str, Any]:
+    entry = notified.entry
+    return {
+        "shopper": entry.shopper,
+        "sku": entry.sku,
+        "position": entry.position or "",
+        "delivery": notified.delivery,
+        "message_id": notified.message_id,
+    }
+
+
+def _mark(table: Table, facts: Mapping[str, Any]) -> Update:
+    """Return the update that takes an entry out of its shard, of a value (or `Given`) for each of MARKED."""
+    return Update(
+        table,
+        {"shopper": facts["shopper"], "sku": facts["sku"]},
+        {
+            "state": EntryState.NOTIFIED,
+            "restock_id": facts["restock_id"],
+            "delivery": facts["delivery"],
+            "message_id": facts["message_id"],
+            "notified_at_ms": facts["at_ms"],
+        },
+        remove=("shard", "shard_position", *STANDING),
+        condition=IS_CONFIRMED & stands_at(facts["position"]),
+    )
 
 
 def _in_shard(shard: str, after: str, upto: str) -> Condition:
     # BETWEEN is inclusive; "!" sorts below every character of a longer position.
     return Attr("shard").eq(shard) & Attr("shard_position").between(after + "!", upto)
+
+
+def _on_page(entry: Entry, page: str) -> Entry:
+    return entry if entry.page == page else replace(entry, page=page)
 
 
 def _deferred_for(restock_id: str, entry: Entry) -> str:

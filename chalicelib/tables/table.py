@@ -166,16 +166,18 @@ class Table:
             return reasons
         return ()
 
-    def execute_each(self, updates: "Sequence[Update]") -> tuple[str, ...]:
+    def execute_each(self, statements: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Make separate conditional updates in PartiQL, at half a transaction's price.
+
+        Args:
+            statements: the updates, as `Update.statement` and `PreparedStatement.each` return them.
 
         Returns:
             For each update the reason why it was not made, in order; "" when it was.
         """
-        statements: Any = [update.statement() for update in updates]
         reasons: list[str] = []
         for start in range(0, len(statements), STATEMENTS_MAX):
-            part = statements[start : start + STATEMENTS_MAX]
+            part: Any = statements[start : start + STATEMENTS_MAX]
             answer = self.client.batch_execute_statement(Statements=part)
             reasons += [response.get("Error", {}).get("Code", "") for response in answer["Responses"]]
         return tuple(reasons)
@@ -321,6 +323,36 @@ class PreparedUpdate:
                 ExpressionAttributeValues={**self._known, **values},
             )
         )
+
+
+class PreparedStatement:
+    """A conditional update as a statement whose text is written once, for the same change of many items.
+
+    Its values and its key may be `Given`.
+    """
+
+    def __init__(self, update: Update) -> None:
+        statement = update.statement()
+        self._text = statement["Statement"]
+        self._parameters = statement["Parameters"]
+
+    def each(self, given: Iterable[Mapping[str, Any]], **common: Any) -> list[dict[str, Any]]:
+        """Return a statement for each mapping of names to values; `common` are values of all of them."""
+        shared = {name: encode(value) for name, value in common.items()}
+        known = [
+            shared.get(parameter.name, parameter) if type(parameter) is Given else parameter
+            for parameter in self._parameters
+        ]
+        return [
+            {
+                "Statement": self._text,
+                "Parameters": [
+                    encode(values[parameter.name]) if type(parameter) is Given else parameter
+                    for parameter in known
+                ],
+            }
+            for values in given
+        ]
 
 
 def _operand(value: Any, path: Path, words: Words) -> str:

@@ -54,6 +54,18 @@ def test_a_product_comes_back_as_it_was_put(products: ProductsTable) -> None:
     assert products.get("other") is None
 
 
+def test_a_document_is_parsed_once_and_a_changed_one_again(products: ProductsTable) -> None:
+    put(products)
+    first, again = products.get("field-jacket"), products.get("field-jacket")
+    assert first is not None
+    assert again is not None
+    assert again.product is first.product
+    put(products, replace(JACKET, title="Rain Jacket"))
+    changed = products.get("field-jacket")
+    assert changed is not None
+    assert changed.product == replace(JACKET, title="Rain Jacket")
+
+
 def test_every_sku_has_a_stock_of_its_own_whatever_it_is_made_of(products: ProductsTable) -> None:
     odd = replace(JACKET, variants=tuple(Variant(sku, 100, (("No", sku),)) for sku in IN_EXPRESSIONS[:-1]))
     put(products, odd)

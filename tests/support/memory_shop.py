@@ -36,7 +36,8 @@ class PlainComposer(EmailComposer):
     def available(
         self, waiting: Sequence[Entry], stocked: StockedProduct, *, restock_tag: str | None = None
     ) -> list[OutgoingEmail]:
-        return [OutgoingEmail(entry.mailbox, PLAIN) for entry in waiting]
+        tags = {} if restock_tag is None else {"restock": restock_tag}
+        return [OutgoingEmail(entry.mailbox, PLAIN, tags=tags) for entry in waiting]
 
 
 class MemoryShop(ShopBase):

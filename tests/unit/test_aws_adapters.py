@@ -338,7 +338,7 @@ def test_each_statement_of_a_dynamodb_batch_has_its_own_reason(wire: Wire) -> No
         json_reply(200, {"Responses": replies + [{}] * (25 - len(replies))}),
         json_reply(200, {"Responses": [{"Error": {"Code": "ThrottlingError"}}]}),
     ]
-    reasons = Table(wire.client, "t").execute_each([update(wire)] * 26)
+    reasons = Table(wire.client, "t").execute_each([update(wire).statement()] * 26)
     assert reasons == ("", *codes, *[""] * (24 - len(codes)), "ThrottlingError")
     assert [len(params["Statements"]) for params in wire.params] == [25, 1]
 

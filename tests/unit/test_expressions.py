@@ -1,5 +1,6 @@
 """Expressions and AttributeValues that a table's requests are made of."""
 
+import gc
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.tables.expressions import Attr, Condition, Placeholders, decode, encode, if_not_exists
-from chalicelib.tables.table import Table, Update
+from chalicelib.tables.expressions import (
+    Attr,
+    Condition,
+    Given,
+    Placeholders,
+    decode,
+    encode,
+    if_not_exists,
+)
+from chalicelib.tables.table import PreparedStatement, Table, Update
 
 RESERVED = Path(moto.__file__).with_name("dynamodb") / "parsing" / "reserved_keywords.txt"
 VALUES = st.recursive(
@@ -135,6 +144,32 @@ def test_an_update_says_the_same_as_a_request_and_as_a_statement() -> None:
         ' SET "map"."k" = if_not_exists("map"."k", ?) + ? REMOVE "shard" WHERE "id" = ? AND "state" = ?',
         "Parameters": [{"S": "x"}, {"N": "2"}, {"N": "0"}, {"N": "1"}, {"S": "a"}, {"S": "y"}],
     }
+
+
+def test_a_prepared_statement_says_what_the_update_of_each_item_says() -> None:
+    def marked(sku: Any, page: Any, restock: Any) -> Update:
+        values = {"state": "x", "restock_id": restock}
+        condition = Attr("state").eq("y") & Attr("page").eq(page)
+        return Update(Table(None, "t"), {"id": sku}, values, condition=condition)
+
+    prepared = PreparedStatement(marked(Given("sku"), Given("page"), Given("restock")))
+    items = [{"sku": "A", "page": 1}, {"sku": "B", "page": Colour.RED}]
+    statements = prepared.each(items, restock="r")
+    assert statements == [marked(**item, restock="r").statement() for item in items]
+    assert prepared.each([{"sku": "C", "page": 2, "restock": "s"}]) == [marked("C", 2, "s").statement()]
+    assert prepared.each([]) == []
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        condition = Attr("state").eq("x") & (Attr("map", "k").exists() | Attr("n").lt(1))
+        update(values={"n": Attr("n") + 1}, condition=condition).request()
+        del condition
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_an_update_that_only_adds_has_no_other_section() -> None:

@@ -62,7 +62,7 @@ class Composer:
         for entry in waiting:
             if entry.shopper in self.spoilt:
                 raise KeyError(entry.shopper)
-        return [outgoing(entry) for entry in waiting]
+        return [outgoing(entry, restock=restock_tag or "") for entry in waiting]
 
 
 class Batches:

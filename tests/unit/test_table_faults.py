@@ -121,7 +121,7 @@ def test_statements_are_carried_out_25_at_a_time() -> None:
     done = scripted(first, {"Responses": [{}] * 25}, {"Responses": [{"Error": {}}]})
     updates = [update(done, number) for number in range(51)]
     statements = [write.statement() for write in updates]
-    assert Table(done, "t").execute_each(updates) == ("",) * 24 + ("ThrottlingError",) + ("",) * 26
+    assert Table(done, "t").execute_each(statements) == ("",) * 24 + ("ThrottlingError",) + ("",) * 26
     parts = [statements[:25], statements[25:50], statements[50:]]
     assert done.asked == [("batch_execute_statement", {"Statements": part}) for part in parts]
     assert Table(done, "t").execute_each([]) == ()

@@ -8,7 +8,7 @@ An email that cannot be written or delivered is tried again alone: no other shop
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.domain.email import (
     Delivery,
@@ -236,5 +236,4 @@ def _compose(
                 failed[entry.shopper] = (entry, not_written(error))
         if not emails:
             raise
-    tag = {"restock": restock_tag}
-    return failed, [replace(outgoing, tags={**outgoing.tags, **tag}) for outgoing in emails]
+    return failed, emails
