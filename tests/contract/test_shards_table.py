@@ -54,6 +54,8 @@ def test_who_still_waits_is_found_with_the_page_they_asked_on(tables: Tables) ->
     tables.entries.sign_up(ada, at_ms=tables.clock())
     tables.entries.confirm("ada", "A", at_ms=tables.clock())
     (waiting,) = tables.shards.first_waiting("A", upto=position_after_all(tables.clock()), limit=1)
+    # The index does not have the page.
+    assert (waiting.page, waiting.mailbox) == ("/", "ada@example.com")
     (found,) = tables.shards.still_waiting([waiting]).may_be_mailed
     assert found.page == "/de/products/jacket"
 

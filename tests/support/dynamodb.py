@@ -19,18 +19,21 @@ from botocore.exceptions import ClientError
 
 from tests.support.aws_models import check_request
 from tests.support.expressions import (
+    Condition,
     InvalidExpression,
     Item,
+    Names,
     Place,
-    Scope,
+    Values,
     check_words,
     condition_of,
     key_condition_of,
+    name_of,
     projection_of,
     sort_value,
     updated,
 )
-from tests.support.stored_table import Key, KeyMismatch, StoredTable
+from tests.support.stored_table import Index, Key, KeyMismatch, StoredTable
 
 PAGE_BYTES_MAX = 1024 * 1024
 TRANSACTION_WRITES_MAX = 100
@@ -81,9 +84,10 @@ class MemoryDynamoDb:
         **_: Any,
     ) -> None:
         """DynamoDB's CreateTable."""
+        keys = _attributes(KeySchema)
         self._tables[TableName] = StoredTable(
-            _attributes(KeySchema),
-            {index["IndexName"]: _attributes(index["KeySchema"]) for index in GlobalSecondaryIndexes},
+            keys,
+            {index["IndexName"]: _index(index, keys) for index in GlobalSecondaryIndexes},
             {attribute["AttributeName"]: attribute["AttributeType"] for attribute in AttributeDefinitions},
         )
 
@@ -92,7 +96,7 @@ class MemoryDynamoDb:
         self._check("GetItem", request)
         self._check_words(request)
         item = self._item(request["TableName"], request["Key"])
-        return {"Item": _projected(item, request)} if item else {}
+        return {"Item": _projected([item], request)[0]} if item else {}
 
     def put_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's PutItem."""
@@ -171,7 +175,7 @@ class MemoryDynamoDb:
         for name, wanted in request["RequestItems"].items():
             self._check_words(wanted)
             items = [self._item(name, key) for key in wanted["Keys"]]
-            found[name] = [_projected(item, wanted) for item in items if item]
+            found[name] = _projected([item for item in items if item], wanted)
         return {"Responses": found, "UnprocessedKeys": {}}
 
     def query(self, **request: Any) -> dict[str, Any]:
@@ -179,11 +183,12 @@ class MemoryDynamoDb:
         self._check("Query", request)
         self._check_words(request)
         table = self._tables[request["TableName"]]
-        index = request.get("IndexName")
-        attributes = table.indexes[index] if index else table.keys
+        index = table.indexes[request["IndexName"]] if "IndexName" in request else table.own
         with self._alone:
-            items = _in_order(table, attributes, request)
-            return self._page(table, attributes, items, request)
+            items = _in_order(table, index.attributes, request)
+            if index.projected is not None:
+                items = (_with(index.projected, item) for item in items)
+            return self._page(index, items, request)
 
     def scan(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Scan."""
@@ -194,7 +199,7 @@ class MemoryDynamoDb:
             keys = sorted(table.items)
             if "ExclusiveStartKey" in request:
                 keys = keys[bisect_right(keys, table.key_of(request["ExclusiveStartKey"])) :]
-            return self._page(table, table.keys, (table.items[key] for key in keys), request)
+            return self._page(table.own, (table.items[key] for key in keys), request)
 
     def get_paginator(self, operation: str) -> "Paginator":
         """Pages of a query or a scan."""
@@ -208,9 +213,8 @@ class MemoryDynamoDb:
         if not self._checked:
             return
         expressions = tuple([request[name] for name in EXPRESSIONS if name in request])
-        scope = _scope({}, request)
         try:
-            check_words(expressions, scope.names, scope.values)
+            check_words(expressions, *_meanings(request))
         except InvalidExpression as error:
             raise _invalid(str(error)) from error
 
@@ -221,13 +225,7 @@ class MemoryDynamoDb:
         except KeyMismatch as error:
             raise _invalid(str(error)) from error
 
-    def _page(
-        self,
-        table: StoredTable,
-        attributes: tuple[str, ...],
-        items: Iterator[Item],
-        request: Mapping[str, Any],
-    ) -> dict[str, Any]:
+    def _page(self, index: Index, items: Iterator[Item], request: Mapping[str, Any]) -> dict[str, Any]:
         limit = request.get("Limit")
         page: list[Item] = []
         page_bytes = 0
@@ -238,13 +236,13 @@ class MemoryDynamoDb:
                 break
         chosen = page
         if "FilterExpression" in request:
-            chosen = [item for item in page if _holds(request["FilterExpression"], item, request)]
+            chosen = [item for item in page if _holds("FilterExpression", item, request)]
         answer: dict[str, Any] = {"Count": len(chosen), "ScannedCount": len(page)}
         if request.get("Select") != "COUNT":
-            answer["Items"] = [_projected(item, request) for item in chosen]
+            answer["Items"] = _projected(chosen, request)
         # As DynamoDB does: a page that is full says that more may follow, whether or not it does.
         if page and (len(page) == limit or next(items, None) is not None):
-            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {*table.keys, *attributes}}
+            answer["LastEvaluatedKey"] = _with(index.keys, page[-1])
         return answer
 
     def _write(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,7 +258,8 @@ class MemoryDynamoDb:
         try:
             if kind != "Put":
                 return table.check_key(write["Key"])
-            table.check_types(write["Item"])
+            if self._checked:
+                table.check_types(write["Item"])
             return table.key_of(write["Item"])
         except KeyMismatch as error:
             raise _invalid(str(error)) from error
@@ -269,57 +268,61 @@ class MemoryDynamoDb:
         self._check_words(write)
         if "ConditionExpression" not in write:
             return True
-        item = self._tables[write["TableName"]].items.get(place, {})
-        return _holds(write["ConditionExpression"], item, write)
+        return _holds("ConditionExpression", self._tables[write["TableName"]].items.get(place, {}), write)
 
     def _carry_out(self, kind: str, write: Mapping[str, Any], place: Key) -> None:
         table = self._tables[write["TableName"]]
         if kind == "Put":
             table.put(place, dict(write["Item"]))
         elif kind == "Update":
-            before = table.items.get(place)
-            try:
-                scope = _scope(dict(write["Key"]) if before is None else before, write)
-                after = updated(write["UpdateExpression"], scope)
-                if self._checked:
-                    table.check_types(after)
-            except (InvalidExpression, KeyMismatch) as error:
-                raise _invalid(str(error)) from error
-            table.put(place, after)
+            before = table.items.get(place) or dict(write["Key"])
+            self._update(table, place, write["UpdateExpression"], before, *_meanings(write))
         elif kind == "Delete":
             table.drop(place)
+
+    def _update(
+        self, table: StoredTable, place: Key, expression: str, before: Item, names: Names, values: Values
+    ) -> None:
+        try:
+            after = updated(expression, before, names, values)
+            if self._checked:
+                table.check_types(after)
+        except (InvalidExpression, KeyMismatch) as error:
+            raise _invalid(str(error)) from error
+        table.put(place, after)
 
     def _execute(self, text: str, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Carry out one conditional UPDATE; its condition compares the attributes of the key."""
         statement = _statement(text)
-        if len(statement.compared) > len(parameters) or statement.parameters != len(parameters):
+        if len(statement.placeholders) != len(parameters):
             raise _invalid(text)
-        values = {f":p{number}": value for number, value in enumerate(parameters)}
-        key = {name: values[statement.compared[name]] for name in self._tables[statement.table].keys}
-        self._write(
-            "Update",
-            {
-                "TableName": statement.table,
-                "Key": key,
-                "UpdateExpression": statement.update,
-                "ConditionExpression": statement.condition,
-                "ExpressionAttributeValues": values,
-            },
-        )
+        values = dict(zip(statement.placeholders, parameters, strict=True))
+        table, compared = self._tables[statement.table], statement.compared
+        with self._alone:
+            try:
+                place = tuple([values[compared[name]][table.types[name]] for name in table.keys])
+            except KeyError:
+                raise _invalid(f"a part of the key is missing, or of another type: {text}") from None
+            # It compares the key: without an item it does not hold.
+            before = table.items.get(place, {})
+            if not statement.holds(before, NOTHING, values):
+                raise ConditionFailed
+            self._update(table, place, statement.update, before, NOTHING, values)
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """An UPDATE of PartiQL as the expressions of an UpdateItem.
+    """An UPDATE of PartiQL as the update of an UpdateItem, and a function that evaluates its condition.
 
-    `compared` has the placeholder of each attribute that the condition compares.
+    `placeholders` are those of its parameters, in order; `compared` has the one of each attribute that the
+    condition compares.
     """
 
     table: str
     update: str
-    condition: str
+    holds: Condition
     compared: Mapping[str, str]
-    parameters: int
+    placeholders: tuple[str, ...]
 
 
 @cache
@@ -333,7 +336,8 @@ def _statement(text: str) -> Statement:
         for part in ("update", "condition")
     )
     compared = dict(comparison.split(" = ") for comparison in condition.split(" AND "))
-    return Statement(match["table"], update, condition, compared, text.count("?"))
+    placeholders = tuple(f":p{number}" for number in range(next(numbers)))
+    return Statement(match["table"], update, condition_of(condition), compared, placeholders)
 
 
 class Paginator:
@@ -356,28 +360,43 @@ def _attributes(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(attribute["AttributeName"] for attribute in schema)
 
 
-def _scope(item: Item, request: Mapping[str, Any]) -> Scope:
+def _index(index: Mapping[str, Any], table_keys: tuple[str, ...]) -> Index:
+    attributes = _attributes(index["KeySchema"])
+    keys = tuple(dict.fromkeys((*table_keys, *attributes)))
+    projection = index["Projection"]
+    if projection["ProjectionType"] == "ALL":
+        return Index(attributes, keys)
+    return Index(attributes, keys, (*keys, *projection.get("NonKeyAttributes", ())))
+
+
+def _with(names: Sequence[str], item: Item) -> Item:
+    """Return those of an item's attributes that have one of these names."""
+    return {name: item[name] for name in names if name in item}
+
+
+def _meanings(request: Mapping[str, Any]) -> tuple[Names, Values]:
+    """Return what the placeholders of a request stand for."""
     names = request.get("ExpressionAttributeNames", NOTHING)
-    return Scope(item, names, request.get("ExpressionAttributeValues", NOTHING))
+    return names, request.get("ExpressionAttributeValues", NOTHING)
 
 
-def _holds(condition: str, item: Item, request: Mapping[str, Any]) -> bool:
-    return condition_of(condition)(_scope(item, request))
+def _holds(expression: str, item: Item, request: Mapping[str, Any]) -> bool:
+    return condition_of(request[expression])(item, *_meanings(request))
 
 
 def _in_order(table: StoredTable, attributes: tuple[str, ...], request: Mapping[str, Any]) -> Iterator[Item]:
     """Iterate over the items that a query's key condition names, from where it starts."""
-    scope = _scope({}, request)
+    names, values = _meanings(request)
     partition: str | None = None
     first: Place | None = None
     end: Place | None = None
     for part in key_condition_of(request["KeyConditionExpression"]):
-        name = scope.name(part.word)
+        name = name_of(part.word, names)
         if name == attributes[0] and part.operator == "=":
             (operand,) = part.operands
-            partition = sort_value(operand(scope))
+            partition = sort_value(operand({}, names, values))
         elif name in attributes[1:]:
-            first, end = part.bounds(scope)
+            first, end = part.bounds(names, values)
         else:
             raise _invalid("Query key condition not supported")
     if partition is None:
@@ -392,12 +411,12 @@ def _in_order(table: StoredTable, attributes: tuple[str, ...], request: Mapping[
     return (table.items[key] for _, key in (reversed([*places]) if backwards else places))
 
 
-def _projected(item: Item, request: Mapping[str, Any]) -> Item:
+def _projected(items: Sequence[Item], request: Mapping[str, Any]) -> list[Item]:
     if "ProjectionExpression" not in request:
-        return dict(item)
+        return [dict(item) for item in items]
     names = request.get("ExpressionAttributeNames", NOTHING)
     wanted = [names.get(word, word) for word in projection_of(request["ProjectionExpression"])]
-    return {name: item[name] for name in wanted if name in item}
+    return [_with(wanted, item) for item in items]
 
 
 def _invalid(why: str) -> ClientError:

@@ -86,6 +86,8 @@ class FailingDynamoDb:
             self.after(method, request)
             return answer
 
+        # Found there from now on.
+        vars(self)[method] = call
         return call
 
     def get_paginator(self, operation: str) -> Paginator:

@@ -63,12 +63,13 @@ class MemoryShop(ShopBase):
 
     def join_many(self, arrivals: Iterable[tuple[str, int]]) -> None:
         """Let many shoppers sign up, as (shopper, time in ms): rows like the one that `join` writes."""
+        write = self.dynamodb.put_item
         for shopper, at_ms in arrivals:
             if self._row is None:
                 self.join(shopper, at_ms=at_ms)
                 key = {"shopper": {"S": shopper}, "sku": {"S": SKU}}
                 self._row = self.dynamodb.get_item(TableName=self.entries_name, Key=key)["Item"]
-            now = {"N": str(at_ms)}
+            row, now = self._row, {"N": str(at_ms)}
             own = {
                 "shopper": {"S": shopper},
                 "mailbox": {"S": f"{shopper}@example.com"},
@@ -77,8 +78,9 @@ class MemoryShop(ShopBase):
                 "asked_at_ms": now,
                 "confirmed_at_ms": now,
             }
-            assert own.keys() <= self._row.keys()
-            self.dynamodb.put_item(TableName=self.entries_name, Item={**self._row, **own})
+            item = {**row, **own}
+            assert len(item) == len(row)
+            write(TableName=self.entries_name, Item=item)
 
     def leave(self, shopper: str) -> None:
         """Let a shopper unsubscribe."""

@@ -19,15 +19,33 @@ class KeyMismatch(ValueError):
     """A key has other attributes than the table's, or an attribute of a key is of another type."""
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An order to query a table in: its own, or that of an index.
+
+    `attributes` are a partition key, and a sort key if there is one; `keys` are those and the table's own.
+    An index has only the `projected` attributes of an item; None is all of them.
+    """
+
+    attributes: tuple[str, ...]
+    keys: tuple[str, ...]
+    projected: tuple[str, ...] | None = None
+
+
 @dataclass(slots=True)
 class StoredTable:
-    """Items by key. `indexes` has the key attributes of each index, `types` the type of each of them."""
+    """Items by key. `indexes` has each index by its name, `types` the type of each attribute of a key."""
 
     keys: tuple[str, ...]
-    indexes: Mapping[str, tuple[str, ...]]
+    indexes: Mapping[str, Index]
     types: Mapping[str, str]
     items: dict[Key, Item] = field(default_factory=dict)
+    own: Index = field(init=False)
     _orders: dict[tuple[str, ...], "_Order"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the order of the table itself."""
+        self.own = Index(self.keys, self.keys)
 
     def key_of(self, item: Mapping[str, Mapping[str, str]]) -> Key:
         """Return the key that an item is stored under."""
@@ -62,10 +80,11 @@ class StoredTable:
 
     def put(self, key: Key, item: Item) -> None:
         """Store an item in place of the one under its key."""
-        before = self.items.get(key)
+        if self._orders:
+            before = self.items.get(key)
+            for order in self._orders.values():
+                order.move(key, before, item)
         self.items[key] = item
-        for order in self._orders.values():
-            order.move(key, before, item)
 
     def drop(self, key: Key) -> None:
         """Delete the item under a key; without one, nothing changes."""
@@ -150,8 +169,12 @@ class _Order:
 
     def move(self, key: Key, before: Item | None, after: Item | None) -> None:
         """Follow a write."""
-        if before and after and all(before.get(name) is after.get(name) for name in self._attributes):
-            return
+        if before and after:
+            for name in self._attributes:
+                if before.get(name) is not after.get(name):
+                    break
+            else:
+                return
         old, new = self._place(key, before), self._place(key, after)
         if old == new:
             return
@@ -161,7 +184,10 @@ class _Order:
             self.partitions.setdefault(new[0], SortedPlaces()).add(new[1])
 
     def _place(self, key: Key, item: Item | None) -> tuple[str, Place] | None:
-        if item is None or any(name not in item for name in self._attributes):
+        if item is None:
             return None
-        partition, *sort = (item[name] for name in self._attributes)
-        return next(iter(partition.values())), (sort_value(sort[0]) if sort else "", key)
+        for name in self._attributes:
+            if name not in item:
+                return None
+        partition, *sort = self._attributes
+        return sort_value(item[partition]), (sort_value(item[sort[0]]) if sort else "", key)
