@@ -20,8 +20,15 @@ from typing import Any
 from chalicelib.container import Container
 from chalicelib.domain.domain_event import DomainEvent, EventType, schedule_event
 from chalicelib.domain.email import RequestedEmail
-from chalicelib.domain.emissions import availability_events, confirmed_event, demand_event, restock_event
+from chalicelib.domain.emissions import (
+    availability_events,
+    confirmed_event,
+    demand_events,
+    demand_step,
+    restock_event,
+)
 from chalicelib.domain.entry import Reaction, reaction_to, rejoins
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.merchant import MerchantId
 from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import restocks
@@ -69,13 +76,26 @@ def on_entries_counted(container: Container, records: Iterable[dict[str, Any]]) 
         for start in range(0, len(events), EVENTS_MAX):
             container.demand.count(events[start : start + EVENTS_MAX])
         if events and container.event_emitter.is_heard(EventType.DEMAND_PASSED):
-            counted = container.demand.of({event.sku for event in events})
-            passed = (demand_event(sku, demand.waiting, at_ms=at_ms) for sku, demand in counted.items())
-            container.event_emitter.emit([event for event in passed if event])
+            emit_passed(container, {event.sku for event in events})
     except Exception as error:  # noqa: BLE001 - after any error the whole batch comes again
         log("batch_not_counted", error=type(error).__name__, at=where(error))
         raise BatchNotCounted(type(error).__name__) from None
     return {"batchItemFailures": []}
+
+
+def emit_passed(container: Container, skus: Iterable[Sku]) -> None:
+    """Emit each number of people that was passed since the last one that was emitted, by SKU.
+
+    The numbers are compared with a stored one and not with those of a batch: a batch that passes several, and
+    batches that are counted at once, leave none out. A repeat emits the same events.
+    """
+    at_ms, demands = container.clock_ms(), container.demand
+    known = demands.passed(skus)
+    for sku, demand in demands.of(known).items():
+        step = demand_step(demand.waiting)
+        container.event_emitter.emit(demand_events(sku, demand.waiting, passed=known[sku], at_ms=at_ms))
+        if step != known[sku]:
+            demands.put_passed(sku, step, known=known[sku])
 
 
 def on_day(container: Container) -> None:

@@ -19,8 +19,6 @@ from chalicelib.domain.wave import LimitedWave, ShardStep, WaveMessage
 
 # The numbers of people whose passing is an event.
 DEMAND_STEPS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000)
-# Batches that are counted at once each see the others' people: a step counts as passed so far above it.
-DEMAND_WINDOW = 50
 # Access logs are complete enough from this share of the signups on; a share of fewer signups means little.
 COVERAGE_MIN = 0.95
 COVERAGE_SIGNUPS_MIN = 100
@@ -85,13 +83,27 @@ def confirmed_event(entry: Entry, *, at_ms: int) -> DomainEvent:
     return DomainEvent(identity, EventType.SIGNUP_CONFIRMED, at_ms, entry.sku, data)
 
 
-def demand_event(sku: Sku, waiting: int, *, at_ms: int) -> DomainEvent | None:
-    """Return the event of a number of people that was just passed, once for a SKU, a number and a day."""
-    passed = max((step for step in DEMAND_STEPS if step <= waiting), default=None)
-    if passed is None or waiting >= passed + DEMAND_WINDOW:
-        return None
-    identity = event_id(EventType.DEMAND_PASSED, sku, str(passed), str(at_ms // DAY_MS))
-    return DomainEvent(identity, EventType.DEMAND_PASSED, at_ms, sku, {"sku": sku, "waiting": passed})
+def demand_step(waiting: int) -> int:
+    """Return the highest of the numbers of people that `waiting` reaches; 0 below the first."""
+    return max((step for step in DEMAND_STEPS if step <= waiting), default=0)
+
+
+def demand_events(sku: Sku, waiting: int, *, passed: int, at_ms: int) -> list[DomainEvent]:
+    """Return an event for each number of people above `passed` that `waiting` reaches, the lowest first.
+
+    A number that is passed twice in a day (UTC) is the same event.
+    """
+    return [
+        DomainEvent(
+            event_id(EventType.DEMAND_PASSED, sku, str(step), str(at_ms // DAY_MS)),
+            EventType.DEMAND_PASSED,
+            at_ms,
+            sku,
+            {"sku": sku, "waiting": step},
+        )
+        for step in DEMAND_STEPS
+        if passed < step <= waiting
+    ]
 
 
 def feedback_event(feedback: Feedback, *, complaints_of_day: int = 0) -> DomainEvent | None:

@@ -2,7 +2,8 @@
 
 Partition key `part`, sort key `sku`. A row `demand#NN` has counters of one SKU as numbers (their names are
 those of `chalicelib.domain.demand`); a SKU's demand is the sum of its rows in all parts. A row
-`counted#EVENT` says that a record of the entries' stream is counted; DynamoDB's TTL deletes it.
+`counted#EVENT` says that a record of the entries' stream is counted; DynamoDB's TTL deletes it. A row
+`passed` has the highest number of people of a SKU whose passing is an event that was emitted.
 
 A part takes 1,000 write units a second, as any partition does. A SKU with few records in a batch is counted
 in the part of its own, so that most SKUs have one row; a flood is spread over all parts, a batch at a time.
@@ -40,6 +41,7 @@ PARTS = 16
 PART_PREFIX = "demand#"
 KEYS_AT_ONCE = 100
 MARKER_PREFIX = "counted#"
+PASSED_PART = "passed"
 # Longer than DynamoDB keeps a stream record, and so longer than it can come again: 24 hours.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 MARKER_KEPT_S = 48 * 3600
@@ -151,6 +153,21 @@ class DemandTable:
         if not remaining:
             return 0
         raise NotCounted(f"{len(remaining)} events")
+
+    def passed(self, skus: Iterable[Sku]) -> dict[Sku, int]:
+        """Return the number of people whose passing was emitted last, by SKU; 0 before the first."""
+        wanted = tuple(dict.fromkeys(skus))
+        keys = [{"part": PASSED_PART, "sku": sku} for sku in wanted]
+        known = {row["sku"]: row["people"] for row in self.table.batch_get(keys, ("sku", "people"))}
+        return {sku: known.get(sku, 0) for sku in wanted}
+
+    def put_passed(self, sku: Sku, people: int, *, known: int) -> bool:
+        """Store the number whose passing was emitted last; false when it is not `known` any more, as read.
+
+        Others count the same SKU at the same time: the one that read an older number leaves the newer alone.
+        """
+        as_read = Attr("people").eq(known) if known else Attr("people").not_exists() | Attr("people").eq(0)
+        return self.table.update_if({"part": PASSED_PART, "sku": sku}, as_read, {"people": people})
 
     def _transact(self, events: Sequence[DemandEvent], attempt: int) -> tuple[str, ...]:
         """Return nothing when the events are counted; else a reason for each write, the markers first."""

@@ -595,3 +595,69 @@ def test_an_entry_that_is_read_has_no_address(shop: Counted) -> None:
     names = request.get("ExpressionAttributeNames", {})
     read = {names.get(word, word) for word in request["ProjectionExpression"].split(", ")}
     assert read == {"sku", "state", "asked_at_ms", "confirmed_at_ms", "arrived_at_ms"}
+
+
+class Listening:
+    """Emits events of demand into a list, or refuses them."""
+
+    def __init__(self) -> None:
+        self.passed: list[int] = []
+        self.refuses = False
+
+    def is_heard(self, _: object) -> bool:
+        return True
+
+    def emit(self, events: list[Any]) -> None:
+        if self.refuses:
+            raise RuntimeError
+        self.passed += [event.data["waiting"] for event in events]
+
+
+def test_no_number_of_people_is_left_out_by_large_batches_or_batches_at_once() -> None:
+    shop, listening = Counted(), Listening()
+    vars(shop.container)["event_emitter"] = listening
+    for number in range(45):
+        shop.sign_up(f"s{number}")
+    shop.deliver_all()
+    assert listening.passed == [10, 25], "each batch may pass several"
+    # Others count 200 more before this batch looks: far above 50 and 100.
+    shop.demand.add(Sku("A"), {"waiting": 200})
+    shop.sign_up("late")
+    shop.deliver_all()
+    assert listening.passed == [10, 25, 50, 100]
+    shop.sign_up("later")
+    shop.deliver_all()
+    assert listening.passed == [10, 25, 50, 100], "a number is passed once"
+    shop.demand.add(Sku("A"), {"waiting": -160})
+    shop.sign_up("fewer")
+    shop.deliver_all()
+    shop.demand.add(Sku("A"), {"waiting": 20})
+    shop.sign_up("again")
+    shop.deliver_all()
+    assert listening.passed == [10, 25, 50, 100, 100], "less than 100 wait in between"
+
+
+def test_numbers_whose_event_is_refused_are_emitted_with_the_batch_that_comes_again() -> None:
+    shop, listening = Counted(), Listening()
+    vars(shop.container)["event_emitter"] = listening
+    for number in range(12):
+        shop.sign_up(f"s{number}")
+    listening.refuses = True
+    shards = [shard for shard, records in enumerate(shop.stream.shards) if records]
+    assert not any(shop.deliver(shard) for shard in shards)
+    # Meanwhile many more sign up.
+    shop.demand.add(Sku("A"), {"waiting": 100})
+    listening.refuses = False
+    shop.deliver_all()
+    assert listening.passed == [10, 25, 50, 100]
+
+
+def test_an_older_look_at_the_demand_does_not_take_back_a_number_that_was_passed() -> None:
+    demand = Counted().demand
+    sku = Sku("A")
+    assert demand.passed([sku]) == {sku: 0}
+    assert demand.put_passed(sku, 25, known=0)
+    assert not demand.put_passed(sku, 10, known=0)
+    assert demand.put_passed(sku, 0, known=25)
+    assert demand.put_passed(sku, 10, known=0)
+    assert demand.passed([sku, Sku("B")]) == {sku: 10, "B": 0}

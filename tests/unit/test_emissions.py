@@ -10,7 +10,8 @@ from chalicelib.domain.emissions import (
     availability_events,
     confirmed_event,
     coverage_event,
-    demand_event,
+    demand_events,
+    demand_step,
     feedback_event,
     order_event,
     paused_event,
@@ -69,14 +70,25 @@ def test_a_restock_and_its_waves_continue_the_chain_of_their_stock() -> None:
     assert len({event.id for event in numbers if event}) == 2
 
 
-def test_a_number_of_people_is_passed_once_a_day() -> None:
-    passed = [demand_event(SKU, waiting, at_ms=5) for waiting in (9, 10, 24, 25, 99, 100, 149, 150)]
+def test_each_number_of_people_that_was_passed_is_an_event_of_the_day() -> None:
+    def passed(waiting: int, *, known: int = 0, at_ms: int = 5) -> list[tuple[int, str]]:
+        events = demand_events(SKU, waiting, passed=known, at_ms=at_ms)
+        return [(event.data["waiting"], event.id) for event in events]
 
-    assert [event and event.data["waiting"] for event in passed] == [None, 10, 10, 25, 50, 100, 100, None]
-    assert passed[1] == passed[2]
-    again = demand_event(SKU, 10, at_ms=5 + DAY_MS)
-    assert again
-    assert again.id != passed[1].id  # type: ignore[union-attr]
+    def numbers(waiting: int, known: int) -> list[int]:
+        return [number for number, _ in passed(waiting, known=known)]
+
+    assert [numbers(waiting, 0) for waiting in (9, 10, 24, 25, 60)] == [
+        [],
+        [10],
+        [10],
+        [10, 25],
+        [10, 25, 50],
+    ]
+    assert [numbers(99, 50), numbers(100, 50), numbers(149, 100), numbers(40, 100)] == [[], [100], [], []]
+    assert [demand_step(waiting) for waiting in (9, 10, 99, 100, 10**9)] == [0, 10, 50, 100, 100_000]
+    assert passed(12) == passed(13)
+    assert passed(10)[0][1] != passed(10, at_ms=5 + DAY_MS)[0][1]
 
 
 def feedback(state: FeedbackState) -> Feedback:
