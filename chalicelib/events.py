@@ -75,7 +75,7 @@ def on_entries_counted(container: Container, records: Iterable[dict[str, Any]]) 
         events = [event for event in (event_of(record, at_ms=at_ms) for record in records) if event]
         for start in range(0, len(events), EVENTS_MAX):
             container.demand.count(events[start : start + EVENTS_MAX])
-        if events and container.event_emitter.is_heard(EventType.DEMAND_PASSED):
+        if events and container.event_emitter.may_be_heard(EventType.DEMAND_PASSED):
             emit_passed(container, {event.sku for event in events})
     except Exception as error:  # noqa: BLE001 - after any error the whole batch comes again
         log("batch_not_counted", error=type(error).__name__, at=where(error))
@@ -93,7 +93,8 @@ def emit_passed(container: Container, skus: Iterable[Sku]) -> None:
     known = demands.passed(skus)
     for sku, demand in demands.of(known).items():
         step = demand_step(demand.waiting)
-        container.event_emitter.emit(demand_events(sku, demand.waiting, passed=known[sku], at_ms=at_ms))
+        passed = demand_events(sku, demand.waiting, passed=known[sku], at_ms=at_ms)
+        container.event_emitter.emit_or_keep(passed)
         if step != known[sku]:
             demands.put_passed(sku, step, known=known[sku])
 
@@ -144,7 +145,7 @@ def react_to_entry(container: Container, record: dict[str, Any]) -> None:
                 # First: the fan-out leaves suppressed shoppers out.
                 lift_confirmed(container.suppressions, after.shopper, at_ms=now_ms)
             container.restocking.notify_if_available(after.shopper, after.sku, at_ms=now_ms)
-            container.event_emitter.emit([confirmed_event(after, at_ms=now_ms)])
+            container.event_emitter.emit_or_keep([confirmed_event(after, at_ms=now_ms)])
         case Reaction.COUNT_UNSUBSCRIBE:
             # Unsubscribed after an email: a figure for the merchant, which a repeated record may count twice.
             if "restock_id" in change["OldImage"]:
@@ -155,11 +156,11 @@ def react_to_entry(container: Container, record: dict[str, Any]) -> None:
             container.confirmations_queue.put_already(after.shopper, after.sku, after.source)
         case Reaction.ACCEPT_SINGLE_OPT_IN:
             container.single_opt_in.accept(after)
-            container.event_emitter.emit([confirmed_event(after, at_ms=container.clock_ms())])
+            container.event_emitter.emit_or_keep([confirmed_event(after, at_ms=container.clock_ms())])
 
 
 def react_to_product(container: Container, record: dict[str, Any]) -> None:
-    """React to one changed product: refresh its pages, then open the fan-outs of its restocks."""
+    """React to one changed product: refresh its pages, open the fan-outs of its restocks, emit events."""
     change = record["dynamodb"]
     row = change["Keys"]["id"]["S"]
     if not row.startswith(PRODUCT_PREFIX) or not {"OldImage", "NewImage"} <= change.keys():
@@ -180,7 +181,8 @@ def react_to_product(container: Container, record: dict[str, Any]) -> None:
         container.restocking.open_restock(restock)
         container.report_rows.note(RestockRef.of(restock))
     changes = availability_events(slug, before, after, at_ms=written_at_ms)
-    container.event_emitter.emit([*changes, *map(restock_event, opened)])
+    # Last: no product waits for events.
+    container.event_emitter.emit_or_keep([*changes, *map(restock_event, opened)])
 
 
 def on_requested_emails(
@@ -312,14 +314,29 @@ def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]])
 
 
 def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
-    """Do what follows from domain events."""
-    return react_to_queue(records, lambda body: container.domain_events.process(DomainEvent.from_json(body)))
+    """Do what follows from domain events; the ones that are done go on the event bus together."""
+    done: dict[str, DomainEvent] = {}
+
+    def process(record: dict[str, Any]) -> None:
+        event = DomainEvent.from_json(record["body"])
+        container.domain_events.process(event)
+        done[record["messageId"]] = event
+
+    failed = []
+    for record in records:
+        begin_record(record["messageId"])
+        if not _succeeds(process, record):
+            failed.append(record["messageId"])
+    if done:
+        refused = set(container.domain_events.put_on_bus(list(done.values())))
+        failed += [message_id for message_id, event in done.items() if event.id in refused]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 def emit_hour(container: Container) -> None:
     """Emit the events of an hour: itself, and a low coverage of its access logs some hours later.
 
-    A repeated call emits the same events.
+    Then emit the events that the queue did not take before. A repeated call emits the same events.
     """
     at_ms = container.clock_ms()
     if container.event_emitter.is_heard(EventType.SCHEDULE):
@@ -328,6 +345,7 @@ def emit_hour(container: Container) -> None:
         from chalicelib.services.traffic import emit_low_coverage
 
         emit_low_coverage(container.event_emitter, container.traffic_reports, at_ms=at_ms)
+    container.event_emitter.emit_kept()
 
 
 def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:

@@ -49,5 +49,5 @@ def report_order(request: Request, container: "Container") -> Response:
     left_out = ("click",) if token and click is None else ()
     result = container.reports.take_order(line, click)
     # After the count: a report that comes again emits the same event.
-    container.event_emitter.emit([order_event(line, result, at_ms=container.clock_ms())])
+    container.event_emitter.emit_or_keep([order_event(line, result, at_ms=container.clock_ms())])
     return order_answer(result, (*ignored, *left_out))

@@ -38,7 +38,7 @@ class RuleParts(MerchantParts, WebhookParts):
         """Emits domain events."""
         from chalicelib.services.domain_events import EventEmitter
 
-        return EventEmitter(self._domain_events_queue, self.live_rules, self._webhooks)
+        return EventEmitter(self._domain_events_queue, self.live_rules, self._webhooks, self.rule_rows)
 
     @cached_property
     def domain_events(self) -> "DomainEvents":

@@ -2,15 +2,18 @@
 
 An event comes at least once and in any order. Each step can be repeated: the record is the same row, the bus
 and webhooks carry the event's id, and a rule fires at most once.
+
+A shop's own work never waits for its events: where the queue refuses them, a stream's function keeps them as
+rows, and the next hour emits them.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.aws.connections import code_of
 from chalicelib.domain.domain_event import DomainEvent, EventType
-from chalicelib.log import log
+from chalicelib.log import log, where
 from chalicelib.queues import DomainEventsQueue
 from chalicelib.rules.rule import Rule
 from chalicelib.services.rules import RuleRunner
@@ -23,6 +26,13 @@ RULES_KEY = "rules.json"
 RULES_MAX_AGE_MS = 2_000
 NOT_THERE = frozenset({"AccessDenied", "NoSuchKey", "404", "403"})
 NOT_MODIFIED = "304"
+SOURCE = "spillway"
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+BUS_ENTRIES_MAX = 10
+# The limit of a call; some regions take more by now.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
+BUS_BYTES_MAX = 256 * 1024
+KEPT_AT_ONCE = 50
 
 
 class Webhooks(Protocol):
@@ -92,11 +102,16 @@ class EventEmitter:
     """
 
     def __init__(
-        self, queue: DomainEventsQueue | None, rules: LiveRules, webhooks: Callable[[], Webhooks | None]
+        self,
+        queue: DomainEventsQueue | None,
+        rules: LiveRules,
+        webhooks: Callable[[], Webhooks | None],
+        rows: RulesTable,
     ) -> None:
         self._queue = queue
         self._rules = rules
         self._webhooks = webhooks
+        self._rows = rows
 
     def is_heard(self, event_type: EventType) -> bool:
         """Return whether a rule or an endpoint is about events of a type."""
@@ -117,6 +132,39 @@ class EventEmitter:
         if wanted:
             self._queue.put(wanted)
 
+    def may_be_heard(self, event_type: EventType) -> bool:
+        """Return whether a rule or an endpoint is about events of a type; true where neither can be read."""
+        try:
+            return self.is_heard(event_type)
+        except Exception as error:  # noqa: BLE001 - an event more is better than the shop's work undone
+            log("listeners_not_read", error=type(error).__name__, at=where(error))
+            return True
+
+    def emit_or_keep(self, events: Iterable[DomainEvent]) -> None:
+        """Queue events; where that fails, keep them as rows, which `emit_kept` queues.
+
+        Raises:
+            Exception: they can be neither queued nor kept.
+        """
+        wanted = list(events)
+        try:
+            self.emit(wanted)
+        except Exception as error:  # noqa: BLE001 - whatever the queue or the rules say, the shop goes on
+            log("events_kept", count=len(wanted), error=type(error).__name__, at=where(error))
+            for event in wanted:
+                self._rows.keep(event)
+
+    def emit_kept(self) -> None:
+        """Queue every event that is kept, and delete its row then: a kill in between emits it again.
+
+        Raises:
+            EventsNotQueued: the queue does not take them yet.
+        """
+        while events := self._rows.kept(limit=KEPT_AT_ONCE):
+            self.emit(events)
+            for event in events:
+                self._rows.forget(event)
+
 
 class EventBus:
     """An event bus of EventBridge, to which any target in AWS can be attached."""
@@ -125,25 +173,39 @@ class EventBus:
         self._client = client
         self._name = name
 
-    def put(self, event: DomainEvent) -> None:
-        """Put an event on the bus: its type is the detail type, its CloudEvents document the detail.
+    def put_all(self, events: Sequence[DomainEvent]) -> list[str]:
+        """Put events on the bus, and return the ids of those that it did not take.
 
-        Raises:
-            BusRefused: the bus did not take it.
+        An event's type is the detail type, its CloudEvents document the detail. A call takes some entries and
+        refuses others; a call that fails as a whole took none.
         """
-        entry = {
-            "Source": "spillway",
-            "DetailType": event.type.value,
-            "Detail": event.to_json(),
-            "EventBusName": self._name,
-        }
-        answer = self._client.put_events(Entries=[entry])
-        if answer.get("FailedEntryCount"):
-            raise BusRefused(answer["Entries"][0].get("ErrorCode", "unknown"))
+        refused: list[str] = []
+        for part in self._calls(events):
+            try:
+                answer = self._client.put_events(Entries=[entry for _, entry in part])
+                codes = [entry.get("ErrorCode") for entry in answer["Entries"]]
+            except Exception as error:  # noqa: BLE001 - the events of this call come again, the others do not
+                codes = [code_of(error) or type(error).__name__] * len(part)
+            for (event, _), code in zip(part, codes, strict=True):
+                if code:
+                    log("bus_refused", event_id=event.id, code=code)
+                    refused.append(event.id)
+        return refused
 
-
-class BusRefused(RuntimeError):
-    """The event bus did not take an event; the event comes again."""
+    def _calls(self, events: Sequence[DomainEvent]) -> Iterator[list[tuple[DomainEvent, dict[str, str]]]]:
+        """Yield the events and entries of each call, within what a call takes."""
+        part: list[tuple[DomainEvent, dict[str, str]]] = []
+        part_bytes = 0
+        for event in events:
+            entry = {"Source": SOURCE, "DetailType": event.type.value, "Detail": event.to_json()}
+            entry_bytes = sum(len(text.encode()) for text in entry.values())
+            if part and (len(part) == BUS_ENTRIES_MAX or part_bytes + entry_bytes > BUS_BYTES_MAX):
+                yield part
+                part, part_bytes = [], 0
+            part.append((event, {**entry, "EventBusName": self._name}))
+            part_bytes += entry_bytes
+        if part:
+            yield part
 
 
 class DomainEvents:
@@ -162,17 +224,22 @@ class DomainEvents:
         self._bus = bus
 
     def process(self, event: DomainEvent) -> None:
-        """Record an event, put it on the bus, fire its rules, queue it for webhooks.
+        """Record an event, fire its rules, queue it for webhooks.
 
         Raises:
             Exception: a step failed; the event has to come again, and steps that are done change nothing.
         """
         public = event.without_shopper()
         self._table.record(public)
-        if self._bus:
-            self._bus.put(public)
         self._rules.run(public)
         webhooks = self._webhooks()
         if webhooks:
             webhooks.queue(event)
         log("domain_event", type=event.type, id=event.id, depth=event.depth)
+
+    def put_on_bus(self, events: Sequence[DomainEvent]) -> list[str]:
+        """Put events on the bus, if there is one, and return the ids of those that have to come again.
+
+        It is the last step, for a batch at once: no rule waits for a bus that is not there.
+        """
+        return self._bus.put_all([event.without_shopper() for event in events]) if self._bus else []

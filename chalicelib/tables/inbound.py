@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """`source` / SOURCE: the locations of a source whose units count; no row: all of them."""
     DOMAIN_EVENT = "domain-event"
     """`domain-event#DAY#PART` / TIME#ID: an event of the shop, see `rules`."""
+    UNSENT = "unsent"
+    """`unsent` / TIME#ID: an event of the shop that the queue did not take, until it does."""
     FIRED = "fired"
     """`fired` / RULE#EVENT: an event that matched a rule, and what came of it."""
     BUDGET = "budget"

@@ -1,4 +1,7 @@
-"""Rows of the events table about rules: recorded domain events, firings, and the budgets of hours."""
+"""Rows of the events table about rules: domain events, firings, and the budgets of hours.
+
+A domain event is recorded, or kept until the queue takes it.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -41,6 +44,25 @@ class RulesTable:
                 "expires_at_s": event.at_ms // 1000 + EVENT_KEPT_S,
             }
         )
+
+    def keep(self, event: DomainEvent) -> None:
+        """Store an event that the queue did not take; a repeat writes the same row again."""
+        self.table.put(
+            {
+                **_unsent_key(event),
+                "event": event.to_json(),
+                "expires_at_s": event.at_ms // 1000 + EVENT_KEPT_S,
+            }
+        )
+
+    def kept(self, *, limit: int) -> list[DomainEvent]:
+        """Return at most `limit` of the kept events, the oldest first (a strongly consistent read)."""
+        items, _ = self.table.query(Attr("kind").eq(Kind.UNSENT), limit=limit)
+        return [DomainEvent.from_json(item["event"]) for item in items]
+
+    def forget(self, event: DomainEvent) -> None:
+        """Delete an event that was kept, if it is there."""
+        self.table.delete(_unsent_key(event))
 
     def recorded(self, *, from_ms: int, until_ms: int) -> Iterator[DomainEvent]:
         """Yield the events of a time, day by day (strongly consistent reads of each day's parts)."""
@@ -103,6 +125,10 @@ class RulesTable:
         if item is None:
             raise RuleBusy(firing.rule)
         return _firing(item)
+
+
+def _unsent_key(event: DomainEvent) -> dict[str, str]:
+    return {"kind": Kind.UNSENT.value, "key": f"{event.at_ms:013d}#{event.id}"}
 
 
 def _key(firing: Firing) -> dict[str, str]:

@@ -604,10 +604,10 @@ class Listening:
         self.passed: list[int] = []
         self.refuses = False
 
-    def is_heard(self, _: object) -> bool:
+    def may_be_heard(self, _: object) -> bool:
         return True
 
-    def emit(self, events: list[Any]) -> None:
+    def emit_or_keep(self, events: list[Any]) -> None:
         if self.refuses:
             raise RuntimeError
         self.passed += [event.data["waiting"] for event in events]

@@ -15,7 +15,7 @@ def container_with(*, clock_ms: Callable[[], int] = clock_ms, **parts: Any) -> C
     """
     container = Container(_no_settings, _no_client, clock_ms=clock_ms)
     nowhere: Any = None
-    silent = EventEmitter(None, nowhere, lambda: None)
+    silent = EventEmitter(None, nowhere, lambda: None, nowhere)
     vars(container).update({"event_emitter": silent, **parts})
     return container
 

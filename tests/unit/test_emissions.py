@@ -207,7 +207,8 @@ def test_an_event_of_a_shopper_is_emitted_only_where_a_rule_is_about_it(*, has_r
             sent.extend(events)
 
     queue: Any = Queue()
-    emitter = EventEmitter(queue, LiveRules(bucket, "b", lambda: 5), lambda: None)
+    rows: Any = None
+    emitter = EventEmitter(queue, LiveRules(bucket, "b", lambda: 5), lambda: None, rows)
     of_shopper = DomainEvent("a", EventType.SIGNUP_CONFIRMED, 1)
     of_shop = DomainEvent("b", EventType.RESTOCK_OPENED, 1)
 

@@ -13,7 +13,7 @@ from benchmarks.traffic_log import lines
 from chalicelib.domain.traffic.counting import week_of
 from chalicelib.domain.traffic.report import TrafficReport
 from chalicelib.events import on_logs_delivered
-from chalicelib.services.domain_events import EventEmitter, LiveRules
+from chalicelib.services.domain_events import EventEmitter
 from chalicelib.services.traffic import (
     RecentTraffic,
     TrafficCounter,
@@ -89,9 +89,10 @@ class PlayedContainer:
     def __init__(self, s3: MemoryS3) -> None:
         self.s3 = s3
         client: Any = s3
+        nothing: Any = None
         self.bucket = TrafficBucket(client, "traffic")
         self.traffic_counter = TrafficCounter(self.bucket, FixedSalts(), lambda: HOW.own_hosts)
-        self.event_emitter = EventEmitter(None, cast("LiveRules", None), lambda: None)
+        self.event_emitter = EventEmitter(None, nothing, lambda: None, nothing)
 
     def deliver(self, key: str, *log_lines: str) -> None:
         self.s3.put_object(Bucket="traffic", Key=key, Body=gzipped(text_of(log_lines)))
