@@ -238,7 +238,7 @@ def test_a_poll_moves_nothing_and_a_new_order_keeps_the_focus_where_it_is(
     answers = played(BUSY, viewport={"width": 1280, "height": 900})
     page = answers.page
     expect(page.locator("tbody tr")).to_have_count(3)
-    # What is drawn once after the first overview: the last of the panels.
+    # The panels are drawn once, after the first overview.
     expect(page.locator(".log .well")).not_to_be_empty()
     page.evaluate(
         """() => {

@@ -16,7 +16,7 @@ Value = Mapping[str, Any]
 Item = dict[str, Any]
 Names = Mapping[str, str]
 Values = Mapping[str, Value]
-# What is compiled takes an item (empty when absent), and what the placeholders of the request stand for.
+# A compiled condition takes an item (empty when absent), and the values of the placeholders of the request.
 Condition = Callable[[Item, Names, Values], bool]
 Operand = Callable[[Item, Names, Values], Value | None]
 # The words of a path: the attribute, then the keys of the maps below it.

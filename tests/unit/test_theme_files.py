@@ -1,11 +1,13 @@
 """A shop's own file replaces that of the default theme, and every other file is the default theme's."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from chalicelib.services.dead_letters import QUEUES
 from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.local_cloud.shopper import until
@@ -21,6 +23,14 @@ from tests.support.small_shop import make_small_shop
 def shop(tmp_path: Path) -> Project:
     """A shop without a file of its own theme."""
     return make_small_shop(tmp_path)
+
+
+def test_the_merchants_page_has_words_for_each_queue_of_failed_jobs(german_release: Release) -> None:
+    for key, first in (("merchant/", "Confirmation emails"), ("de/merchant/", "Bestätigungs-E-Mails")):
+        words = json.loads(re.findall(r'id="act-words">([^<]+)<', page(german_release, key))[0])
+        named = [words.get(name) for name in QUEUES]
+        assert named[0] == first
+        assert all(named)
 
 
 def test_no_two_elements_of_the_merchants_dialogs_have_one_id(shop: Project) -> None:

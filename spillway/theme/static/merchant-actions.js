@@ -342,13 +342,13 @@
       }));
       if (shown.some(({ retry: last }) => last && last.ended_at_ms === null)) later(4000);
     };
-    const targets = { sending: "", "the shop": words.shop, waves: words.waves, confirmations: words.confirmations, streams: words.streams, feedback: words.feedback };
+    const targets = { sending: "", "the shop": words.shop };
     const drawLog = ({ actions }) => {
       one(".well", log).textContent = actions.length ? "" : words.none;
       one("ol", log).replaceChildren(...actions.map((action) => {
         const item = make("li");
         const what = make("p");
-        what.append(make("b", words[`did_${action.action}`] || words[action.action] || action.action), make("span", targets[action.target] ?? action.target));
+        what.append(make("b", words[`did_${action.action}`] || words[action.action] || action.action), make("span", (action.action === "retry" ? words : targets)[action.target] ?? action.target));
         const change = [action.before, action.after].filter(Boolean).join(" → ").replace(/\b[A-Z]\w+/g, (name) => words[name] || name);
         item.append(what, ...(change ? [make("p", change, { className: "change" })] : []));
         const by = make("p", action.email, { className: "by" });
