@@ -62,10 +62,8 @@ class Answering(FakeSender):
 
 def shop_of(clock: Clock, waiters: int, meets: Meets, rate_per_s: float = 1000.0) -> MemoryShop:
     shop = MemoryShop(clock)
-    names = [f"s{number:05}" for number in range(waiters)]
-    for name in names:
-        shop.join(name)
-        clock.pass_s(0.01)
+    shop.join_many((f"s{number:05}", clock() + 10 * number) for number in range(waiters))
+    clock.pass_s(0.01 * waiters)
     sender = Answering(meets)
     sender.clock = clock
     shop.use_sender(sender)

@@ -5,6 +5,7 @@ goes, workers take messages and die at any call of DynamoDB, before it takes eff
 misbehaves, the queue repeats itself. The promises are checked at every email and at the end.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import settings
@@ -71,13 +72,20 @@ class FanOutUnderFaults(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 70))
     def shoppers_join(self, count: int) -> None:
-        for _ in range(count):
-            self.joined += 1
-            shopper = f"s{self.joined:05}"
-            self.shop.join(shopper)
-            self.shop.clock.pass_s(0.002)
-            if self.shop.stock.availability.can_buy:
-                self.shop.restocking.notify_if_available(shopper, SKU, at_ms=self.shop.clock())
+        shop = self.shop
+        can_buy = shop.stock.availability.can_buy
+
+        def arrivals() -> Iterator[tuple[str, int]]:
+            for number in range(self.joined + 1, self.joined + count + 1):
+                shopper = f"s{number:05}"
+                yield shopper, shop.clock()
+                # The row is written by now.
+                shop.clock.pass_s(0.002)
+                if can_buy:
+                    shop.restocking.notify_if_available(shopper, SKU, at_ms=shop.clock())
+
+        shop.join_many(arrivals())
+        self.joined += count
 
     @rule(data=st.data())
     def one_leaves(self, data: st.DataObject) -> None:

@@ -41,8 +41,17 @@ def _form(value: Any) -> Hashable:
     if kind is str:
         return bool(value)
     if kind is dict:
-        # Most values are strings: a call for each would take longer than all else here.
-        return (*value, *[bool(inner) if type(inner) is str else _form(inner) for inner in value.values()])
+        form: list[Hashable] = [*value]
+        for inner in value.values():
+            # Most are strings and AttributeValues: a call for each would take longer than all else here.
+            if type(inner) is str:
+                form.append(bool(inner))
+            elif type(inner) is dict and len(inner) == 1:
+                ((name, content),) = inner.items()
+                form.append((name, bool(content) if type(content) is str else _form(content)))
+            else:
+                form.append(_form(inner))
+        return tuple(form)
     if kind is list or kind is tuple:
         return (list, *[_form(inner) for inner in value])
     if isinstance(value, Mapping):

@@ -174,7 +174,11 @@ class MemoryDynamoDb:
         found: dict[str, list[Item]] = {}
         for name, wanted in request["RequestItems"].items():
             self._check_words(wanted)
-            items = [self._item(name, key) for key in wanted["Keys"]]
+            table = self._tables[name]
+            try:
+                items = [table.items.get(table.check_key(key)) for key in wanted["Keys"]]
+            except KeyMismatch as error:
+                raise _invalid(str(error)) from error
             found[name] = _projected([item for item in items if item], wanted)
         return {"Responses": found, "UnprocessedKeys": {}}
 
@@ -186,8 +190,6 @@ class MemoryDynamoDb:
         index = table.indexes[request["IndexName"]] if "IndexName" in request else table.own
         with self._alone:
             items = _in_order(table, index.attributes, request)
-            if index.projected is not None:
-                items = (_with(index.projected, item) for item in items)
             return self._page(index, items, request)
 
     def scan(self, **request: Any) -> dict[str, Any]:
@@ -229,17 +231,23 @@ class MemoryDynamoDb:
         limit = request.get("Limit")
         page: list[Item] = []
         page_bytes = 0
-        for item in islice(items, limit):
-            page.append(item)
-            page_bytes += len(repr(item)) if self._checked else 0
-            if page_bytes > PAGE_BYTES_MAX:
-                break
+        if not self._checked:
+            page += islice(items, limit)
+        else:
+            for item in islice(items, limit):
+                page.append(item)
+                page_bytes += len(repr(item))
+                if page_bytes > PAGE_BYTES_MAX:
+                    break
+        if index.projected is not None:
+            page = [_with(index.projected, item) for item in page]
         chosen = page
         if "FilterExpression" in request:
             chosen = [item for item in page if _holds("FilterExpression", item, request)]
         answer: dict[str, Any] = {"Count": len(chosen), "ScannedCount": len(page)}
         if request.get("Select") != "COUNT":
-            answer["Items"] = _projected(chosen, request)
+            is_copy = index.projected is not None and "ProjectionExpression" not in request
+            answer["Items"] = chosen if is_copy else _projected(chosen, request)
         # As DynamoDB does: a page that is full says that more may follow, whether or not it does.
         if page and (len(page) == limit or next(items, None) is not None):
             answer["LastEvaluatedKey"] = _with(index.keys, page[-1])

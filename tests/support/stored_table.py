@@ -41,11 +41,13 @@ class StoredTable:
     types: Mapping[str, str]
     items: dict[Key, Item] = field(default_factory=dict)
     own: Index = field(init=False)
+    key_types: tuple[tuple[str, str], ...] = field(init=False)
     _orders: dict[tuple[str, ...], "_Order"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the order of the table itself."""
         self.own = Index(self.keys, self.keys)
+        self.key_types = tuple([(name, self.types[name]) for name in self.keys])
 
     def key_of(self, item: Mapping[str, Mapping[str, str]]) -> Key:
         """Return the key that an item is stored under."""
@@ -58,7 +60,7 @@ class StoredTable:
             KeyMismatch: It has other attributes than the table's key, or one of another type.
         """
         try:
-            found = tuple([key[name][self.types[name]] for name in self.keys])
+            found = tuple([key[name][kind] for name, kind in self.key_types])
         except KeyError:
             found = ()
         if len(found) != len(key):
