@@ -34,7 +34,7 @@ from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.log import begin_record, log, measure, where
-from chalicelib.outbound.deliveries import Delivery
+from chalicelib.outbound.deliveries import Probe, message_from_json
 from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.dead_letters import Redriven
 from chalicelib.services.requested_emails import RequestedBatch
@@ -352,11 +352,20 @@ def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]
     """Deliver events to endpoints, a batch at once: an endpoint without an answer delays no other."""
     from concurrent.futures import ThreadPoolExecutor
 
-    deliver = container.webhook_delivery.deliver
+    delivery = container.webhook_delivery
+
+    def deliver(record: dict[str, Any]) -> None:
+        message = message_from_json(record["body"])
+        if isinstance(message, Probe):
+            delivery.probe(message)
+        else:
+            # Where the queue does not say how often it handed a message over, its worker may have died.
+            received = record.get("attributes", {}).get("ApproximateReceiveCount", "2")
+            delivery.deliver(message, is_repeat=int(received) > 1)
 
     def succeeds(record: dict[str, Any]) -> bool:
         begin_record(record["messageId"])
-        return _succeeds(lambda message: deliver(Delivery.from_json(message["body"])), record)
+        return _succeeds(deliver, record)
 
     batch = list(records)
     with ThreadPoolExecutor(DELIVERIES_AT_ONCE) as pool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
     from chalicelib.domain.merchant import MerchantId
-    from chalicelib.outbound.deliveries import Delivery
+    from chalicelib.outbound.deliveries import Delivery, Probe
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_CHARS_MAX = 100
@@ -144,6 +144,10 @@ class DeliveriesQueue:
     def put(self, delivery: "Delivery", *, delay_s: int = 0) -> None:
         """Queue one delivery, to be seen after `delay_s` seconds (at most 900)."""
         self._client.send_message(QueueUrl=self._url, MessageBody=delivery.to_json(), DelaySeconds=delay_s)
+
+    def put_probe(self, probe: "Probe", *, delay_s: int = 0) -> None:
+        """Queue the message that tries an endpoint which fails, to be seen after `delay_s` seconds."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=probe.to_json(), DelaySeconds=delay_s)
 
     def put_dead(self, delivery: "Delivery") -> None:
         """Keep a delivery that failed on every attempt until a person decides."""

@@ -10,6 +10,9 @@ from chalicelib.merchant_parts import MerchantParts
 from chalicelib.webhook_parts import WebhookParts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chalicelib.domain.domain_event import DomainEvent
     from chalicelib.queues import DomainEventsQueue
     from chalicelib.services.domain_events import DomainEvents, EventEmitter, LiveRules, Webhooks
     from chalicelib.services.rules import Effects, RuleRunner
@@ -39,6 +42,9 @@ class RuleParts(MerchantParts, WebhookParts):
         from chalicelib.services.domain_events import EventEmitter
 
         return EventEmitter(self._domain_events_queue, self.live_rules, self._webhooks, self.rule_rows)
+
+    def _emit(self, events: "Sequence[DomainEvent]") -> None:
+        self.event_emitter.emit_or_keep(events)
 
     @cached_property
     def domain_events(self) -> "DomainEvents":

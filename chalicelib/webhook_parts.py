@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from chalicelib.stores import Stores
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chalicelib.domain.domain_event import DomainEvent
     from chalicelib.queues import DeliveriesQueue
+    from chalicelib.services.webhook_circuit import Circuit
     from chalicelib.services.webhook_delivery import (
         WebhookDelivery,
         WebhookFanout,
@@ -58,7 +62,25 @@ class WebhookParts(Stores):
         """Queues an event for the endpoints that want it."""
         from chalicelib.services.webhook_delivery import WebhookFanout
 
-        return WebhookFanout(self.recent_endpoints, self.deliveries_queue)
+        return WebhookFanout(self.recent_endpoints, self.deliveries_queue, self.webhook_circuit)
+
+    @cached_property
+    def webhook_circuit(self) -> "Circuit":
+        """Keeps the events of endpoints that fail."""
+        from chalicelib.services.webhook_circuit import Circuit
+
+        return Circuit(
+            self.endpoints,
+            self.recent_endpoints,
+            self.deliveries,
+            self.deliveries_queue,
+            self._emit,
+            self.clock_ms,
+        )
+
+    def _emit(self, events: "Sequence[DomainEvent]") -> None:
+        """Emit events; the part of the container that builds rules does."""
+        raise NotImplementedError
 
     @cached_property
     def webhook_secrets(self) -> "WebhookSecrets":
@@ -79,10 +101,11 @@ class WebhookParts(Stores):
         from chalicelib.outbound.https_post import HttpsPoster
         from chalicelib.services.webhook_delivery import DeliveryStore, WebhookDelivery
 
-        store = DeliveryStore(self.endpoints, self.recent_endpoints, self.deliveries, self.entries)
+        store = DeliveryStore(self.recent_endpoints, self.deliveries, self.entries)
         return WebhookDelivery(
             store,
             self.deliveries_queue,
+            self.webhook_circuit,
             self.webhook_secrets.of,
             HttpsPoster(),
             lambda: self.settings.shop_origin or self.recent_themes.live().theme.shop.base_url,

@@ -43,6 +43,8 @@ class EventType(StrEnum):
     TRAFFIC_COVERAGE_FELL = "traffic.coverage_fell"
     ORDER_REPORTED = "order.reported"
     SENDING_PAUSED = "sending.paused"
+    WEBHOOK_FAILING = "webhook.failing"
+    WEBHOOK_DISABLED = "webhook.disabled"
     SCHEDULE = "schedule"
     RULE_FIRED = "rule.fired"
     """A merchant's rule names this event as its action."""
@@ -98,7 +100,7 @@ class DomainEvent:
             "id": self.id,
             "source": source,
             "type": self.type.value,
-            "time": _time(self.at_ms),
+            "time": time_text(self.at_ms),
             "datacontenttype": "application/json",
             "data": dict(self.data),
         }
@@ -187,7 +189,8 @@ def schedule_event(*, at_ms: int) -> DomainEvent:
     )
 
 
-def _time(at_ms: int) -> str:
+def time_text(at_ms: int) -> str:
+    """Return a time (ms since the epoch) as CloudEvents writes it, such as 2026-11-27T10:00:00.123Z."""
     moment = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

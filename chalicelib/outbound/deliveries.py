@@ -2,14 +2,14 @@
 
 Retries follow Standard Webhooks: ten attempts, the second after 5 seconds, the last after about 75 hours.
 SQS delays a message by 15 minutes at most, so a message goes back into the queue until it is due. That needs
-no schedule and no table of due times, and a delivery never waits without a message of its own. A delivery
-that fails for three days passes about 300 times.
+no schedule and no table of due times. A delivery that fails for three days passes about 300 times, so an
+endpoint that fails again and again gets no message for each event, but one for all (`webhook_circuit`).
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +29,12 @@ ADDRESS_SUFFIX = ".address"
 TYPES_WITH_ADDRESS = (EventType.SIGNUP_CONFIRMED, EventType.EMAIL_BOUNCED, EventType.EMAIL_COMPLAINED)
 EVENT_NAMES = (*map(str, EventType), *(f"{of}{ADDRESS_SUFFIX}" for of in TYPES_WITH_ADDRESS))
 GONE = 410
+# An endpoint fails after so many failures in a row, over more time than its row is remembered elsewhere.
+FAILURES_IN_A_ROW = 10
+FAILURES_MS_MIN = 60_000
+PROBE_EVERY_S = 300
+# As long as the retries of one delivery.
+FAILING_MS_MAX = sum(DELAYS_S) * 1000
 
 
 class State(StrEnum):
@@ -41,6 +47,8 @@ class State(StrEnum):
     """Every attempt failed: a dead letter."""
     DISABLED = "disabled"
     """The endpoint answered 410, or was disabled before."""
+    HELD = "held"
+    """The endpoint fails: it is kept until the endpoint answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,11 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
     @property
+    def is_gone(self) -> bool:
+        """True for 410: the endpoint wants nothing more."""
+        return self.status == GONE
+
+    @property
     def words(self) -> str:
         """The status or the error, for a log."""
         return self.error or str(self.status)
@@ -64,13 +77,29 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address of another system, and the names of the events that it gets."""
+    """An address of another system, and the names of the events that it gets.
+
+    Args:
+        id: the merchant's name for it.
+        url: where its events are posted.
+        events: the names of its events.
+        created_at_ms: when it was added or changed.
+        disabled_at_ms: when it was disabled; None while it is not.
+        disabled_reason: why, in words.
+        failures: attempts that failed since the last success.
+        failed_from_ms: the first of them.
+        failing_at_ms: since when its events are kept and not sent; None while they are sent.
+    """
 
     id: str
     url: str
     events: frozenset[str]
     created_at_ms: int
     disabled_at_ms: int | None = None
+    disabled_reason: str | None = None
+    failures: int = 0
+    failed_from_ms: int | None = None
+    failing_at_ms: int | None = None
 
     def wants(self, event_type: EventType) -> bool:
         """Return whether the endpoint gets events of a type."""
@@ -79,6 +108,12 @@ class Endpoint:
     def wants_address(self, event_type: EventType) -> bool:
         """Return whether the merchant asked for the address of the shopper by name."""
         return f"{event_type}{ADDRESS_SUFFIX}" in self.events
+
+
+def is_failing(endpoint: Endpoint, *, at_ms: int) -> bool:
+    """Return whether an endpoint failed so often in a row that its events are kept and not sent."""
+    began_ms = at_ms if endpoint.failed_from_ms is None else endpoint.failed_from_ms
+    return endpoint.failures >= FAILURES_IN_A_ROW and at_ms - began_ms >= FAILURES_MS_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +156,42 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """A message of the queue: try an endpoint that failed since a time, or queue what was kept for it.
+
+    Args:
+        endpoint: the endpoint.
+        opened_at_ms: since when its events are kept.
+        after: the key of the kept event that was tried last; None for none.
+        is_last: whether nothing was kept a while ago.
+    """
+
+    endpoint: str
+    opened_at_ms: int
+    after: str | None = None
+    is_last: bool = False
+
+    def to_json(self) -> str:
+        """Return the message's text."""
+        return json.dumps({"probe": asdict(self), "endpoint": self.endpoint}, sort_keys=True)
+
+
+def message_from_json(text: str) -> Delivery | Probe:
+    """Return the delivery or the probe of a message.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    document = json.loads(text)
+    if not isinstance(document, dict) or "probe" not in document:
+        return Delivery.from_json(text)
+    try:
+        return Probe(**document["probe"])
+    except TypeError as error:
+        raise ValueError(f"no probe: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """The outcome of an attempt, as the log shows it: one row for each delivery, of its last attempt."""
 
@@ -131,6 +202,11 @@ class Attempt:
     at_ms: int
     answer: str
     due_at_ms: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The place of the delivery among those of its endpoint: by the time of the event."""
+        return f"{self.event.at_ms:013d}#{self.event.id}"
 
 
 def outcome_of(delivery: Delivery, answer: Answer, *, at_ms: int, random: float) -> Attempt:
@@ -146,7 +222,7 @@ def outcome_of(delivery: Delivery, answer: Answer, *, at_ms: int, random: float)
     due_at_ms = None
     if answer.is_success:
         state = State.DELIVERED
-    elif answer.status == GONE:
+    elif answer.is_gone:
         state = State.DISABLED
     elif tries >= TRIES_MAX:
         state = State.FAILED

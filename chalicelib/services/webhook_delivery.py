@@ -1,6 +1,7 @@
 """Deliver domain events to the endpoints of other systems: queue, sign, post, and try again or give up.
 
-A delivery is made at least once: an endpoint knows a repeat by its `webhook-id`, the event's id.
+A delivery is made at least once: an endpoint knows a repeat by its `webhook-id`, the event's id. An event has
+one message for an endpoint, however often it is emitted; while the endpoint fails, it has a row alone.
 """
 
 import json
@@ -16,14 +17,16 @@ from chalicelib.outbound.deliveries import (
     Attempt,
     Delivery,
     Endpoint,
+    Probe,
     State,
     document_of,
     outcome_of,
 )
 from chalicelib.outbound.signing import EndpointSecret, in_force, secrets_by_endpoint, signed_headers
 from chalicelib.queues import DeliveriesQueue
+from chalicelib.services.webhook_circuit import Circuit
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.webhooks import DeliveriesTable, EndpointsTable, RecentEndpoints
+from chalicelib.tables.webhooks import DeliveriesTable, RecentEndpoints
 
 SECRETS_MAX_AGE_MS = 60_000
 NEVER_TRIED = "not tried yet"
@@ -32,9 +35,10 @@ NEVER_TRIED = "not tried yet"
 class WebhookFanout:
     """Queues a domain event for each endpoint that wants it."""
 
-    def __init__(self, endpoints: RecentEndpoints, queue: DeliveriesQueue) -> None:
+    def __init__(self, endpoints: RecentEndpoints, queue: DeliveriesQueue, circuit: Circuit) -> None:
         self._endpoints = endpoints
         self._queue = queue
+        self._circuit = circuit
 
     def listens_to(self, event_type: EventType) -> bool:
         """Return whether an endpoint gets events of a type, as of half a minute ago."""
@@ -43,16 +47,23 @@ class WebhookFanout:
     def queue(self, event: DomainEvent) -> int:
         """Queue an event, and return for how many endpoints. A repeat is known when it is delivered.
 
+        For an endpoint that fails, keep it.
+
         Raises:
             EventsNotQueued: some are not queued; a repeat is harmless.
         """
-        deliveries = [
-            Delivery(endpoint.id, event)
+        wanting = [
+            endpoint
             for endpoint in self._endpoints.all()
             if endpoint.disabled_at_ms is None and endpoint.wants(event.type)
         ]
-        self._queue.put_all(deliveries)
-        return len(deliveries)
+        for endpoint in wanting:
+            if endpoint.failing_at_ms is not None:
+                self._circuit.keep(endpoint, event)
+        self._queue.put_all(
+            [Delivery(endpoint.id, event) for endpoint in wanting if endpoint.failing_at_ms is None]
+        )
+        return len(wanting)
 
 
 class WebhookSecrets:
@@ -84,7 +95,6 @@ class Poster(Protocol):
 class DeliveryStore:
     """The rows that a delivery reads and writes."""
 
-    endpoints: EndpointsTable
     recent_endpoints: RecentEndpoints
     deliveries: DeliveriesTable
     entries: EntriesTable
@@ -96,6 +106,7 @@ class WebhookDelivery:
     Args:
         store: the tables.
         queue: takes the next attempt, or the dead letter.
+        circuit: keeps events while an endpoint fails.
         secrets_of: returns the secrets of an endpoint that sign now.
         poster: posts.
         shop_url: returns the shop's address, the source of its events.
@@ -107,6 +118,7 @@ class WebhookDelivery:
         self,
         store: DeliveryStore,
         queue: DeliveriesQueue,
+        circuit: Circuit,
         secrets_of: Callable[[str], Sequence[str]],
         poster: Poster,
         shop_url: Callable[[], str],
@@ -115,35 +127,55 @@ class WebhookDelivery:
     ) -> None:
         self._store = store
         self._queue = queue
+        self._circuit = circuit
         self._secrets_of = secrets_of
         self._poster = poster
         self._shop_url = shop_url
         self._clock_ms = clock_ms
         self._random = random
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery, *, is_repeat: bool) -> None:
         """Make the attempt of a message, if it is due and was not made before.
 
-        A row that has this attempt already means that the worker before died: only the next step is queued.
+        An attempt that is in the row was made by this message, whose worker died then, or by another message
+        about the same event. The first queues the next step; the other one ends here, so that an event which
+        is emitted again and again has one message.
+
+        Args:
+            delivery: the message.
+            is_repeat: whether the queue hands it over again.
         """
-        hop_s = delivery.hop_s(at_ms=self._clock_ms())
-        if hop_s:
-            self._queue.put(delivery, delay_s=hop_s)
-            return
         endpoint = self._store.recent_endpoints.get(delivery.endpoint)
         if endpoint is None:
             log("webhook_without_endpoint", endpoint=delivery.endpoint, event_id=delivery.event.id)
+            return
+        if endpoint.failing_at_ms is not None and endpoint.disabled_at_ms is None:
+            self._circuit.keep(endpoint, delivery.event, tries=delivery.tries)
+            return
+        hop_s = delivery.hop_s(at_ms=self._clock_ms())
+        if hop_s:
+            self._queue.put(delivery, delay_s=hop_s)
             return
         before = self._store.deliveries.get(delivery.endpoint, delivery.event)
         if before is not None and before.state is State.DELIVERED:
             return
         is_redriven = before is not None and before.state is State.FAILED and delivery.tries == 0
         if before is not None and before.tries > delivery.tries and not is_redriven:
-            self._queue_next(before)
+            if is_repeat:
+                self._queue_next(before)
             return
         attempt = self._attempt(endpoint, delivery)
         if self._store.deliveries.record(attempt, after=before):
+            if endpoint.disabled_at_ms is None:
+                self._circuit.count(endpoint, attempt)
             self._queue_next(attempt)
+
+    def probe(self, probe: Probe) -> None:
+        """Try an endpoint that fails with one of the events that are kept for it."""
+        due = self._circuit.due(probe)
+        if due is not None:
+            endpoint, kept = due
+            self._circuit.tried(endpoint, probe, kept, self._post(endpoint, kept.event))
 
     def send_test(self, endpoint: Endpoint, event: DomainEvent) -> Answer:
         """Post an event to an endpoint now, once, and return the answer. Nothing is stored."""
@@ -164,9 +196,6 @@ class WebhookDelivery:
             tries=attempt.tries,
             answer=attempt.answer,
         )
-        if attempt.state is State.DISABLED:
-            self._store.endpoints.disable(endpoint.id, at_ms=attempt.at_ms)
-            self._store.recent_endpoints.forget()
         return attempt
 
     def _post(self, endpoint: Endpoint, event: DomainEvent) -> Answer:
@@ -206,9 +235,14 @@ class WebhookRetries:
         self._clock_ms = clock_ms
 
     def retry(self, attempt: Attempt) -> None:
-        """Deliver an event from the first attempt on, also one that was delivered before."""
+        """Deliver an event from the first attempt on, also one that was delivered before, or is kept."""
         now_ms = self._clock_ms()
         self._deliveries.reset(
             replace(attempt, state=State.WAITING, tries=0, at_ms=now_ms, answer=NEVER_TRIED, due_at_ms=now_ms)
         )
         self._queue.put(Delivery(attempt.endpoint, attempt.event))
+        self._deliveries.release(attempt)
+
+    def release(self, endpoint_id: str) -> None:
+        """Queue the events that are kept for an endpoint which a merchant enables, by its own message."""
+        self._queue.put_probe(Probe(endpoint_id, self._clock_ms()))

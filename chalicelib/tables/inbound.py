@@ -41,6 +41,8 @@ class Kind(StrEnum):
     """`endpoint` / ID: an address of another system, and the events that it gets."""
     DELIVERY = "delivery"
     """`delivery#ENDPOINT` / TIME#EVENT: the last attempt to deliver an event to an endpoint."""
+    HELD = "held"
+    """`held#ENDPOINT` / TIME#EVENT: an event that is kept while its endpoint fails."""
 
 
 class EventsTable:

@@ -1,22 +1,25 @@
 """Endpoints of outgoing events and the log of deliveries, rows of the events table.
 
 An endpoint is `endpoint` / ID. A delivery is `delivery#ENDPOINT` / TIME#EVENT with the time of the event, so
-a repeat of a delivery finds its row. The secrets of endpoints are in no row.
+a repeat of a delivery finds its row. An event that is kept while its endpoint fails is `held#ENDPOINT` /
+TIME#EVENT. The secrets of endpoints are in no row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.domain_event import DomainEvent, EventType
-from chalicelib.outbound.deliveries import Attempt, Endpoint, State
-from chalicelib.tables.expressions import Attr
+from chalicelib.outbound.deliveries import PROBE_EVERY_S, Attempt, Endpoint, State
+from chalicelib.tables.expressions import Attr, if_not_exists
 from chalicelib.tables.inbound import EVENT_KEPT_S, Kind
-from chalicelib.tables.table import Table
+from chalicelib.tables.table import Table, Update
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 ENDPOINTS_MAX_AGE_MS = 30_000
+# The attributes of failures since the last success.
+_FAILING = ("failures", "failed_from_ms", "failing_at_ms")
 
 
 class EndpointsTable:
@@ -37,14 +40,52 @@ class EndpointsTable:
                 "url": endpoint.url,
                 "events": set(endpoint.events),
                 "created_at_ms": endpoint.created_at_ms,
-                **({} if endpoint.disabled_at_ms is None else {"disabled_at_ms": endpoint.disabled_at_ms}),
+                **{
+                    name: value
+                    for name in ("disabled_at_ms", "disabled_reason", *_FAILING)
+                    if (value := getattr(endpoint, name))
+                },
             }
         )
 
-    def disable(self, endpoint_id: str, *, at_ms: int) -> bool:
+    def get(self, endpoint_id: str) -> Endpoint | None:
+        """Return an endpoint; None where it was removed (a strongly consistent read)."""
+        item = self.table.get(_endpoint_key(endpoint_id))
+        return None if item is None else _endpoint(item)
+
+    def disable(self, endpoint_id: str, *, at_ms: int, reason: str) -> bool:
         """Disable an endpoint; false where it was removed."""
-        exists = Attr("url").exists()
-        return self.table.update_if(_endpoint_key(endpoint_id), exists, {"disabled_at_ms": at_ms})
+        disabled = {"disabled_at_ms": at_ms, "disabled_reason": reason}
+        return self.table.update_if(_endpoint_key(endpoint_id), Attr("url").exists(), disabled)
+
+    def count_failure(self, endpoint_id: str, *, at_ms: int) -> Endpoint | None:
+        """Count a failure of an endpoint, and return the endpoint after that; None where it was removed."""
+        update = Update(
+            self.table,
+            _endpoint_key(endpoint_id),
+            {"failed_from_ms": if_not_exists(("failed_from_ms",), at_ms)},
+            add={"failures": 1},
+            condition=Attr("url").exists(),
+        )
+        item = self.table.update_and_get(update)
+        return None if item is None else _endpoint(item)
+
+    def open_circuit(self, endpoint_id: str, *, at_ms: int) -> bool:
+        """Store that the events of an endpoint are kept; false where they are, or the endpoint is removed."""
+        is_open = Attr("url").exists() & Attr("failing_at_ms").not_exists()
+        return self.table.update_if(_endpoint_key(endpoint_id), is_open, {"failing_at_ms": at_ms})
+
+    def begin_probe(self, endpoint: Endpoint, opened_at_ms: int, *, at_ms: int) -> bool:
+        """Store that an endpoint is tried now; false where another probe does so."""
+        before_ms = at_ms - PROBE_EVERY_S * 1000 // 2
+        is_turn = Attr("probed_at_ms").not_exists() | Attr("probed_at_ms").lt(before_ms)
+        is_ours = Attr("failing_at_ms").eq(opened_at_ms)
+        return self.table.update_if(_endpoint_key(endpoint.id), is_ours & is_turn, {"probed_at_ms": at_ms})
+
+    def close_circuit(self, endpoint_id: str) -> bool:
+        """Store that an endpoint answers; false where it was removed."""
+        key, exists = _endpoint_key(endpoint_id), Attr("url").exists()
+        return self.table.update_if(key, exists, remove=(*_FAILING, "probed_at_ms"))
 
     def remove(self, endpoint_id: str) -> None:
         """Delete an endpoint, if there is one. The log of its deliveries ends by itself."""
@@ -118,6 +159,30 @@ class DeliveriesTable:
         unchanged = Attr("state").eq(after.state) & Attr("tries").eq(after.tries)
         return self.table.put_if(item, unchanged & Attr("at_ms").eq(after.at_ms))
 
+    def hold(self, attempt: Attempt) -> bool:
+        """Keep an event while its endpoint fails; false where it is kept already, after as many tries."""
+        is_news = Attr("tries").not_exists() | Attr("tries").lt(attempt.tries)
+        return self.table.put_if(_held_item(attempt), is_news)
+
+    def held_again(self, attempt: Attempt) -> None:
+        """Write the answer to another try of an event that is kept."""
+        self.table.put(_held_item(attempt))
+
+    def held(self, endpoint_id: str, *, limit: int, after: str | None = None) -> list[Attempt]:
+        """Return the first events kept for an endpoint, behind a key (a strongly consistent read)."""
+        # Each key begins with digits, so "!" comes before any other key that begins with this one.
+        place = Attr("key").between("" if after is None else f"{after}!", "~")
+        items, _ = self.table.query(Attr("kind").eq(_held_kind(endpoint_id)) & place, limit=limit)
+        return list(map(_attempt, items))
+
+    def all_held(self, endpoint_id: str) -> Iterator[Attempt]:
+        """Yield every event that is kept for an endpoint, the oldest first (strongly consistent reads)."""
+        yield from map(_attempt, self.table.query_all(Attr("kind").eq(_held_kind(endpoint_id))))
+
+    def release(self, attempt: Attempt) -> None:
+        """Keep an event no longer."""
+        self.table.delete({"kind": _held_kind(attempt.endpoint), "key": attempt.key})
+
     def reset(self, attempt: Attempt) -> None:
         """Write a delivery as one that was never tried."""
         self.table.put(_delivery_item(attempt))
@@ -134,18 +199,33 @@ def _endpoint_key(endpoint_id: str) -> dict[str, str]:
 
 
 def _endpoint(item: Mapping[str, Any]) -> Endpoint:
-    disabled_at_ms = item.get("disabled_at_ms")
     return Endpoint(
         item["key"],
         item["url"],
         frozenset(item["events"]),
         int(item["created_at_ms"]),
-        None if disabled_at_ms is None else int(disabled_at_ms),
+        _number_of(item, "disabled_at_ms"),
+        item.get("disabled_reason"),
+        _number_of(item, "failures") or 0,
+        _number_of(item, "failed_from_ms"),
+        _number_of(item, "failing_at_ms"),
     )
+
+
+def _number_of(item: Mapping[str, Any], name: str) -> int | None:
+    return int(item[name]) if name in item else None
 
 
 def _delivery_kind(endpoint_id: str) -> str:
     return f"{Kind.DELIVERY}#{endpoint_id}"
+
+
+def _held_kind(endpoint_id: str) -> str:
+    return f"{Kind.HELD}#{endpoint_id}"
+
+
+def _held_item(attempt: Attempt) -> dict[str, Any]:
+    return {**_delivery_item(attempt), "kind": _held_kind(attempt.endpoint)}
 
 
 def _delivery_key(endpoint_id: str, event: DomainEvent) -> dict[str, str]:
@@ -166,7 +246,6 @@ def _delivery_item(attempt: Attempt) -> dict[str, Any]:
 
 
 def _attempt(item: Mapping[str, Any]) -> Attempt:
-    due_at_ms = item.get("due_at_ms")
     return Attempt(
         item["kind"].partition("#")[2],
         DomainEvent.from_json(item["event"]),
@@ -174,5 +253,5 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
         int(item["tries"]),
         int(item["at_ms"]),
         item["answer"],
-        None if due_at_ms is None else int(due_at_ms),
+        _number_of(item, "due_at_ms"),
     )

@@ -46,6 +46,7 @@ HINTS = {
     "no_http": "it does not speak HTTP",
     "no_secret": "it has no secret: spillway webhooks rotate NAME makes one",
 }
+RETRIED = frozenset({State.FAILED, State.DISABLED, State.HELD})
 name_argument = click.argument("name", metavar="NAME")
 
 
@@ -106,6 +107,7 @@ def add_endpoint(
         click.echo(f"{name}: secret {secret}")
     else:
         container.endpoints.put(endpoint)
+        container.webhook_retries.release(name)
     click.echo(f"{name}: gets {', '.join(sorted(endpoint.events))}; {IN_FORCE}")
     if without_address:
         click.echo(f"{name}: its host has no address now; check its spelling", err=True)
@@ -143,6 +145,7 @@ def list_endpoints(project: Project, stage_name: str, *, as_json: bool) -> None:
                 "events": sorted(endpoint.events),
                 "created_at_ms": endpoint.created_at_ms,
                 "disabled_at_ms": endpoint.disabled_at_ms,
+                "failing_since_ms": None if endpoint.failing_at_ms is None else endpoint.failed_from_ms,
             }
             for endpoint in endpoints
         ]
@@ -151,7 +154,10 @@ def list_endpoints(project: Project, stage_name: str, *, as_json: bool) -> None:
     for endpoint in endpoints:
         state = ""
         if endpoint.disabled_at_ms is not None:
-            state = f"  disabled on {_moment(endpoint.disabled_at_ms)}: it answered 410"
+            state = f"  disabled on {_moment(endpoint.disabled_at_ms)}: {endpoint.disabled_reason}"
+        elif endpoint.failing_at_ms is not None:
+            since = _moment(endpoint.failed_from_ms or endpoint.failing_at_ms)
+            state = f"  FAILING since {since}: events are kept until it answers"
         click.echo(f"{endpoint.id}  {endpoint.url}  {', '.join(sorted(endpoint.events))}{state}")
     if not endpoints:
         click.echo("no endpoint yet: spillway webhooks add NAME URL --event TYPE")
@@ -221,6 +227,8 @@ def rotate_secret(project: Project, name: str, stage_name: str) -> None:
 def show_log(project: Project, name: str | None, hours: int, stage_name: str, *, as_json: bool) -> None:
     """Show the deliveries of one endpoint, or of all: the last attempt of each, for 30 days.
 
+    An event that is kept while its endpoint fails is shown as held.
+
     \b
     Examples:
       spillway webhooks log --stage production
@@ -249,7 +257,7 @@ def retry_deliveries(project: Project, name: str, event: str | None, stage_name:
     """Deliver events again.
 
     EVENT is an event's id from the log, delivered or not. Without it, every event that failed, or was kept
-    back from a disabled endpoint, is delivered again.
+    back from an endpoint that failed or was disabled, is delivered again.
 
     \b
     Examples:
@@ -264,11 +272,14 @@ def retry_deliveries(project: Project, name: str, event: str | None, stage_name:
     chosen = [
         attempt
         for attempt in _deliveries(container, name, hours=HOURS_MAX)
-        if attempt.event.id == event or (event is None and attempt.state in {State.FAILED, State.DISABLED})
+        if attempt.event.id == event or (event is None and attempt.state in RETRIED)
     ]
     if event is not None and not chosen:
         hint = f"spillway webhooks log {name} --hours {HOURS_MAX} shows the ids of {DAYS_KEPT} days"
         raise BadInput(f"EVENT {event!r}: no delivery of it to {name}", hint=hint)
+    if endpoint.failing_at_ms is not None and chosen:
+        # The merchant knows better: what is queued now would be kept again.
+        container.endpoints.close_circuit(name)
     for attempt in chosen:
         container.webhook_retries.retry(attempt)
     click.echo(f"{name}: {pluralize(len(chosen), 'event')} queued")
@@ -313,12 +324,17 @@ def _change_secrets(
 
 
 def _deliveries(container: "Container", name: str | None, *, hours: int) -> Iterator[Attempt]:
-    """Yield the deliveries of an endpoint; of all of them where none is named."""
+    """Yield the deliveries of an endpoint, each once; of all of them where none is named."""
     endpoints = container.endpoints.all()
     chosen = endpoints if name is None else (_named(endpoints, name),)
     from_ms = clock_ms() - int(timedelta(hours=hours).total_seconds() * 1000)
     for endpoint in chosen:
-        yield from container.deliveries.recent(endpoint.id, from_ms=from_ms, until_ms=clock_ms())
+        held = {attempt.key: attempt for attempt in container.deliveries.all_held(endpoint.id)}
+        for attempt in container.deliveries.recent(endpoint.id, from_ms=from_ms, until_ms=clock_ms()):
+            if attempt.state is State.DELIVERED or attempt.key not in held:
+                yield attempt
+                held.pop(attempt.key, None)
+        yield from (attempt for attempt in held.values() if attempt.event.at_ms >= from_ms)
 
 
 def _row(attempt: Attempt) -> dict[str, object]:

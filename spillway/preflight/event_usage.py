@@ -61,6 +61,11 @@ SHOP_EVENT = EventFigures(
 FIRING = EventFigures(6.1, {"dynamodb": 2}, read_units=0, write_units=5, log_bytes=280, row_bytes=470)
 # A delivery that succeeds at the first attempt: its row is read and written. 2.6 ms of the CPU are TLS.
 DELIVERY = EventFigures(8.8, {"dynamodb": 2}, read_units=1, write_units=1, log_bytes=264, row_bytes=530)
+# A failure is counted at its endpoint.
+COUNTING = StepFigures(2.0, {"dynamodb": 1})
+# An event that is kept while its endpoint is down, beside its delivery after that: a row is written, the last
+# attempt read, the row deleted.
+KEEPING = EventFigures(6.0, {"dynamodb": 3}, read_units=1, write_units=2, log_bytes=0, row_bytes=530)
 # One event is queued for up to ten endpoints.
 QUEUEING = StepFigures(2.0, {"sqs": 1})
 # An endpoint's answer, with its connection: assumed, since it depends on the other system. The ten

@@ -76,10 +76,9 @@ def run(api: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Run:
 def poster(run: Run, monkeypatch: pytest.MonkeyPatch) -> FakePoster:
     fake, container = FakePoster(), cloud.container
     delivery = WebhookDelivery(
-        DeliveryStore(
-            container.endpoints, container.recent_endpoints, container.deliveries, container.entries
-        ),
+        DeliveryStore(container.recent_endpoints, container.deliveries, container.entries),
         container.deliveries_queue,
+        container.webhook_circuit,
         container.webhook_secrets.of,
         fake,
         lambda: "https://shop.example",
@@ -117,6 +116,7 @@ def test_an_added_endpoint_is_listed_with_its_events_and_its_secret_is_in_no_row
         "events": ["restock.opened", "signup.confirmed.address"],
         "created_at_ms": 0,
         "disabled_at_ms": None,
+        "failing_since_ms": None,
     }
     assert [known.text for known in stored()["crm"]] == [secret]
     rows = list(cloud.container.endpoints.table.scan())
@@ -176,8 +176,8 @@ def test_a_taken_name_is_refused_and_replace_keeps_the_secret_and_enables(run: R
     again = run("add", "crm", "https://other.example.com/", "--event", "wave.finished")
     assert isinstance(again.exception, BadInput)
     assert again.exception.message == "NAME 'crm': an endpoint has it already"
-    cloud.container.endpoints.disable("crm", at_ms=NOW_MS)
-    assert "disabled on" in run("list").output
+    cloud.container.endpoints.disable("crm", at_ms=NOW_MS, reason="it answered 410")
+    assert run("list").output.endswith(": it answered 410\n")
     replaced = run("add", "crm", "https://other.example.com/", "--event", "wave.finished", "--replace")
     assert replaced.output == "crm: gets wave.finished; in force within a minute\n"
     (endpoint,) = cloud.container.endpoints.all()
@@ -261,7 +261,7 @@ def test_the_log_shows_each_delivery_and_a_retry_queues_it_again(run: Run, poste
     assert run("retry", "crm", "other").output == "crm: 1 event queued\n"
     assert [row["state"] for row in json.loads(run("log", "--json").output)] == ["waiting", "waiting"]
     for event in (EVENT, delivered):
-        cloud.container.webhook_delivery.deliver(Delivery("crm", event))
+        cloud.container.webhook_delivery.deliver(Delivery("crm", event), is_repeat=False)
     assert len(poster.posted) == 2
     assert [row["state"] for row in json.loads(run("log", "--json").output)] == ["delivered", "delivered"]
 
@@ -271,7 +271,7 @@ def test_a_retry_of_an_unknown_event_or_to_a_disabled_endpoint_is_refused(run: R
     unknown = run("retry", "crm", "nothing")
     assert isinstance(unknown.exception, BadInput)
     assert unknown.exception.message == "EVENT 'nothing': no delivery of it to crm"
-    cloud.container.endpoints.disable("crm", at_ms=NOW_MS)
+    cloud.container.endpoints.disable("crm", at_ms=NOW_MS, reason="it answered 410")
     disabled = run("retry", "crm")
     assert isinstance(disabled.exception, BadInput)
     assert disabled.exception.message == "NAME 'crm': the endpoint is disabled"
@@ -303,3 +303,30 @@ def test_the_group_has_the_commands_of_the_docs() -> None:
     assert set(webhooks.webhooks_command.commands) == {
         *("add", "list", "test", "rotate", "log", "retry", "remove"),
     }
+
+
+def test_a_failing_endpoint_is_listed_and_a_retry_sends_what_was_kept(run: Run, poster: FakePoster) -> None:
+    added(run)
+    event = replace(EVENT, id="kept-back", at_ms=EVENT.at_ms + 2)
+    container = cloud.container
+    for _ in range(10):
+        container.endpoints.count_failure("crm", at_ms=NOW_MS)
+    container.endpoints.open_circuit("crm", at_ms=NOW_MS)
+    container.recent_endpoints.forget()
+    assert container.webhook_fanout.queue(event) == 1
+    assert "FAILING since" in run("list").output
+    (row,) = json.loads(run("list", "--json").output)
+    assert row["failing_since_ms"] == NOW_MS
+    line = run("log").output
+    assert f"held after 0 attempts (the endpoint fails)  {event.id}\n" in line
+
+    assert run("retry", "crm").exit_code == 0
+
+    (endpoint,) = container.endpoints.all()
+    assert (endpoint.failing_at_ms, endpoint.failures) == (None, 0)
+    assert list(container.deliveries.all_held("crm")) == []
+    container.recent_endpoints.forget()
+    container.webhook_delivery.deliver(Delivery("crm", event), is_repeat=False)
+    assert len(poster.posted) == 1
+    rows = json.loads(run("log", "--json").output)
+    assert [row["state"] for row in rows if row["event"] == event.id] == ["delivered"]

@@ -9,12 +9,21 @@ import pytest
 from chalicelib.domain.domain_event import DomainEvent, EventType, event_id
 from chalicelib.events import DELIVERIES_AT_ONCE, react_to_queue
 from chalicelib.log import begin_request
-from chalicelib.outbound.deliveries import DELAYS_S, QUEUE_DELAY_S_MAX, TRIES_MAX, Answer, Delivery, Endpoint
+from chalicelib.outbound.deliveries import (
+    DELAYS_S,
+    QUEUE_DELAY_S_MAX,
+    TRIES_MAX,
+    Answer,
+    Delivery,
+    Endpoint,
+    Probe,
+)
 from chalicelib.outbound.signing import make_secret
 from chalicelib.queues import DeliveriesQueue, DomainEventsQueue
 from chalicelib.rules.rule import Action, Rule
 from chalicelib.services.domain_events import DomainEvents
 from chalicelib.services.rules import Effects, RuleRunner
+from chalicelib.services.webhook_circuit import Circuit
 from chalicelib.services.webhook_delivery import DeliveryStore, WebhookDelivery, WebhookFanout
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.rules import RulesTable
@@ -33,9 +42,11 @@ from spillway.preflight.bill import Bill, bill
 from spillway.preflight.built_pages import PageWeight
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.event_usage import (
+    COUNTING,
     DELIVERY,
     ENDPOINT_ANSWER_MS,
     FIRING,
+    KEEPING,
     QUEUEING,
     SHOP_EVENT,
     EventFigures,
@@ -64,7 +75,7 @@ class Cloud:
         self.table = create_table(self.dynamodb, "EventsTable")
         self.calls: list[str] = []
         self.sent: list[str] = []
-        for name in ("get_item", "put_item", "update_item", "query", "transact_write_items"):
+        for name in ("get_item", "put_item", "update_item", "delete_item", "query", "transact_write_items"):
             self._record(name)
 
     def _record(self, name: str) -> None:
@@ -80,6 +91,9 @@ class Cloud:
         self.calls.append("send_message_batch")
         self.sent += [entry["MessageBody"] for entry in request["Entries"]]
         return {}
+
+    def send_message(self, **_: Any) -> None:
+        self.calls.append("probe")
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         return Answer(204)
@@ -187,19 +201,21 @@ def test_a_delivery_makes_the_calls_the_row_and_the_log_lines_of_the_bill(
     endpoints = EndpointsTable(client, cloud.table)
     endpoints.put(Endpoint("crm", URL, frozenset({"restock.opened"}), clock.now_ms))
     recent = RecentEndpoints(endpoints, clock)
+    deliveries, entries = DeliveriesTable(client, cloud.table), EntriesTable(client, "entries")
+    circuit = Circuit(endpoints, recent, deliveries, queue, lambda _: None, clock)
     recent.all()
     cloud.calls.clear()
 
-    process(cloud, fanout=WebhookFanout(recent, queue))
+    process(cloud, fanout=WebhookFanout(recent, queue, circuit))
 
     assert cloud.calls == ["put_item", "send_message_batch"]
     assert QUEUEING.calls == {"sqs": 1}
     cloud.calls.clear()
     logged(capsys)
-    deliveries, entries = DeliveriesTable(client, cloud.table), EntriesTable(client, "entries")
     service = WebhookDelivery(
-        DeliveryStore(endpoints, recent, deliveries, entries),
+        DeliveryStore(recent, deliveries, entries),
         queue,
+        circuit,
         lambda _: (make_secret(b"k" * 32),),
         cloud,
         lambda: "https://www.shop.example",
@@ -208,7 +224,8 @@ def test_a_delivery_makes_the_calls_the_row_and_the_log_lines_of_the_bill(
     )
     (message,) = cloud.sent
     react_to_queue(
-        [{"messageId": UUID, "body": message}], lambda text: service.deliver(Delivery.from_json(text))
+        [{"messageId": UUID, "body": message}],
+        lambda text: service.deliver(Delivery.from_json(text), is_repeat=False),
     )
 
     assert cloud.calls == ["get_item", "put_item"]
@@ -266,22 +283,63 @@ def test_the_docs_have_the_dollars_of_the_bill(page: str, part: Part) -> None:
     assert f"{found.part(part):.2f}: {shown}" in text
 
 
+def docs_of_webhooks() -> str:
+    return (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+
+
 def test_the_docs_have_the_dollars_of_a_delivery_that_fails_for_three_days() -> None:
     # SQS delays by 15 minutes at most, so a message passes often until its next attempt is due.
     passes = 1 + sum(ceil(delay_s / QUEUE_DELAY_S_MAX) for delay_s in DELAYS_S)
     busy_ms = passes * QUEUEING.duration_ms(MEMORY_MB)
-    busy_ms += TRIES_MAX * (DELIVERY.duration_ms + ENDPOINT_ANSWER_MS / QUEUE_BATCH)
+    attempt_ms = DELIVERY.duration_ms + COUNTING.duration_ms(MEMORY_MB) + ENDPOINT_ANSWER_MS / QUEUE_BATCH
+    busy_ms += TRIES_MAX * attempt_ms
     log_bytes = passes / QUEUE_BATCH * LAMBDA_LOG_BYTES + TRIES_MAX * DELIVERY.log_bytes
     each = {
         Item.QUEUE_REQUESTS: passes * QUEUE_REQUESTS_PER_MESSAGE + 1,
         Item.LAMBDA_CALLS: passes / QUEUE_BATCH,
         Item.LAMBDA_TIME: busy_ms / 1000 * MEMORY_MB / 1024,
-        Item.WRITE_UNITS: TRIES_MAX * DELIVERY.write_units,
+        Item.WRITE_UNITS: TRIES_MAX * (DELIVERY.write_units + 1),
         Item.READ_UNITS: TRIES_MAX * DELIVERY.read_units,
         Item.LOG_BYTES: log_bytes,
         Item.TABLE_STORAGE: DELIVERY.row_bytes,
     }
     found = bill(Used(item, amount * MILLION, "each fails") for item, amount in each.items())
 
-    text = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
-    assert f"ten attempts, {passes} passes through the queue | | {found.usd:.0f} |" in text
+    assert f"ten attempts, {passes} passes through the queue | | {found.usd:.0f} |" in docs_of_webhooks()
+
+
+def test_the_docs_have_the_dollars_of_an_event_that_is_kept_while_its_endpoint_is_down() -> None:
+    each = {
+        Item.QUEUE_REQUESTS: QUEUE_REQUESTS_PER_MESSAGE / QUEUE_BATCH,
+        Item.LAMBDA_TIME: KEEPING.duration_ms / 1000 * MEMORY_MB / 1024,
+        Item.WRITE_UNITS: KEEPING.write_units,
+        Item.READ_UNITS: KEEPING.read_units,
+        Item.TABLE_STORAGE: KEEPING.row_bytes,
+    }
+    found = bill(Used(item, amount * MILLION, "each is kept") for item, amount in each.items())
+
+    assert f"1 of SQS for ten | 6 ms | {found.usd:.2f} |" in docs_of_webhooks()
+
+
+def test_an_event_that_is_kept_makes_the_calls_of_the_bill(cloud: Cloud) -> None:
+    clock = Clock()
+    client: Any = cloud.dynamodb
+    sqs: Any = cloud
+    endpoints = EndpointsTable(client, cloud.table)
+    endpoints.put(Endpoint("crm", URL, frozenset({"restock.opened"}), clock.now_ms, failing_at_ms=5))
+    recent, deliveries = RecentEndpoints(endpoints, clock), DeliveriesTable(client, cloud.table)
+    queue = DeliveriesQueue(sqs, "deliveries")
+    circuit = Circuit(endpoints, recent, deliveries, queue, lambda _: None, clock)
+    recent.all()
+    cloud.calls.clear()
+
+    WebhookFanout(recent, queue, circuit).queue(happened())
+
+    assert cloud.calls == ["put_item"]
+    (row,) = cloud.rows("held#")
+    assert isclose(row, KEEPING.row_bytes, rel_tol=0.05)
+    endpoints.close_circuit("crm")
+    cloud.calls.clear()
+    assert circuit.due(Probe("crm", 5)) is None
+    assert cloud.calls == ["get_item", "query", "get_item", "send_message_batch", "delete_item", "probe"]
+    assert KEEPING.calls == {"dynamodb": 3}
