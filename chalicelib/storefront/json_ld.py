@@ -278,6 +278,23 @@ def with_lastmod(sitemap: str, base_url: str, paths: Iterable[str], changed: str
     return sitemap
 
 
+def with_dates(sitemap: str, base_url: str, dates: Mapping[str, str | None]) -> str:
+    """Return the file with these times of the last changes of pages that it names; None for no time."""
+    places = []
+    for path, changed in dates.items():
+        loc = _loc(base_url, path)
+        start = sitemap.index(loc) + len(loc)
+        end = start
+        if sitemap.startswith("<lastmod>", start):
+            end = sitemap.index("</lastmod>", start) + len("</lastmod>")
+        places.append((start, end, f"<lastmod>{changed}</lastmod>" if changed else ""))
+    parts, done = [], 0
+    for start, end, text in sorted(places):
+        parts += [sitemap[done:start], text]
+        done = end
+    return "".join((*parts, sitemap[done:]))
+
+
 def written_time(at_ms: int) -> str:
     """Return a time as sitemaps have it; times sort as texts."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

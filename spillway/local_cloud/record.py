@@ -1,8 +1,6 @@
 """Share between the processes of a local cloud: keys, addresses, settings and saved state."""
 
-import asyncio
 import json
-import logging
 import os
 import secrets
 import string
@@ -115,6 +113,10 @@ PAUSE_PER_SAVING = 50
 
 async def save_regularly(every_s: float) -> None:
     """Save all there is, again and again, with at least `every_s` seconds in between."""
+    # Imported here: commands that only read a record do not wait for these.
+    import asyncio
+    import logging
+
     from ministack import app
 
     logging.getLogger("persistence").setLevel(logging.WARNING)

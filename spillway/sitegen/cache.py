@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -121,9 +120,20 @@ def digest_of(*parts: object) -> str:
 @cache
 def code_digest() -> str:
     """Return a digest that changes with the code that builds and with the libraries it uses."""
-    versions = [sys.version, *(version(name) for name in _LIBRARIES)]
+    versions = [sys.version, *_installed()]
     files = sorted(file for folder in _CODE_FOLDERS for file in folder.rglob("*.py"))
     return digest_of(versions, [(file.name, file.read_bytes()) for file in files])
+
+
+def _installed() -> list[str]:
+    """Return the folders that name the installed versions of libraries: `importlib.metadata` reads files."""
+    folders = (entry for folder in sys.path if os.path.isdir(folder) for entry in os.listdir(folder))  # noqa: PTH112, PTH208
+    return sorted(
+        name
+        for name in folders
+        if name.endswith((".dist-info", ".egg-info"))
+        and name.partition("-")[0].lower().replace("_", "-") in _LIBRARIES
+    )
 
 
 def signature_of(file: str | Path | os.DirEntry[str]) -> Signature:
@@ -154,6 +164,37 @@ def files_under(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntr
                 yield from files_under(entry.path, f"{prefix}{entry.name}/")
             else:
                 yield f"{prefix}{entry.name}", entry
+
+
+def signatures_by_folder(root: str, name: str = "") -> dict[str, dict[str, Signature]]:
+    """Return the signature of every file under `root`, by its name, by the path of its folder.
+
+    Paths begin with `name` and end with a slash. A link that leads nowhere has a signature of zeros. Looking
+    at every file is most of a build in which little changed, so that the loop calls no function.
+    """
+    found: dict[str, dict[str, Signature]] = {}
+    waiting = [(root, f"{name}/" if name else "")]
+    while waiting:
+        folder, path = waiting.pop()
+        files: dict[str, Signature] = {}
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{path}{entry.name}/"))
+                    continue
+                try:
+                    of = entry.stat()
+                except FileNotFoundError:
+                    files[entry.name] = (0, 0, 0, 0)
+                else:
+                    files[entry.name] = (of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino)
+        if files:
+            found[path] = files
+    return found
 
 
 class Report(NamedTuple):

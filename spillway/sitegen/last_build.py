@@ -10,10 +10,14 @@ the kernel itself sets the time of the last change of a file's metadata, so that
 back to the nanosecond, or a file system that does not keep this time.
 """
 
+import gc
+import marshal
 import pickle
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,9 +29,8 @@ from spillway.sitegen.cache import (
     Signature,
     code_digest,
     digest_of,
-    files_under,
     is_settled,
-    signature_of,
+    signatures_by_folder,
 )
 from spillway.terminal import pluralize
 
@@ -35,22 +38,33 @@ if TYPE_CHECKING:
     from spillway.sitegen.release import Release
 
 # Changes with the tables below.
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 CREATE TABLE known (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
-CREATE TABLE inputs (path TEXT PRIMARY KEY, signature TEXT) WITHOUT ROWID;
-CREATE TABLE files (path TEXT PRIMARY KEY, job TEXT, sha256 TEXT, signature TEXT) WITHOUT ROWID;
+CREATE TABLE folders (path TEXT PRIMARY KEY, files BLOB);
+CREATE TABLE files (path TEXT PRIMARY KEY, job TEXT, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE products (
-    slug TEXT PRIMARY KEY, file TEXT, row BLOB, packed BLOB, digest TEXT, related BLOB, shown_by BLOB,
-    listings BLOB
-);
-CREATE TABLE listings (number INTEGER PRIMARY KEY, pages BLOB);
+    slug TEXT PRIMARY KEY, category TEXT, price_minor INTEGER, released_on TEXT, title TEXT,
+    is_discontinued INTEGER, sale_ends_on TEXT, digest TEXT, related TEXT, row BLOB
+) WITHOUT ROWID;
+CREATE INDEX products_by_place ON products (is_discontinued, released_on DESC, title, slug);
+CREATE INDEX products_by_likeness ON products (category, price_minor, slug, is_discontinued);
+CREATE TABLE contents (slug TEXT PRIMARY KEY, packed BLOB);
+CREATE TABLE listings (path TEXT PRIMARY KEY, slugs BLOB);
 CREATE TABLE pictures (name TEXT PRIMARY KEY, variants BLOB) WITHOUT ROWID;
 """
 # SQLite takes some thousand values in one statement.
 _VALUES_MAX = 500
-# Stands for a file that was written a moment ago: it can be written again and look the same.
-_UNSETTLED = ""
+# The part of a signature that the kernel sets itself.
+_CHANGED_NS = itemgetter(2)
+# The format of `marshal` in which equal values have equal bytes.
+_MARSHAL = 2
+# Folders by whose they are: the shop's, the default theme's, the output's.
+_SHOP, _THEME, _OUTPUT = "site", "theme", "output"
+
+# The files of a folder by name, with their signatures. None stands for a file that was written a moment ago:
+# it can be written again and look the same.
+_Files = Mapping[str, Signature | None]
 
 
 class Written(NamedTuple):
@@ -58,7 +72,7 @@ class Written(NamedTuple):
 
     job_digest: str
     sha256: str
-    signature: str
+    signature: Signature | None
 
 
 class LastBuild:
@@ -112,6 +126,10 @@ class LastBuild:
         """Return the rows of a SELECT."""
         return self._connection.execute(statement, values).fetchall()
 
+    def each(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Return the rows of a SELECT, each read when it is asked for."""
+        return self._connection.execute(statement)
+
     def query_each(self, statement: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
         """Return the rows of a SELECT whose "IN (...)" stands for all `values`."""
         wanted, rows = list(dict.fromkeys(values)), []
@@ -136,15 +154,74 @@ class LastBuild:
 
     def written(self) -> dict[str, Written]:
         """Return the record of each file, by its path in the folder."""
-        rows = self._connection.execute("SELECT path, job, sha256, signature FROM files")
-        return {path: Written(job, sha256, signature) for path, job, sha256, signature in rows}
+        signatures = {
+            f"{path.removeprefix(f'{_OUTPUT}/')}{name}": signature
+            for path, files in self._folders()
+            if path.startswith(f"{_OUTPUT}/")
+            for name, signature in _read_files(files).items()
+        }
+        rows = self._connection.execute("SELECT path, job, sha256 FROM files")
+        return {path: Written(job, sha256, signatures.get(path)) for path, job, sha256 in rows}
 
     def keep_written(self, files: Mapping[str, Written], before: Mapping[str, Written]) -> None:
         """Keep the records of exactly these files; `before` are those of now."""
         gone = [(path,) for path in before.keys() - files.keys()]
         self._connection.executemany("DELETE FROM files WHERE path = ?", gone)
-        new = ((path, *written) for path, written in files.items() if before.get(path) != written)
+        new = ((path, *written[:2]) for path, written in files.items() if before.get(path) != written)
         self.put("files", new)
+        folders: dict[str, dict[str, Signature | None]] = {}
+        for path, written in files.items():
+            folder, _, name = f"{_OUTPUT}/{path}".rpartition("/")
+            folders.setdefault(f"{folder}/", {})[name] = written.signature
+        self.keep_folders((_OUTPUT,), folders)
+
+    def keep_rewritten(self, files: Mapping[str, Written]) -> None:
+        """Keep the records of these files, which are known already; those of others stay."""
+        self.put("files", ((path, *written[:2]) for path, written in files.items()))
+        folders: dict[str, dict[str, Signature | None]] = {}
+        for path, written in files.items():
+            folder, _, name = f"{_OUTPUT}/{path}".rpartition("/")
+            folders.setdefault(f"{folder}/", {})[name] = written.signature
+        known = self.query_each("SELECT path, files FROM folders WHERE path IN (...)", folders)
+        self.put("folders", ((path, _dumped(_read_files(blob) | folders[path])) for path, blob in known))
+
+    def changed_in(self, folders: Mapping[str, _Files], *names: str) -> tuple[str, ...] | None:
+        """Return the files that look otherwise than in the last build; None when one came or went.
+
+        Args:
+            folders: The files as they are, by the path of their folder.
+            names: The first parts of these paths.
+        """
+        known = {path: blob for path, blob in self._folders() if path.startswith(_beginnings(names))}
+        if known.keys() != folders.keys():
+            return None
+        changed: list[str] = []
+        for path, files in folders.items():
+            if known[path] == _dumped(files) and None not in files.values():
+                continue
+            before = _read_files(known[path])
+            if before.keys() != files.keys():
+                return None
+            here = [
+                f"{path}{name}"
+                for name, signature in files.items()
+                if signature is None or signature != before[name]
+            ]
+            if not here:  # the same files in another order: the next comparison is one of bytes
+                self.put("folders", [(path, _dumped(files))])
+            changed += here
+        return tuple(changed)
+
+    def keep_folders(self, names: Sequence[str], folders: Mapping[str, _Files]) -> None:
+        """Keep how these files look, and nothing else of the folders whose paths begin with `names`."""
+        known = {path: blob for path, blob in self._folders() if path.startswith(_beginnings(names))}
+        gone = [(path,) for path in known.keys() - folders.keys()]
+        self._connection.executemany("DELETE FROM folders WHERE path = ?", gone)
+        dumped = ((path, _dumped(files)) for path, files in folders.items())
+        self.put("folders", (row for row in dumped if known.get(row[0]) != row[1]))
+
+    def _folders(self) -> sqlite3.Cursor:
+        return self._connection.execute("SELECT path, files FROM folders")
 
     def _opened(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=0, isolation_level=None)
@@ -180,10 +257,10 @@ class Comparison:
         self._output_dir = output_dir
         self._last = last
         self._context = digest_of(code_digest(), base_url, skip_broken_pictures)
-        self._inputs = {
-            f"{name}/{path}": _settled(signature_of(entry))
-            for name, folder in (("site", project.site), ("theme", project.default_theme))
-            for path, entry in files_under(str(folder))
+        self._inputs: dict[str, _Files] = {
+            path: _settled(files)
+            for name, folder in ((_SHOP, project.site), (_THEME, project.default_theme))
+            for path, files in signatures_by_folder(str(folder), name).items()
         }
 
     def changed_inputs(self) -> tuple[str, ...] | None:
@@ -194,23 +271,27 @@ class Comparison:
         """
         if self._last.get("context") != self._context:
             return None
-        known = dict(self._last.query("SELECT path, signature FROM inputs"))
-        if known.keys() != self._inputs.keys():
+        changed = self._last.changed_in(self._inputs, _SHOP, _THEME)
+        if changed is None:
             return None
-        written = dict(self._last.query("SELECT path, signature FROM files"))
-        if written != dict(signatures_under(self._output_dir)):
-            return None
+        output = signatures_by_folder(str(self._output_dir), _OUTPUT)
+        return changed if self._last.changed_in(output, _OUTPUT) == () else None
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """The files that were written a moment ago, and count as changed."""
         return tuple(
-            path
-            for path, signature in self._inputs.items()
-            if signature == _UNSETTLED or signature != known[path]
+            f"{path}{name}"
+            for path, files in self._inputs.items()
+            for name, signature in files.items()
+            if signature is None
         )
 
     def record(self, report: Report) -> None:
         """Record a build that just succeeded. Files edited while it ran count as changed."""
         self._last.set("context", self._context)
         self._last.set("report", tuple(report))
-        self._last.replace("inputs", "path", {path: (path, text) for path, text in self._inputs.items()})
+        self._last.keep_folders((_SHOP, _THEME), self._inputs)
 
 
 def build_what_changed(
@@ -218,14 +299,14 @@ def build_what_changed(
 ) -> Report:
     """Make `folder` hold the shop under `project`, and return the report.
 
-    Nothing is done when nothing changed. A change inside product files makes the pages that show them, if it
-    changes nothing that other pages depend on; any other change is left to a whole build, which looks at
-    everything. The files are the same in each case.
+    Nothing is done when nothing changed. A change inside product files makes the pages that depend on them;
+    any other change is left to a whole build, which looks at everything. The files are the same in each case.
 
     Raises:
         BadInput: see `build`.
     """
-    with LastBuild(project, folder) as last:
+    with LastBuild(project, folder) as last, ExitStack() as short:
+        short.enter_context(_collector_off())
         comparison = Comparison(
             project, folder, last, base_url=base_url, skip_broken_pictures=skip_broken_pictures
         )
@@ -235,18 +316,33 @@ def build_what_changed(
         if changed == () and report:
             return report
         # Imported here: an unchanged shop does not need them.
-        from spillway.sitegen.small_change import keep_for_small_changes, make_small_change
+        from spillway.sitegen.small_change import make_small_change
 
         made = make_small_change(project, folder, last, changed, report) if changed and report else None
         if made is None:
+            short.close()
+            from spillway.sitegen.known_shop import keep_shop
             from spillway.sitegen.site import read_site, render_site
 
             site = read_site(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
             release = render_site(project, site, folder=folder, last=last)
             made = _report_of(release)
-            keep_for_small_changes(release, last)
+            last.set("release", release.id)
+            keep_shop(release, site.catalogue.storefront.home.featured, last)
         comparison.record(made)
         return made
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Collect no garbage: there is little, and what is kept would be looked through again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _report_of(release: "Release") -> Report:
@@ -263,21 +359,29 @@ def _report_of(release: "Release") -> Report:
     return Report(summary, notes, release.sales, release.left_out, release.launches)
 
 
-def signatures_under(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the path and the signature of every file under a folder."""
-    for path, entry in files_under(str(folder)):
-        yield path, _text(signature_of(entry))
+def signatures_under(folder: Path) -> dict[str, Signature]:
+    """Return the signature of every file under a folder, by its path there."""
+    return {
+        f"{path}{name}": signature
+        for path, files in signatures_by_folder(str(folder)).items()
+        for name, signature in files.items()
+    }
 
 
-def signature_text(file: str) -> str:
-    """Return the signature of a file, as the database has it."""
-    return _text(signature_of(file))
+def _settled(files: Mapping[str, Signature]) -> _Files:
+    if is_settled(max(files.values(), key=_CHANGED_NS)):
+        return files
+    return {name: signature if is_settled(signature) else None for name, signature in files.items()}
 
 
-def _settled(signature: Signature) -> str:
-    return _text(signature) if is_settled(signature) else _UNSETTLED
+def _beginnings(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{name}/" for name in names)
 
 
-def _text(signature: Signature) -> str:
-    size_bytes, content_ns, metadata_ns, inode = signature
-    return f"{size_bytes} {content_ns} {metadata_ns} {inode}"
+def _dumped(files: _Files) -> bytes:
+    return marshal.dumps(dict(files), _MARSHAL)
+
+
+def _read_files(blob: bytes) -> dict[str, Signature | None]:
+    files: dict[str, Signature | None] = marshal.loads(blob)  # noqa: S302 - see `LastBuild.get`
+    return files

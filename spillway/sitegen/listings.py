@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Link, Listing, covers_of
 from spillway.sitegen.cache import digest_of
@@ -15,13 +16,13 @@ from spillway.sitegen.reading.catalogue import (
 from spillway.sitegen.reading.slugs import tagged
 
 # The newest products on the home page, by cards in a row on a desk: whole rows there and on a phone.
-_NEWEST_ON_HOME = {2: 8, 3: 6, 4: 8, 5: 10}
+NEWEST_ON_HOME = {2: 8, 3: 6, 4: 8, 5: 10}
 SEARCH_PATH = "/search"
 INDEX_PATH = "/search.json"
 # A page of cards that a phone on a slow network shows at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48
 # A search page that lists more products is heavier than a visit to the categories.
-_SEARCH_PAGE_PRODUCTS_MAX = 500
+SEARCH_PAGE_PRODUCTS_MAX = 500
 
 
 def newest_first(rows: Sequence[ProductRow]) -> list[ProductRow]:
@@ -66,17 +67,22 @@ def listings_of(
     listings = [_home_page(storefront, rows, products, hero)]
     for category in storefront.categories:
         listed = by_category.get(category.slug, [])
-        path, cover = f"/shop/{category.slug}", _cover(listed, products, storefront)
-        listings += pages_of_listing(path, category.title, category.description, listed, cover)
+        path, cover = (
+            f"/shop/{category.slug}",
+            cover_of(listed, products, storefront.shop.locale, storefront.words),
+        )
+        slugs = [row.slug for row in listed]
+        listings += pages_of_listing(path, category.title, category.description, slugs, cover)
     title = texts.one("Everything")
     description = texts.of_number("One product.", "%(count)s products, the newest first.", len(rows))
     description %= {"count": storefront.money.number(len(rows))}
-    listings += pages_of_listing(EVERYTHING, title, description, rows, None)
+    listings += pages_of_listing(EVERYTHING, title, description, [row.slug for row in rows], None)
     for tag, tagged_rows in tagged(rows).items():
         title = storefront.words.get(tag.name, tag.name)
         description = texts.one("All with the tag “%(tag)s”, the newest first.") % {"tag": title}
         title = title[:1].upper() + title[1:]
-        listings += pages_of_listing(tag.path, title, description, tagged_rows, None, tags=tag.spellings)
+        slugs = [row.slug for row in tagged_rows]
+        listings += pages_of_listing(tag.path, title, description, slugs, None, tags=tag.spellings)
     return tuple(listings)
 
 
@@ -85,12 +91,9 @@ def _home_page(
 ) -> Listing:
     """Return the home page; without featured products it shows the newest ones, once."""
     home, sections = storefront.home, storefront.theme.sections
-    count = _NEWEST_ON_HOME[storefront.theme.cards_per_row]
+    count = NEWEST_ON_HOME[storefront.theme.cards_per_row]
     newest = tuple(row.slug for row in of_front_page(rows, products)[:count])
-    of_section = {"featured": home.featured, "newest": newest}
-    if not home.featured and "newest" not in sections:
-        of_section["featured"] = newest
-    featured, newest = (of_section[name] if name in sections else () for name in of_section)
+    featured, newest = sections_of_home(sections, home.featured, newest)
     return Listing(
         HOME,
         "home.html",
@@ -104,16 +107,27 @@ def _home_page(
     )
 
 
+def sections_of_home(
+    sections: Sequence[str], featured: tuple[Slug, ...], newest: tuple[Slug, ...]
+) -> tuple[tuple[Slug, ...], tuple[Slug, ...]]:
+    """Return the products that the home page features, and the newest that it shows, by its `sections`."""
+    of_section = {"featured": featured, "newest": newest}
+    if not featured and "newest" not in sections:
+        of_section["featured"] = newest
+    shown_as_featured, shown_as_newest = (of_section[name] if name in sections else () for name in of_section)
+    return shown_as_featured, shown_as_newest
+
+
 def pages_of_listing(
     path: str,
     title: str,
     description: str,
-    rows: Sequence[ProductRow],
+    slugs: Sequence[Slug],
     cover: Picture | None,
     tags: tuple[str, ...] = (),
 ) -> list[Listing]:
-    """Return a listing of `rows` as pages of at most `CARDS_MAX` cards; one page without any for no rows."""
-    count = max(1, -(-len(rows) // CARDS_MAX))
+    """Return a listing of products as pages of at most `CARDS_MAX` cards; one page for no product."""
+    count = max(1, -(-len(slugs) // CARDS_MAX))
     # No slug has an underscore: the second page of a category is never the path of another category.
     paths = [path, *(f"{path}_{number}" for number in range(2, count + 1))]
     return [
@@ -122,7 +136,7 @@ def pages_of_listing(
             template="listing.html",
             title=title,
             description=description,
-            slugs=tuple(row.slug for row in rows[index * CARDS_MAX : (index + 1) * CARDS_MAX]),
+            slugs=tuple(slugs[index * CARDS_MAX : (index + 1) * CARDS_MAX]),
             picture=None if index else cover,
             number=index + 1,
             count=count,
@@ -146,7 +160,7 @@ class Search:
         products: Products,
         *,
         translated: bool,
-        listed_max: int = _SEARCH_PAGE_PRODUCTS_MAX,
+        listed_max: int = SEARCH_PAGE_PRODUCTS_MAX,
     ) -> None:
         """Prepare the search of `edition`.
 
@@ -166,20 +180,9 @@ class Search:
     @property
     def page_digest(self) -> str:
         """Return a digest that changes with anything the page shows."""
-        rows = [(row.slug, self._title(row), row.categories) for row in self._products.rows]
+        listed = self._products.rows if len(self._products) <= self._listed_max else ()
+        rows = [(row.slug, self._title(row), row.categories) for row in listed]
         return digest_of(rows, self._categories, self._tags)
-
-    @property
-    def index_digest(self) -> str:
-        """Return a digest that changes with anything the script looks through or shows."""
-        rows = [
-            (
-                *(row.slug, self._title(row), row.categories, row.tags),
-                *(row.price_minor, row.price_minor_max, self._products.thumbnail(row)),
-            )
-            for row in self._products.rows
-        ]
-        return digest_of(rows, self._categories, self._tags, self._edition.money)
 
     def index(self) -> str:
         """Return the JSON that the script fetches.
@@ -187,15 +190,22 @@ class Search:
         Each product is its slug, its title, the titles of its categories and tags, its price, and the name of
         its smallest picture, if it has one. A price of a range begins with "+".
         """
-        edition, products = self._edition, []
-        for row in self._products.rows:
-            more = "+" if row.price_minor_max > row.price_minor else ""
-            price = f"{more}{edition.money.write(row.price_minor)}"
-            words = " ".join(self._listing_titles(row))
-            thumbnail = self._products.thumbnail(row)
-            products.append((row.slug, self._title(row), words, price, *([thumbnail] if thumbnail else [])))
-        document = {"root": edition.root, "products": products}
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        products = [self.entry(row) for row in self._products.rows]
+        return _json({"root": self._edition.root, "products": products})
+
+    def entry(self, row: ProductRow) -> Sequence[str]:
+        """Return one product of the index."""
+        more = "+" if row.price_minor_max > row.price_minor else ""
+        price = f"{more}{self._edition.money.write(row.price_minor)}"
+        words = " ".join(self._listing_titles(row))
+        thumbnail = self._products.thumbnail(row)
+        return (row.slug, self._title(row), words, price, *([thumbnail] if thumbnail else []))
+
+    def with_entry(self, index: str, row: ProductRow) -> str:
+        """Return the text of an index with the entry of a product that it has already made again."""
+        start = index.index(f"[{_json(row.slug)},")
+        _, end = json.JSONDecoder().raw_decode(index, start)
+        return f"{index[:start]}{_json(self.entry(row))}{index[end:]}"
 
     def categories(self) -> list[tuple[Link, Sequence[Link]]]:
         """Return every category with its products by title; without products where there are too many."""
@@ -222,10 +232,15 @@ class Search:
         return row.title_in(self._locale) if self._locale else row.title
 
 
-def _cover(rows: Sequence[ProductRow], products: Products, storefront: Storefront) -> Picture | None:
+def cover_of(
+    rows: Iterable[ProductRow], products: Products, locale: str, words: Mapping[str, str]
+) -> Picture | None:
     """Return the picture of a category: the first of its newest product that has one."""
     first = next((row for row in rows if products.has_pictures(row)), None)
     if first is None:
         return None
-    product = products.named(first.slug).product
-    return product.in_locale(storefront.shop.locale, storefront.words).pictures[0]
+    return products.named(first.slug).product.in_locale(locale, words).pictures[0]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

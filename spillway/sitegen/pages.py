@@ -3,6 +3,7 @@
 `SitePages` has the jobs of a whole release, `EditionPages` those of one language.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cache, lru_cache, partial
@@ -15,7 +16,6 @@ from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormTokens
-from chalicelib.services.waitlist import Awaited
 from chalicelib.storage import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.json_ld import sitemaps
@@ -52,8 +52,8 @@ MERCHANT_PATH = "/merchant/"
 _NOT_FOUND = "/404"
 # Some 30 MB of unpacked products.
 _PRODUCTS_KEPT_MAX = 4096
+SITEMAP_TYPE = "application/xml"
 _SAMPLE = "-"
-_SAMPLE_AWAITED = Awaited(sku=Sku("-"), title="-", label="-", path="-", state=EntryState.PENDING)
 
 
 class SitePages:
@@ -90,8 +90,8 @@ class SitePages:
         return [
             self._editions[0].fixed(_NOT_FOUND, "not-found.html", at=HOME),
             *(job for pages in self._editions for job in pages.jobs()),
-            *(_text_job(key, text, "application/xml") for key, text in maps.items()),
-            _text_job(ROBOTS_KEY, robots, "text/plain; charset=utf-8"),
+            *(text_job(key, text, SITEMAP_TYPE) for key, text in maps.items()),
+            text_job(ROBOTS_KEY, robots, "text/plain; charset=utf-8"),
         ]
 
     def root_files(self) -> list[PageJob]:
@@ -133,10 +133,14 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     Raises:
         jinja2.TemplateError: a template is wrong.
     """
+    # Imported here: a build in which little changed does not need it.
+    from chalicelib.services.waitlist import Awaited
+
     variant = product.variants[0]
+    awaited = Awaited(sku=Sku("-"), title="-", label="-", path="-", state=EntryState.PENDING)
     renderer.linked_items_page("confirm.html", [(product, variant, True)], at="/", token=_SAMPLE)
     renderer.page("unsubscribe.html", token=_SAMPLE, notified=False)
-    renderer.page("my-waitlists.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
+    renderer.page("my-waitlists.html", awaited=[awaited], token=_SAMPLE)
     renderer.page("merchant-sign-in.html", token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
@@ -212,7 +216,8 @@ class EditionPages:
         yield from self._merchant()
         for listing in self.edition.listings:
             yield self.listing_page(listing)
-        yield from self._search()
+        yield self.search_page()
+        yield text_job(self.search_key, self.search().index(), "application/json")
         if newest := newest_dated(self._rows):
             yield self.feed([row.slug for row in newest])
 
@@ -228,7 +233,7 @@ class EditionPages:
         """Return the job of the Atom feed of these products."""
         products = [self._renderer.localize(self._products.all.named(slug).product) for slug in newest]
         key = object_key(self.edition.localized_path("/feed.xml"))
-        return _text_job(key, atom_feed(self.edition, products), "application/atom+xml")
+        return text_job(key, atom_feed(self.edition, products), "application/atom+xml")
 
     def fixed(self, path: str, template: str, *, at: str, **context: Any) -> PageJob:
         """Return the job of a page that shows nothing of the catalogue; other editions have it under `at`."""
@@ -295,20 +300,25 @@ class EditionPages:
     def _rendered_small_card(self, slug: Slug) -> Markup:
         return self._renderer.small_card(self._products.unpacked(slug)[0])
 
-    def _search(self) -> Iterator[PageJob]:
-        """Yield the jobs of the search page and of the index that its script fetches."""
+    @property
+    def search_key(self) -> str:
+        """The key of the index that the script of the search page fetches."""
+        return object_key(self.edition.localized_path(INDEX_PATH))
+
+    def search(self) -> Search:
+        """Return the search of the edition."""
         translated = self.edition is not self._renderer.theme.editions[0]
-        search = Search(self.edition, self._products.all, translated=translated)
+        return Search(self.edition, self._products.all, translated=translated)
+
+    def search_page(self) -> PageJob:
+        """Return the job of the search page."""
+        search = self.search()
 
         def make() -> str:
             context = {"categories": search.categories(), "tags": search.tags()}
             return self._renderer.page("search.html", at=SEARCH_PATH, **context)
 
-        yield self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.page_digest), make)
-        key = object_key(self.edition.localized_path(INDEX_PATH))
-        yield PageJob(
-            key, key, Kind.INDEX, "application/json", "", search.index_digest, lambda: search.index().encode()
-        )
+        return self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.page_digest), make)
 
     def _content(self, content: ContentPage) -> str:
         return self._renderer.page(
@@ -350,10 +360,11 @@ class _Breadcrumbs:
         return " ".join([category, *(self._by_tag.get(tag, "") for tag in row.tags)])
 
 
-def _text_job(key: str, text: str, content_type: str) -> PageJob:
+def text_job(key: str, text: str, content_type: str) -> PageJob:
     """Return the job of a file whose text is known already."""
     body = text.encode()
-    return PageJob(key, key, Kind.INDEX, content_type, "", digest_of(body), lambda: body)
+    digest = hashlib.sha256(body).hexdigest()
+    return PageJob(key, key, Kind.INDEX, content_type, "", digest, lambda: body)
 
 
 def _robots(base_url: str) -> str:

@@ -6,14 +6,15 @@ CPU time: its parent process waits instead of working, and loses the templates t
 """
 
 import gc
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,6 +115,9 @@ class _Worker(Generic[T, R]):
     def __init__(
         self, work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], numbers: _Numbers
     ) -> None:
+        # Imported here: a build in which little changed starts no process.
+        import multiprocessing
+
         self._receiver, sender = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("fork")
         self._process = context.Process(target=_run, args=(work, chunks, numbers, sender), daemon=True)
@@ -137,7 +141,7 @@ class _Worker(Generic[T, R]):
 
 
 def _run(
-    work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], numbers: _Numbers, sender: Connection
+    work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], numbers: _Numbers, sender: "Connection"
 ) -> None:
     # Ctrl-C reaches every process of a terminal; the parent stops this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -15,6 +15,8 @@ RELATED_MAX = 4
 RELATED_MIN = 2
 # In the order of prices, these many of a category on either side are compared by their tags.
 _NEIGHBOURS = 4
+# A product is shown by none that has more offered ones between them.
+RELATED_REACH = _NEIGHBOURS + 2
 
 
 def related_of(rows: Iterable[ProductRow]) -> dict[Slug, tuple[Slug, ...]]:

@@ -17,16 +17,17 @@ from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import Stock
 from chalicelib.storage import PAGE_CACHE_CONTROL
 from chalicelib.storefront.json_ld import written_time
-from chalicelib.storefront.theme import Edition, Theme
+from chalicelib.storefront.theme import Edition, Listing, Theme
 from spillway.sitegen.cache import digest_of
 from spillway.sitegen.feeds import RootFile
-from spillway.sitegen.last_build import LastBuild, Written, signature_text, signatures_under
+from spillway.sitegen.last_build import LastBuild, Written, signatures_under
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, Launch
 from spillway.sitegen.reading.redirects import Redirect
 
 _DIGEST_LENGTH = 12
+_PARTS_END = 2**256
 
 
 class Kind(StrEnum):
@@ -87,7 +88,8 @@ class SiteObject:
 class ReleaseSource:
     """The values that a release is rendered from, apart from stock.
 
-    `theme.release` is the release's name, a digest of all of it; `frame_digest` is one of all but products.
+    `theme.release` is the release's name, a digest of all of it: of `frame_digest`, which is one of all but
+    products and listings, and of `parts`, the sum of the digests of these.
     """
 
     theme: Theme
@@ -96,7 +98,8 @@ class ReleaseSource:
     assets: tuple[SiteObject, ...]
     redirects: tuple[Redirect, ...] = ()
     root_files: tuple[RootFile, ...] = ()
-    frame_digest: str | None = None
+    frame_digest: str = ""
+    parts: int = 0
 
     @classmethod
     def of(
@@ -111,19 +114,37 @@ class ReleaseSource:
         """Return the source, named."""
         frame_digest = digest_of(
             [(asset.key, asset.sha256, asset.content_type, asset.cache_control) for asset in assets],
-            replace(theme, release="").to_json(),
+            replace(
+                theme, release="", editions=tuple(replace(edition, listings=()) for edition in theme.editions)
+            ).to_json(),
             contents,
             [(redirect.source, redirect.target) for redirect in redirects],
             root_files,
         )
-        name = release_name(frame_digest, ((slug, products.digest(slug)) for slug in products.slugs))
-        named = replace(theme, release=name)
-        return cls(named, products, tuple(contents), tuple(assets), redirects, root_files, frame_digest)
+        parts = sum(product_part(slug, products.digest(slug)) for slug in products.slugs)
+        parts += sum(listing_part(edition, page) for edition in theme.editions for page in edition.listings)
+        named = replace(theme, release=release_name(frame_digest, parts))
+        return cls(
+            named, products, tuple(contents), tuple(assets), redirects, root_files, frame_digest, parts
+        )
 
 
-def release_name(frame_digest: str, digests: Iterable[tuple[str, str]]) -> str:
-    """Return the name of a release: a digest of all but its products, and of each of them, by slugs."""
-    return digest_of(frame_digest, [*digests])[:16]
+def release_name(frame_digest: str, parts: int) -> str:
+    """Return the name of a release; see `ReleaseSource`.
+
+    A sum does not depend on an order, so that one changed part does not need the others.
+    """
+    return digest_of(frame_digest, parts % _PARTS_END)[:16]
+
+
+def product_part(slug: Slug, digest: str) -> int:
+    """Return the part of a product in the name of a release; `digest` changes with the product."""
+    return int(digest_of("product", slug, digest), 16)
+
+
+def listing_part(edition: Edition, page: Listing) -> int:
+    """Return the part of a page of an edition's listing in the name of a release."""
+    return int(digest_of("listing", edition.root, page), 16)
 
 
 class Dated(NamedTuple):
@@ -246,8 +267,12 @@ class OutputDir:
         Bodies of pages are files of the folder.
         """
         before = self._last.written()
-        present = dict(signatures_under(self._folder))
-        valid = {path: written for path, written in before.items() if present.get(path) == written.signature}
+        present = signatures_under(self._folder)
+        valid = {
+            path: written
+            for path, written in before.items()
+            if written.signature is not None and written.signature == present.get(path)
+        }
         stale = [job for job in jobs if _job_digest(valid, job.file) != job.digest]
         new = [asset for asset in assets if _job_digest(valid, asset.key) != asset.sha256]
         shutil.rmtree(self._beside, ignore_errors=True)
@@ -310,11 +335,9 @@ class OutputDir:
         written: Mapping[str, str],
     ) -> dict[str, Written]:
         digests = {job.file: job.digest for job in jobs} | {asset.key: asset.sha256 for asset in assets}
-        root = f"{self._folder}/"
+        now = signatures_under(self._folder)
         return {
-            path: Written(digest, written[path], signature_text(root + path))
-            if path in written
-            else valid[path]
+            path: Written(digest, written[path], now.get(path)) if path in written else valid[path]
             for path, digest in digests.items()
         }
 

@@ -1,130 +1,64 @@
-"""Make the pages that a change inside a few product files is shown on, and read nothing else.
+"""Make the pages that a change inside a few product files changes, and read nothing else.
 
-`keep_for_small_changes` stores what a build knows: each product with what lists it, and the theme.
-`make_small_change` then needs the changed files, the products on the pages that show them, and their
-listings. Only where a file changes nothing that other pages depend on (title, price, tags, category, pictures
-and the like) is that all of a change; anything else is left to a whole build, and so is every mistake.
+A product's page, the pages that show it below another product, the listings whose cards or order change, the
+home page, covers, the feed, the search and the sitemap: each is found by questions to `KnownShop`. A change
+of something that every page depends on, such as a new tag, and every mistake, is left to a whole build.
 """
 
 import hashlib
-import json
-import marshal
 import os
-import pickle
-import re
 import shutil
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chalicelib.domain.ids import Slug
+from chalicelib.storefront.json_ld import part_key, with_dates
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.theme import Edition, Theme
+from chalicelib.storefront.theme import HOME, Listing, Theme
 from spillway.project import Project
-from spillway.sitegen.cache import Report
-from spillway.sitegen.last_build import LastBuild, Written, signature_text
-from spillway.sitegen.pages import EditionPages, StockedProducts, newest_dated
+from spillway.sitegen.cache import Report, signature_of
+from spillway.sitegen.changed_listings import ChangedListings, ListingPages, TooMuch
+from spillway.sitegen.edited_products import Edit, read_edits
+from spillway.sitegen.feeds import ATOM_ENTRIES_MAX
+from spillway.sitegen.known_shop import KnownProduct, KnownShop
+from spillway.sitegen.last_build import LastBuild, Written
+from spillway.sitegen.listings import (
+    SEARCH_PAGE_PRODUCTS_MAX,
+)
+from spillway.sitegen.pages import (
+    SITEMAP_TYPE,
+    EditionPages,
+    StockedProducts,
+    text_job,
+    try_cloud_templates,
+)
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ProductRow
-from spillway.sitegen.reading.product_file import ProductFile
-from spillway.sitegen.reading.toml_input import InputError, text_of_file
-from spillway.sitegen.release import PageJob, Release, release_name
+from spillway.sitegen.related import RELATED_REACH, related_of
+from spillway.sitegen.release import PageJob, listing_part, product_part, release_name
 from spillway.sitegen.theming import load_templates
 
-# More files are worth every core, which a whole build uses.
-_FILES_MAX = 20
-_PRODUCT_FILE = re.compile(r"site/products/[^/]+\.(toml|md)")
-# The format of `marshal` in which equal values have equal bytes.
-_MARSHAL = 2
+# More pages are worth every core, which a whole build uses.
+_PAGES_MAX = 1000
 
 
-class _Frame(NamedTuple):
-    """The whole shop as a build knew it.
+class _Made(NamedTuple):
+    """A file: its job, its content, and its record from before."""
 
-    `theme` has only the first page of each listing. `newest` are the products of the feed, `first` is
-    the one that emails are tried with.
-    """
-
-    theme: Theme
-    frame_digest: str
-    newest: tuple[Slug, ...]
-    first: Slug
-
-
-class _Known(NamedTuple):
-    """A product as the last build knew it; `digest` changes with its pictures, too."""
-
-    row: ProductRow
-    digest: str
-    related: tuple[Slug, ...]
-    shown_by: tuple[Slug, ...]
-    listings: tuple[int, ...]
-
-    @classmethod
-    def of(cls, stored: tuple[Any, ...]) -> "_Known":
-        """Return the product of a row of the table `products`."""
-        _, _, row, packed, digest, related, shown_by, listings = stored
-        return cls(
-            ProductRow._make((*marshal.loads(row), packed)),  # noqa: S302 - see `LastBuild.get`
-            digest,
-            *(marshal.loads(part) for part in (related, shown_by, listings)),  # noqa: S302
-        )
-
-    def stored(self) -> tuple[Any, ...]:
-        """Return the row of the table `products`."""
-        row = self.row
-        parts = (self.related, self.shown_by, self.listings)
-        return (
-            *(row.slug, row.file, marshal.dumps(tuple(row[:-1]), _MARSHAL), row.packed, self.digest),
-            *(marshal.dumps(tuple(part), _MARSHAL) for part in parts),
-        )
-
-
-def keep_for_small_changes(release: Release, last: LastBuild) -> None:
-    """Store what `make_small_change` needs of a release that was just built without stock or tokens."""
-    source, products = release.source, release.products
-    theme, listings = source.theme, source.theme.editions[0].listings
-    paths = [listing.path for listing in listings]
-    if any([listing.path for listing in edition.listings] != paths for edition in theme.editions):
-        last.set("frame", None)
-        return
-    listed: dict[Slug, list[int]] = defaultdict(list)
-    for number, listing in enumerate(listings):
-        for slug in listing.slugs:
-            listed[slug].append(number)
-    shown_by: dict[Slug, list[Slug]] = defaultdict(list)
-    for slug in products.slugs:
-        for other in products.related(slug):
-            shown_by[other].append(slug)
-    rows = {}
-    for row in products.rows:
-        slug = row.slug
-        rows[slug] = _Known(
-            row,
-            products.digest(slug),
-            products.related(slug),
-            tuple(shown_by[slug]),
-            tuple(listed[slug]),
-        ).stored()
-    last.replace("products", "slug", rows)
-    pages = zip(*(edition.listings for edition in theme.editions), strict=True)
-    last.replace(
-        "listings", "number", {number: (number, _pickled(page)) for number, page in enumerate(pages)}
-    )
-    pictures = products.image_variants.items()
-    last.replace("pictures", "name", {name: (name, _pickled(tuple(made))) for name, made in pictures})
-    newest = tuple(row.slug for row in newest_dated(products.rows))
-    frame = _Frame(_with_first_pages(theme), source.frame_digest or "", newest, products.slugs[0])
-    last.set("frame", tuple(frame))
-    last.set("release", release.id)
+    job: PageJob
+    body: bytes
+    record: Written
 
 
 def make_small_change(
     project: Project, folder: Path, last: LastBuild, changed: Sequence[str], report: Report
 ) -> Report | None:
-    """Make the files of `folder` that show a change; None, with nothing written, for a whole build to do it.
+    """Make the files of `folder` that show a change; None, with no file written, for a whole build to do it.
 
     Args:
         project: The shop.
@@ -136,156 +70,258 @@ def make_small_change(
     Returns:
         The report of the shop as it is now.
     """
-    kept = last.get("frame")
-    if kept is None or report.left_out or len(changed) > _FILES_MAX:
+    shop = KnownShop.of(last)
+    if shop is None or report.left_out:
         return None
-    if not all(_PRODUCT_FILE.fullmatch(file) for file in changed):
+    edits = read_edits(project, shop, changed)
+    if edits is None:
         return None
-    frame = _Frame(*kept)
-    edited = _edited(project, last, changed, frame)
-    if edited is None:
-        return None
+    change = _SmallChange(project, folder, shop, last, edits)
     try:
-        made = _made(project, last, edited, frame)
-    except Exception:  # noqa: BLE001 - a template that cannot render it: a whole build says where
+        made = change.make()
+    except Exception:  # noqa: BLE001 - a template that cannot render it, too: a whole build says where
         return None
-    if made is None:
-        return None
-    written = _write(folder, made)
-    last.put("files", ((path, *record) for path, record in written.items()))
-    last.put("products", (known.stored() for known in edited.values()))
-    name = release_name(frame.frame_digest, last.query("SELECT slug, digest FROM products ORDER BY slug"))
+    last.keep_rewritten(_write(folder, made))
+    name = release_name(shop.frame.frame_digest, change.parts)
+    shop.put_frame(shop.frame._replace(theme=change.theme, parts=change.parts))
     summary = report.summary.replace(last.get("release"), name, 1)
     last.set("release", name)
-    return report._replace(summary=summary)
+    return report._replace(summary=summary, sales=shop.sales())
 
 
-def _edited(
-    project: Project, last: LastBuild, changed: Sequence[str], frame: _Frame
-) -> dict[Slug, _Known] | None:
-    """Return the products of the changed files; None when a page that does not show them can change."""
-    first, *others = frame.theme.editions
-    reader = ProductFile(
-        pictures=project.site / "pictures",
-        fraction_digits=first.money.fraction_digits,
-        locales=tuple(edition.shop.locale for edition in others),
-    )
-    edited = {}
-    for file in changed:
-        mistakes: list[InputError] = []
-        slug = Slug(Path(file).stem)
-        text = text_of_file(project.root, file, mistakes)
-        row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
-        before = [_Known.of(stored) for stored in last.query("SELECT * FROM products WHERE file = ?", file)]
-        if row is None or mistakes or len(before) != 1:
-            return None
-        (known,) = before
-        if known.row.digest != row.digest and (slug == frame.first or not _alike(known.row, row, first)):
-            return None
-        pictures = _image_variants(last, [row])
-        digest = Products([row], Path(), pictures, related={}).digest(slug)
-        edited[slug] = known._replace(row=row, digest=digest)
-    return edited
+class _SmallChange:
+    """A change of a few products, in a shop that is known otherwise.
+
+    `theme` is the shop's after `make`, and `parts` the sum in its release's name.
+    """
+
+    def __init__(
+        self, project: Project, folder: Path, shop: KnownShop, last: LastBuild, edits: Mapping[Slug, Edit]
+    ) -> None:
+        self._project = project
+        self._folder = folder
+        self._shop = shop
+        self._last = last
+        self._edits = edits
+        self._known: dict[Slug, KnownProduct] = {slug: edit.now for slug, edit in edits.items()}
+        self._dates_before = {slug: edit.before.row.released_on for slug, edit in edits.items()}
+        self.theme = shop.frame.theme
+        self.parts = shop.frame.parts
+
+    def make(self) -> list[_Made]:
+        """Return the files that have to change.
+
+        Raises:
+            TooMuch: a whole build has to do it.
+        """
+        newest_before = self._shop.newest_dated(ATOM_ENTRIES_MAX)
+        self._shop.put(self._known.values())
+        for slug, edit in self._edits.items():
+            self.parts += product_part(slug, edit.now.digest) - product_part(slug, edit.before.digest)
+        product_slugs = {*self._edits, *self._with_other_related()}
+        product_slugs |= {
+            other
+            for slug, edit in self._edits.items()
+            for other in self._shop.shown_by(slug, edit.now.row.category)
+        }
+        changed_listings = ChangedListings(self._shop, self._edits, self._pictures)
+        listings = changed_listings.by_path()
+        listings[HOME] = changed_listings.home()
+        self.theme = self._with_listings(listings)
+        changed = [self._changed_pages(pages) for pages in listings.values()]
+        if sum(map(len, changed)) + len(product_slugs) > _PAGES_MAX:
+            raise TooMuch
+        newest = self._shop.newest_dated(ATOM_ENTRIES_MAX)
+        fed = newest if newest != newest_before or self._edits.keys() & set(newest) else ()
+        shown = list(chain.from_iterable(changed))
+        products = self._products(product_slugs, shown, fed)
+        load_templates(self._project)
+        jobs: list[PageJob] = []
+        stocked = StockedProducts(products, {})
+        for number, renderer in enumerate(Renderer(self.theme).editions):
+            pages = EditionPages(renderer, stocked, (), None)
+            jobs += pages.product_pages(self._known[slug].row for slug in sorted(product_slugs))
+            jobs += (pages.listing_page(of_editions[number]) for _, of_editions in shown)
+            jobs += [pages.feed(fed)] if fed else []
+            jobs += self._search(pages)
+            if self._shop.frame.first in self._edits:
+                try_cloud_templates(renderer, products.named(self._shop.frame.first).product)
+        jobs += self._sitemaps(shown)
+        return self._made(jobs)
+
+    def _with_other_related(self) -> Iterator[Slug]:
+        """Yield the products whose pages show others than before, which are kept."""
+        if not self.theme.editions[0].settings.related:
+            return
+        near: dict[str, list[tuple[int, Slug]]] = defaultdict(list)
+        for slug, edit in self._edits.items():
+            if _likeness(edit.before.row) != _likeness(edit.now.row):
+                for row in (edit.before.row, edit.now.row):
+                    near[row.category].append((row.price_minor, slug))
+        for category, places in near.items():
+            ordered = self._shop.by_likeness(category)
+            looked_at, sure = _near(ordered, places)
+            known = self._shop.products(looked_at)
+            related = related_of(known[slug].row for slug in looked_at)
+            for slug in sure:
+                if known[slug].related != related.get(slug, ()):
+                    self._known[slug] = known[slug]._replace(related=related.get(slug, ()))
+                    self._shop.put([self._known[slug]])
+                    yield slug
+
+    def _with_listings(self, listings: Mapping[str, ListingPages]) -> Theme:
+        """Return the theme with the first pages of listings as they are now."""
+        editions = []
+        for number, edition in enumerate(self.theme.editions):
+            firsts = {path: pages.now[number][0] for path, pages in listings.items()}
+            pages = tuple(firsts.get(page.path, page) for page in edition.listings)
+            editions.append(edition if pages == edition.listings else replace(edition, listings=pages))
+        return replace(self.theme, editions=tuple(editions))
+
+    def _changed_pages(self, pages: ListingPages) -> list[tuple[Listing, tuple[Listing, ...]]]:
+        """Return the pages of a listing that are others now, or show an edited product.
+
+        Each is (the page before in the first edition, the page in each edition); `parts` follows.
+        """
+        changed = []
+        for before, now in zip(zip(*pages.before, strict=True), zip(*pages.now, strict=True), strict=True):
+            if before != now:
+                for edition, old, new in zip(self.theme.editions, before, now, strict=True):
+                    self.parts += listing_part(edition, new) - listing_part(edition, old)
+            if before != now or now[0].path == HOME or not self._edits.keys().isdisjoint(now[0].slugs):
+                changed.append((before[0], now))
+        return changed
+
+    def _products(
+        self,
+        slugs: Iterable[Slug],
+        listings: Iterable[tuple[Listing, tuple[Listing, ...]]],
+        fed: Sequence[Slug],
+    ) -> Products:
+        """Return the products that pages show: those of `slugs` with what is below them, and of listings."""
+        if len(self._shop) <= SEARCH_PAGE_PRODUCTS_MAX:  # the search page lists them
+            self._known = self._shop.all_products()
+        else:
+            self._read(slugs)
+            self._read(other for slug in slugs for other in self._known[slug].related)
+            self._read(chain(fed, (slug for _, now in listings for slug in now[0].slugs)))
+        rows = [self._known[slug].row for slug in sorted(self._known)]
+        related = {slug: of.related for slug, of in self._known.items() if of.related}
+        # Other pictures than before, too: the index had one of them.
+        pictured = (*rows, *(edit.before.row for edit in self._edits.values()))
+        return Products(rows, self._pictures, self._shop.image_variants(pictured), related=related)
+
+    def _read(self, slugs: Iterable[Slug]) -> None:
+        self._known |= self._shop.products({*slugs} - self._known.keys())
+
+    def _search(self, pages: EditionPages) -> Iterator[PageJob]:
+        """Yield the jobs of the index with other entries, and of the search page, if it lists products."""
+        search, index = pages.search(), None
+        for edit in self._edits.values():
+            if search.entry(edit.before.row) != search.entry(edit.now.row):
+                index = index or (self._folder / pages.search_key).read_text("utf-8")
+                index = search.with_entry(index, edit.now.row)
+        if index:
+            yield text_job(pages.search_key, index, "application/json")
+        if len(self._shop) <= SEARCH_PAGE_PRODUCTS_MAX:
+            yield pages.search_page()
+
+    def _sitemaps(self, listings: Iterable[tuple[Listing, tuple[Listing, ...]]]) -> Iterator[PageJob]:
+        """Yield the jobs of the sitemap's parts in which a date is another."""
+        base_url, parts = self.theme.shop.base_url, self.theme.sitemap_parts
+        dates: dict[str, str | None] = {
+            f"/products/{slug}": edit.now.row.released_on
+            for slug, edit in self._edits.items()
+            if edit.before.row.released_on != edit.now.row.released_on
+        }
+        pages = [(before.slugs, now[0]) for before, now in listings]
+        released = self._shop.released_on(slug for before, now in pages for slug in (*before, *now.slugs))
+        for slugs_before, page in pages:
+            before = _latest(slugs_before, {**released, **self._dates_before})
+            now = _latest(page.slugs, released)
+            if before != now:
+                dates[page.path] = now
+        by_part: dict[str, dict[str, str | None]] = defaultdict(dict)
+        for edition in self.theme.editions:
+            for path, date in dates.items():
+                localized = edition.localized_path(path)
+                by_part[part_key(localized, parts)][localized] = date
+        for key, changed in by_part.items():
+            text = (self._folder / key).read_text("utf-8")
+            yield text_job(key, with_dates(text, base_url, changed), SITEMAP_TYPE)
+
+    def _made(self, jobs: Sequence[PageJob]) -> list[_Made]:
+        """Return the files of the jobs that changed.
+
+        Raises:
+            TooMuch: one of them is no file of the last build.
+        """
+        found = self._last.query_each("SELECT * FROM files WHERE path IN (...)", (job.file for job in jobs))
+        records = {path: Written(job, sha256, None) for path, job, sha256 in found}
+        if any(job.file not in records for job in jobs):
+            raise TooMuch
+        return [
+            _Made(job, job.make(), records[job.file])
+            for job in jobs
+            if job.digest != records[job.file].job_digest
+        ]
+
+    @property
+    def _pictures(self) -> Path:
+        return self._project.site / "pictures"
 
 
-def _alike(before: ProductRow, now: ProductRow, edition: Edition) -> bool:
-    """Return whether both are the same to every page that does not show the product itself."""
-    # The last two fields, digest and packed content, change with any word; the report has lines of launches.
-    if before[:-2] != now[:-2] or now.launches:
-        return False
-    # The pictures of a product can stand for its category.
-    if now.image_names and _pictures_of(before) != _pictures_of(now):
-        return False
-    # Fonts are cut to the characters that the shop uses.
-    texts = (before.packed, now.packed)
-    ascii_alone = all(text.isascii() for text in texts)
-    return not edition.settings.fonts or ascii_alone or len({frozenset(text.decode()) for text in texts}) == 1
+def _near(
+    ordered: Sequence[tuple[int, Slug, bool]], places: Iterable[tuple[int, Slug]]
+) -> tuple[list[Slug], list[Slug]]:
+    """Return the products of a category that can show others for a change at `places`, and their neighbours.
+
+    Args:
+        ordered: (price, slug, is discontinued) of the category's products, in order.
+        places: (price, slug) of products that came to these places, or went from them.
+
+    Returns:
+        The slugs that decide it, in order, and among them those of which all neighbours are there.
+    """
+    looked_at: set[int] = set()
+    sure: set[int] = set()
+    for price_minor, slug in places:
+        at = bisect_left(ordered, (price_minor, slug, False))
+        for reach, found in ((RELATED_REACH, sure), (2 * RELATED_REACH, looked_at)):
+            for numbers in (range(at - 1, -1, -1), range(at, len(ordered))):
+                offered = 0
+                for number in numbers:
+                    found.add(number)
+                    offered += not ordered[number][2]
+                    if offered > reach:
+                        break
+    return [ordered[number][1] for number in sorted(looked_at)], [
+        ordered[number][1] for number in sorted(sure)
+    ]
 
 
-def _pictures_of(row: ProductRow) -> object:
-    """Return what a product states of its pictures, translations included."""
-    _, _, images, _, translations, *_ = json.loads(row.packed)
-    return images, [(of["locale"], of.get("alts"), of.get("words")) for of in translations]
+def _likeness(row: ProductRow) -> tuple[object, ...]:
+    """Return what `related_of` compares of a product."""
+    return row.category, row.tags, row.price_minor, row.is_discontinued
 
 
-def _made(
-    project: Project, last: LastBuild, edited: Mapping[Slug, _Known], frame: _Frame
-) -> dict[str, tuple[PageJob, bytes, Written]] | None:
-    """Return the files that show the edited products and have to change: job, content, and old record."""
-    shown = {*edited, *(slug for known in edited.values() for slug in known.shown_by)}
-    numbers = {number for known in edited.values() for number in known.listings}
-    in_listings = last.query_each("SELECT pages FROM listings WHERE number IN (...)", sorted(numbers))
-    listings = [pickle.loads(pages) for (pages,) in in_listings]  # noqa: S301 - see `LastBuild.get`
-    newest = frame.newest if edited.keys() & set(frame.newest) else ()
-    known = _products(last, shown) | dict(edited)
-    further = {
-        *(other for slug in shown for other in known[slug].related),
-        *(slug for pages in listings for page in pages for slug in page.slugs),
-        *newest,
-    }
-    known |= _products(last, further - known.keys())
-    rows = [known[slug].row for slug in sorted(known)]
-    products = Products(
-        rows,
-        project.site / "pictures",
-        _image_variants(last, rows),
-        related={slug: of.related for slug, of in known.items() if of.related},
-    )
-    load_templates(project)
-    stocked = StockedProducts(products, {})
-    jobs: list[PageJob] = []
-    for number, renderer in enumerate(Renderer(frame.theme).editions):
-        pages = EditionPages(renderer, stocked, (), None)
-        jobs += pages.product_pages(known[slug].row for slug in sorted(shown))
-        jobs += (pages.listing_page(of_editions[number]) for of_editions in listings)
-        jobs += [pages.feed(newest)] if newest else []
-    found = last.query_each("SELECT * FROM files WHERE path IN (...)", (job.file for job in jobs))
-    records = {path: Written(*record) for path, *record in found}
-    if any(job.file not in records for job in jobs):
-        return None
-    return {
-        job.file: (job, job.make(), records[job.file])
-        for job in jobs
-        if job.digest != records[job.file].job_digest
-    }
+def _latest(slugs: Iterable[Slug], released: Mapping[Slug, str | None]) -> str | None:
+    return max((date for slug in slugs if (date := released.get(slug))), default=None)
 
 
-def _products(last: LastBuild, slugs: Iterable[Slug]) -> dict[Slug, _Known]:
-    stored = last.query_each("SELECT * FROM products WHERE slug IN (...)", slugs)
-    return {Slug(row[0]): _Known.of(row) for row in stored}
-
-
-def _image_variants(last: LastBuild, rows: Sequence[ProductRow]) -> dict[str, Any]:
-    names = (name for row in rows for name in row.image_names)
-    found = last.query_each("SELECT name, variants FROM pictures WHERE name IN (...)", names)
-    return {name: pickle.loads(variants) for name, variants in found}  # noqa: S301 - see `LastBuild.get`
-
-
-def _write(folder: Path, made: Mapping[str, tuple[PageJob, bytes, Written]]) -> dict[str, Written]:
+def _write(folder: Path, made: Iterable[_Made]) -> dict[str, Written]:
     """Write the files whose bytes change, each at once under its name, and return the records of all."""
     beside = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
     unfinished = beside / "file"
     records = {}
-    for path, (job, body, before) in made.items():
+    for job, body, before in made:
+        file = folder / job.file
         sha256 = hashlib.sha256(body).hexdigest()
         if sha256 != before.sha256:
             unfinished.write_bytes(body)
-            os.replace(unfinished, folder / path)  # noqa: PTH105 - as in `OutputDir`
-        records[path] = Written(job.digest, sha256, signature_text(str(folder / path)))
+            os.replace(unfinished, file)  # noqa: PTH105 - as in `OutputDir`
+        records[job.file] = Written(job.digest, sha256, signature_of(file))
     shutil.rmtree(beside)
     return records
-
-
-def _with_first_pages(theme: Theme) -> Theme:
-    """Return the theme with the first page of each listing, which links, menus and covers are made of."""
-    editions = [
-        replace(edition, listings=tuple(listing for listing in edition.listings if listing.number == 1))
-        for edition in theme.editions
-    ]
-    return replace(theme, editions=tuple(editions))
-
-
-def _pickled(value: object) -> bytes:
-    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)

@@ -1,13 +1,13 @@
 """A stock event writes and invalidates: no path too many, and none too few, wherever it dies."""
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from botocore.exceptions import ClientError
 
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.services.page_refresh import PageRefresh
@@ -306,8 +306,8 @@ def test_the_home_page_has_two_paths_and_many_paths_become_one(
 
 
 def test_the_second_page_of_a_listing_has_a_path_that_cloudfront_takes() -> None:
-    rows = [SimpleNamespace(slug=f"p{number}") for number in range(CARDS_MAX + 1)]
-    paths = [item.path for item in pages_of_listing("/shop/all", "All", "All", _any(rows), None)]
+    slugs = [Slug(f"p{number}") for number in range(CARDS_MAX + 1)]
+    paths = [item.path for item in pages_of_listing("/shop/all", "All", "All", slugs, None)]
     assert paths == ["/shop/all", "/shop/all_2"]
     assert invalidation_paths(paths) == ("/shop/all", "/shop/all_2")
 

@@ -41,7 +41,7 @@ def record(project: Project, while_it_runs: Callable[[], None] = lambda: None) -
     with LastBuild(project, folder) as last:
         running = Comparison(project, folder, last, base_url=None)
         while_it_runs()
-        made = {path: Written("job", "sha", text) for path, text in signatures_under(folder)}
+        made = {path: Written("job", "sha", text) for path, text in signatures_under(folder).items()}
         last.keep_written(made, last.written())
         running.record(REPORT)
 

@@ -392,6 +392,43 @@ def test_after_small_edits_the_command_makes_the_build_from_nothing(
         assert (report.sales, report.launches) == (fresh.sales, fresh.launches)
 
 
+# In rounds: the file of a product, a text, and another one in its place.
+EDITS_OF_EVERY_FIELD = (
+    [("field-jacket", '"Field Jacket"', '"Zip Jacket"'), ("m1", "Waxed cotton", "Waxed hemp")],
+    [("m2", '"148.00"\n', '"12.00"\ncompare_at_price = "15.00"\nsale_ends_on = 2026-12-31\n')],
+    [("m1", '"outerwear"', '"accessories"'), ("m2", '["waxed"]', "[]")],
+    [("m3", "2026-09-01", "2026-10-02"), ("m2", '"jacket.webp"\n', '"scarf.webp"\n')],
+    [("scarf", '"Wool Scarf"', '"Long Scarf"'), ("m3", "M3-SLATE-M", "M3-INK-M")],
+    [("field-jacket", "2026-09-01", "2026-11-02"), ("field-jacket", '"Feldjacke"', '"Jacke"')],
+)
+
+
+@pytest.mark.parametrize("make_shop", [make_small_shop, make_german_shop])
+def test_an_edit_of_any_field_of_a_product_reads_no_other_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_shop: Callable[[Path], Project]
+) -> None:
+    shop = make_shop(tmp_path / "shop")
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    for number in range(1, 4):
+        add_numbered(shop, number)
+    folder = shop.output / "site"
+    build_what_changed(shop, folder)
+    for number, edits in enumerate(EDITS_OF_EVERY_FIELD):
+        for slug, old, new in edits:
+            change(shop.site / f"products/{slug}.toml", old, new)
+        if number == 3:
+            change(shop.site / "products/m2.toml", '"jacket.webp" =', '"scarf.webp" =')
+        with monkeypatch.context() as patched:
+            patched.setattr("spillway.sitegen.site.read_site", None)
+            report = build_what_changed(shop, folder)
+
+        (tmp_path / f"fresh{number}").mkdir()
+        fresh = build_from_nothing(shop, {}, tmp_path / f"fresh{number}")
+        assert files(folder) == {file_of(key): body for key, body in content(fresh).items()}
+        assert report.summary.startswith(f"release {fresh.id} for ")
+        assert report.sales == fresh.sales
+
+
 def test_a_changed_summary_is_made_without_looking_at_the_other_products(
     shop: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,13 +124,13 @@ def test_a_build_is_up_to_date_until_the_default_theme_changes(shop: Project, tm
     assert inputs_of(other) != before
 
 
-def inputs_of(project: Project) -> dict[str, str]:
+def inputs_of(project: Project) -> object:
     """Return the signatures of what a build reads, once every file is left alone for long enough."""
 
-    def settled() -> dict[str, str] | None:
+    def settled() -> object:
         with LastBuild(project, project.output) as last:
-            inputs = Comparison(project, project.output, last, base_url=None)._inputs
-        return inputs if all(inputs.values()) else None
+            compared = Comparison(project, project.output, last, base_url=None)
+        return None if compared.unsettled else compared._inputs
 
     return until(settled, "settled files", within_s=10)
 

@@ -126,7 +126,7 @@ def safe_stem(name: str) -> str:
 
 
 # A tag of one product alone links to no other product.
-_PRODUCTS_MIN = 2
+PRODUCTS_OF_TAG_MIN = 2
 _SLUG_LENGTH_MAX = 80
 
 
@@ -155,7 +155,7 @@ def tagged(products: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]
     tags = (
         Tag(min(spellings[slug]), f"/tags/{slug}", tuple(sorted(spellings[slug])))
         for slug, found in rows.items()
-        if len(found) >= _PRODUCTS_MIN
+        if len(found) >= PRODUCTS_OF_TAG_MIN
     )
     return {tag: rows[tag.path.removeprefix("/tags/")] for tag in sorted(tags, key=lambda tag: tag.path)}
 
@@ -164,7 +164,7 @@ def tag_paths(tags_of_products: Sequence[Sequence[str]]) -> frozenset[str]:
     """Return the paths of the pages that `tagged` gives products with these tags."""
     slugs = _slugs(tags_of_products)
     counts = Counter(slug for tags in tags_of_products for slug in {slugs[tag] for tag in tags})
-    return frozenset(f"/tags/{slug}" for slug, count in counts.items() if count >= _PRODUCTS_MIN)
+    return frozenset(f"/tags/{slug}" for slug, count in counts.items() if count >= PRODUCTS_OF_TAG_MIN)
 
 
 def _slugs(tags_of_products: Iterable[Iterable[str]]) -> dict[str, str]:

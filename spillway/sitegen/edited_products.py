@@ -1,0 +1,104 @@
+"""Read product files that were edited, and judge whether a small change can follow from them.
+
+A file with a mistake, and an edit that changes something every page depends on, are left to a whole build.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from chalicelib.domain.ids import Slug
+from chalicelib.storefront.theme import Edition
+from spillway.project import Project
+from spillway.sitegen.known_shop import KnownProduct, KnownShop
+from spillway.sitegen.products import Products
+from spillway.sitegen.reading.catalogue import ProductRow
+from spillway.sitegen.reading.checkout_mistakes import checkout_mistakes
+from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.toml_input import InputError, text_of_file
+
+# More files are worth every core, which a whole build uses.
+_FILES_MAX = 20
+_PRODUCT_FILE = re.compile(r"site/products/[^/]+\.(toml|md)")
+
+
+class Edit(NamedTuple):
+    """A product before and after an edit of its file."""
+
+    before: KnownProduct
+    now: KnownProduct
+
+
+def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Mapping[Slug, Edit] | None:
+    """Return the products of the changed files; None where a whole build has to look at them.
+
+    Args:
+        project: The shop.
+        shop: The shop as the last build knew it.
+        changed: The names of files from the shop's root.
+    """
+    if len(changed) > _FILES_MAX or not all(_PRODUCT_FILE.fullmatch(file) for file in changed):
+        return None
+    first, *others = shop.frame.theme.editions
+    reader = ProductFile(
+        pictures=project.site / "pictures",
+        fraction_digits=first.money.fraction_digits,
+        locales=tuple(edition.shop.locale for edition in others),
+    )
+    edits: dict[Slug, Edit] = {}
+    for file in changed:
+        mistakes: list[InputError] = []
+        slug = Slug(Path(file).stem)
+        text = text_of_file(project.root, file, mistakes)
+        row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
+        before = shop.products([slug]).get(slug)
+        if row is None or mistakes or before is None or before.row.file != file or slug in edits:
+            return None
+        if before.row.digest != row.digest and not _follows(shop, before.row, row):
+            return None
+        products = Products([row], Path(), shop.image_variants([row]), related={})
+        edits[slug] = Edit(before, before._replace(row=row, digest=products.digest(slug)))
+    skus = [sku for edit in edits.values() for sku in edit.now.row.skus]
+    return edits if len(skus) == len(set(skus)) else None
+
+
+def _follows(shop: KnownShop, before: ProductRow, now: ProductRow) -> bool:
+    """Return whether an edit is right in itself, and changes nothing that every page depends on."""
+    theme = shop.frame.theme
+    first = theme.editions[0]
+    page_slugs = {page.slug for page in shop.frame.contents}
+    return (
+        # The feed is there with the first product that has a date, and the report has a line for each product
+        # that is not in every language, and for each launch.
+        (before.released_on is None) == (now.released_on is None)
+        and [locale for locale, _ in before.titles] == [locale for locale, _ in now.titles]
+        and not (before.launches or now.launches)
+        and all(shop.listing(f"/shop/{category}") is not None for category in now.categories)
+        and all(_is_plain_tag(shop, tag) for tag in {*before.tags} ^ {*now.tags})
+        and not any(shop.has_sku(sku, but=now.slug) for sku in {*now.skus} - {*before.skus})
+        and not any(checkout_mistakes(theme.shop.checkout, [now], page_slugs))
+        and _has_known_pictures(shop, before, now)
+        and _has_the_same_letters(first, before, now)
+    )
+
+
+def _is_plain_tag(shop: KnownShop, tag: str) -> bool:
+    """Return whether a tag has a page, and no other spelling, which could come to name it."""
+    listing = shop.listing_of_tag(tag)
+    return listing is not None and listing.tags == (tag,)
+
+
+def _has_known_pictures(shop: KnownShop, before: ProductRow, now: ProductRow) -> bool:
+    """Return whether the shop shows the same pictures as before, if at other places."""
+    names, names_before = {*now.image_names}, {*before.image_names}
+    return names - names_before <= shop.picture_names() and all(
+        shop.has_picture(name, but=now.slug) for name in names_before - names
+    )
+
+
+def _has_the_same_letters(edition: Edition, before: ProductRow, now: ProductRow) -> bool:
+    """Return whether fonts stay the same, which are cut to the characters that the shop uses."""
+    texts = (before.packed, now.packed)
+    ascii_alone = all(text.isascii() for text in texts)
+    return not edition.settings.fonts or ascii_alone or len({frozenset(text.decode()) for text in texts}) == 1
