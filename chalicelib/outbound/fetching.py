@@ -6,23 +6,21 @@ bytes and of time. A busy or broken server is asked again, later each time.
 
 import http.client
 import random
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from chalicelib.outbound.addresses import NameUnknown, Target, TargetRefused, parse_target, resolve_public
+from chalicelib.outbound.https_post import USER_AGENT, Deadline, connect
 
 TIMEOUT_S = 20.0
-CONNECT_TIMEOUT_S = 5.0
-ADDRESSES_MAX = 4
+# The connection with its handshake, over all addresses that are tried.
+CONNECT_TIMEOUT_S = 15.0
 ANSWER_BYTES_MAX = 20_000_000
 ANSWER_S_MAX = 60.0
 CHUNK_BYTES = 65_536
-USER_AGENT = "Spillway"
 ATTEMPTS_MAX = 5
 WAIT_S_FIRST = 1.0
 WAIT_S_MAX = 60.0
@@ -108,7 +106,7 @@ class HttpsFetcher:
             addresses = self._addresses_of(target.host)
         except NameUnknown as unknown:
             raise _Unanswered(str(unknown)) from None
-        connection = _CheckedConnection(target, addresses[:ADDRESSES_MAX], self._context)
+        connection = _CheckedConnection(target, addresses, self._context)
         try:
             connection.request(
                 method, target.path, body, {"Host": target.authority, "User-Agent": USER_AGENT, **headers}
@@ -134,21 +132,14 @@ class _CheckedConnection(http.client.HTTPSConnection):
         self._tls = context
 
     def connect(self) -> None:
-        """Open the connection."""
-        plain = self._connected()
-        plain.settimeout(TIMEOUT_S)
+        """Open the connection, the handshake within the same time."""
+        plain = connect(self._addresses, self.port, Deadline(time.monotonic, CONNECT_TIMEOUT_S))
         try:
             self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
         except BaseException:
             plain.close()
             raise
-
-    def _connected(self) -> socket.socket:
-        # A function without IPv6 reaches the IPv4 address that comes after.
-        for address in self._addresses[:-1]:
-            with suppress(OSError):
-                return socket.create_connection((address, self.port), CONNECT_TIMEOUT_S)
-        return socket.create_connection((self._addresses[-1], self.port), CONNECT_TIMEOUT_S)
+        self.sock.settimeout(TIMEOUT_S)
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

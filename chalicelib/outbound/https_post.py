@@ -1,5 +1,7 @@
 """One HTTPS POST to an address of another system, within 15 seconds, without redirects.
 
+`connect` opens the connection to a checked address, here and in `fetching`.
+
 The name of the URL is resolved and checked once; the connection goes to a checked address, under the name's
 certificate. A proxy of the environment is not used. Only the head of the answer is read.
 """
@@ -62,9 +64,9 @@ class HttpsPoster:
             return Answer(error=next(name for kind, name in ERRORS.items() if isinstance(error, kind)))
 
     def _exchange(self, target: Target, addresses: Sequence[str], request: bytes) -> Answer:
-        deadline = _Deadline(self._monotonic, self._timeout_s)
+        deadline = Deadline(self._monotonic, self._timeout_s)
         with (
-            _connect(addresses[:ADDRESSES_MAX], target.port, deadline) as plain,
+            connect(addresses, target.port, deadline) as plain,
             self._context.wrap_socket(plain, server_hostname=target.host) as connection,
         ):
             connection.settimeout(deadline.left_s())
@@ -72,8 +74,13 @@ class HttpsPoster:
             return _answer(_head(connection, deadline))
 
 
-class _Deadline:
-    """A time limit over several calls."""
+class Deadline:
+    """A time limit over several calls.
+
+    Args:
+        monotonic: seconds of a clock that never goes back.
+        seconds: the limit, from now on.
+    """
 
     def __init__(self, monotonic: Callable[[], float], seconds: float) -> None:
         self._monotonic = monotonic
@@ -91,21 +98,28 @@ class _Deadline:
         return left
 
 
-def _connect(addresses: Sequence[str], port: int, deadline: _Deadline) -> socket.socket:
+def connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
     """Connect to the first address that takes it; each but the last has an equal share of the time.
+
+    A function without IPv6 reaches the IPv4 address that comes after.
+
+    Args:
+        addresses: checked addresses, of which the first few are tried.
+        port: the port.
+        deadline: the limit; the handshake that follows keeps to it, too.
 
     Raises:
         OSError: none takes it.
     """
-    for position, address in enumerate(addresses, start=1):
-        share_s = deadline.left_s() / (len(addresses) - position + 1)
+    tried = addresses[:ADDRESSES_MAX]
+    for position, address in enumerate(tried, start=1):
+        share_s = deadline.left_s() / (len(tried) - position + 1)
         try:
             connection = socket.create_connection((address, port), timeout=share_s)
         except OSError:
-            if position == len(addresses):
+            if position == len(tried):
                 raise
         else:
-            # The handshake keeps to it as a whole.
             connection.settimeout(deadline.left_s())
             return connection
     raise OSError("no address")
@@ -124,7 +138,7 @@ def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
     return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
 
 
-def _head(connection: socket.socket, deadline: _Deadline) -> bytes:
+def _head(connection: socket.socket, deadline: Deadline) -> bytes:
     """Read until the end of the headers; a sender of one byte a second does not extend the time."""
     head = b""
     while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES_MAX:

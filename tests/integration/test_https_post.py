@@ -11,7 +11,8 @@ import pytest
 
 from chalicelib.outbound.addresses import NameUnknown, TargetRefused, resolve_public
 from chalicelib.outbound.deliveries import Answer
-from chalicelib.outbound.https_post import HttpsPoster
+from chalicelib.outbound.fetching import HttpsFetcher
+from chalicelib.outbound.https_post import Deadline, HttpsPoster, connect
 from tests.support.certificate import write_certificate
 
 NAME = "hook.example"
@@ -194,3 +195,35 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
     context = ssl.create_default_context(cafile=str(certificate))
     two = HttpsPoster(context, lambda _: ["127.0.0.2", "127.0.0.1"])
     assert two.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == Answer(204)
+
+
+def test_a_fetch_tries_the_next_address_by_the_same_connection(endpoint: Endpoint, certificate: Path) -> None:
+    endpoint.pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"]
+    context = ssl.create_default_context(cafile=str(certificate))
+    asked: list[str] = []
+
+    def two(host: str) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.2", "127.0.0.1"]
+
+    fetcher = HttpsFetcher(addresses_of=two, context=context, attempts_max=1)
+    found = fetcher.fetch(f"https://{NAME}:{endpoint.port}/list", {}, method="POST", body=b"{}")
+    assert (found.status, found.body, asked, endpoint.names) == (200, b"[]", [NAME], [NAME])
+
+
+def test_the_addresses_of_a_host_share_the_time_of_a_connection_and_few_are_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[tuple[str, float]] = []
+    now_s = 0.0
+
+    def silent(address: tuple[str, int], timeout: float) -> socket.socket:
+        nonlocal now_s
+        tried.append((address[0], timeout))
+        now_s += timeout
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", silent)
+    with pytest.raises(TimeoutError):
+        connect(["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"], 443, Deadline(lambda: now_s, 15.0))
+    assert tried == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.3", 5.0)]
