@@ -365,4 +365,4 @@ class Container(InboundParts, RuleParts):
         )
         bounds = Bounds(names.entries_write_units_max, names.api_concurrency_max)
         action_log = CloudActionLog(AlertStateTable(self.client("dynamodb"), names.sending_table))
-        return Autopilot(self.client, resources, bounds, action_log, self.clock_ms)
+        return Autopilot(self.client, resources, bounds, action_log, self.clock_ms, self.rule_bounds.get)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chalicelib.services.domain_events import DomainEvents, EventEmitter, LiveRules, Webhooks
     from chalicelib.services.rules import Effects, RuleRunner
     from chalicelib.tables.rules import RulesTable
+    from chalicelib.tables.sending import RuleBoundsTable
 
 
 class RuleParts(MerchantParts, WebhookParts):
@@ -63,6 +64,13 @@ class RuleParts(MerchantParts, WebhookParts):
         return RuleRunner(self.live_rules.all, self.rule_rows, self._rule_effects, self.clock_ms)
 
     @cached_property
+    def rule_bounds(self) -> "RuleBoundsTable":
+        """The bounds that rules set for the autopilot."""
+        from chalicelib.tables.sending import RuleBoundsTable
+
+        return RuleBoundsTable(self.client("dynamodb"), self.settings.sending_table)
+
+    @cached_property
     def _rule_effects(self) -> "Effects":
         from chalicelib.queues import Alarm
         from chalicelib.services.rules import Effects
@@ -75,6 +83,7 @@ class RuleParts(MerchantParts, WebhookParts):
             availabilities=self.availabilities,
             alert=Alarm(self.client("sns"), self.settings.alarms_topic).ring,
             emit=self.event_emitter.emit,
+            bounds=self.rule_bounds,
         )
 
     @cached_property

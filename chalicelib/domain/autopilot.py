@@ -66,12 +66,44 @@ ACCOUNT_BOUNCE_RATE_MAX = 0.08
 ACCOUNT_COMPLAINT_RATE_MAX = 0.004
 
 
+# Write units a second and Lambda instances: far more than an account has by default.
+UNITS_MOST = 200_000
+CONCURRENCY_MOST = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBounds:
+    """The bounds that a merchant's rule set, within the operator's; None where it leaves one alone."""
+
+    entries_write_units_max: int | None = None
+    api_concurrency_max: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The bounds in words, for a person."""
+        return ", ".join(
+            f"{name} {'as the stack says' if value is None else f'{value:,}'}"
+            for name, value in (
+                ("write units", self.entries_write_units_max),
+                ("instances", self.api_concurrency_max),
+            )
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The operator's upper bounds. 0 turns a control off."""
 
     entries_write_units_max: int = 0
     api_concurrency_max: int = 0
+
+    def within(self, rule: RuleBounds) -> "Bounds":
+        """Return the bounds that hold: a rule's, and never more than the operator's."""
+        pairs = (
+            (self.entries_write_units_max, rule.entries_write_units_max),
+            (self.api_concurrency_max, rule.api_concurrency_max),
+        )
+        return Bounds(*(own if asked is None else min(own, asked) for own, asked in pairs))
 
 
 @dataclass(frozen=True, slots=True)

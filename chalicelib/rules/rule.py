@@ -34,6 +34,7 @@ class Action(StrEnum):
     AVAILABILITY = "availability"
     EMAIL = "email"
     EVENT = "event"
+    AUTOPILOT_BOUNDS = "autopilot-bounds"
 
     @property
     def can_be_repeated(self) -> bool:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision, Observation, decide
+from chalicelib.domain.autopilot import (
+    CONTROL_OF,
+    Action,
+    Bounds,
+    Control,
+    Decision,
+    Observation,
+    RuleBounds,
+    decide,
+)
 from chalicelib.log import log
 from chalicelib.queues import Alarm
 from chalicelib.tables.sending import AlertStateTable
@@ -62,7 +71,16 @@ class CloudActionLog:
 
 
 class Autopilot:
-    """Observes once, decides, acts. `client` returns a boto3 client by its name."""
+    """Observes once, decides, acts.
+
+    Args:
+        client: returns a boto3 client by its name.
+        resources: the resources that it watches.
+        bounds: the operator's bounds.
+        action_log: the actions so far.
+        clock_ms: the time.
+        rule_bounds: returns the bounds that a merchant's rule set within the operator's.
+    """
 
     def __init__(
         self,
@@ -71,19 +89,20 @@ class Autopilot:
         bounds: Bounds,
         action_log: ActionLog,
         clock_ms: Callable[[], int],
+        rule_bounds: Callable[[], RuleBounds] = RuleBounds,
     ) -> None:
         self._client = client
         self._resources = resources
         self._bounds = bounds
         self._action_log = action_log
         self._clock_ms = clock_ms
+        self._rule_bounds = rule_bounds
 
     def run(self, *, dry_run: bool, controls: Collection[Control] = tuple(Control)) -> tuple[Decision, ...]:
         """Carry out the decisions of `controls` and return them; a dry run only logs them."""
+        bounds = self._bounds.within(self._rule_bounds())
         decisions = tuple(
-            decision
-            for decision in decide(self.look(), self._bounds)
-            if CONTROL_OF[decision.action] in controls
+            decision for decision in decide(self.look(), bounds) if CONTROL_OF[decision.action] in controls
         )
         for decision in decisions:
             if not dry_run:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.domain.autopilot import RuleBounds
 from chalicelib.domain.domain_event import DomainEvent, EventType, chained_id
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import Availability, AvailabilityEvent
@@ -28,6 +29,7 @@ from chalicelib.rules.rule import (
 )
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.rules import RulesTable
+from chalicelib.tables.sending import RuleBoundsTable
 from chalicelib.tables.sending.waves import PoliciesTable
 
 RESUMED_FOR_MS = 15 * 60 * 1000
@@ -50,6 +52,7 @@ class Effects:
         availabilities: applies stock events.
         alert: sends an email to the merchant's alarm address, with a subject and a text.
         emit: emits events.
+        bounds: the bounds of the autopilot.
     """
 
     pause: Callable[[str], bool]
@@ -58,6 +61,7 @@ class Effects:
     availabilities: Availabilities
     alert: Callable[[str, str], None]
     emit: Callable[[Sequence[DomainEvent]], None]
+    bounds: RuleBoundsTable
 
 
 class RuleRunner:
@@ -123,21 +127,30 @@ class RuleRunner:
     def _act(self, rule: Rule, event: DomainEvent) -> str:
         match rule.action:
             case Action.PAUSE:
-                return self._pause(rule, event)
+                result = self._pause(rule, event)
             case Action.RESUME:
-                reason = self._effects.resume()
-                return "sending was not paused" if reason is None else f"{DONE}: it was paused for: {reason}"
+                result = self._resume()
             case Action.WAVE_POLICY:
-                return self._set_policy(rule)
+                result = self._set_policy(rule)
             case Action.AVAILABILITY:
-                return self._set_availability(rule, event)
+                result = self._set_availability(rule, event)
             case Action.EMAIL:
-                return self._send_email(rule, event)
+                result = self._send_email(rule, event)
             case Action.EVENT:
-                data = {"name": rule.options["name"], "rule": rule.name, "type": event.type.value}
-                facts = {**data, "data": dict(event.data)}
-                self._emit(rule, event, EventType.RULE_FIRED, event.subject, facts)
-                return DONE
+                result = self._emit_own(rule, event)
+            case Action.AUTOPILOT_BOUNDS:
+                result = self._set_bounds(rule, event)
+        return result
+
+    def _resume(self) -> str:
+        reason = self._effects.resume()
+        return "sending was not paused" if reason is None else f"{DONE}: it was paused for: {reason}"
+
+    def _emit_own(self, rule: Rule, event: DomainEvent) -> str:
+        data = {"name": rule.options["name"], "rule": rule.name, "type": event.type.value}
+        facts = {**data, "data": dict(event.data)}
+        self._emit(rule, event, EventType.RULE_FIRED, event.subject, facts)
+        return DONE
 
     def _pause(self, rule: Rule, event: DomainEvent) -> str:
         reason = f"{rule.options['reason']} (rule {rule.name})"
@@ -151,6 +164,12 @@ class RuleRunner:
         slug = options.pop("product", None)
         self._effects.policies.put(Slug(slug) if slug else None, WavePolicy(**options))
         return DONE
+
+    def _set_bounds(self, rule: Rule, event: DomainEvent) -> str:
+        wanted, before = RuleBounds(**rule.options), self._effects.bounds.get()
+        if not self._effects.bounds.put(wanted, rule=rule.name, at_ms=event.at_ms):
+            return f"a later event set the bounds: {before.text}"
+        return f"{DONE}: {wanted.text}; before: {before.text}"
 
     def _set_availability(self, rule: Rule, event: DomainEvent) -> str:
         sku = sku_for(rule, event)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chalicelib.domain.autopilot import Bounds, Control
+from chalicelib.domain.autopilot import CONCURRENCY_MOST, UNITS_MOST, Bounds, Control
 from chalicelib.domain.sending_limits import Cohort
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, WholeNumber, json_option, stage_option
@@ -20,8 +20,6 @@ from spillway.project import Project
 from spillway.stage import stage_named
 
 MARKS = {Result.GOOD: "[green]✓[/green]", Result.BAD: "[red]✗[/red]", Result.UNKNOWN: "[yellow]?[/yellow]"}
-UNITS_MAX = 200_000
-ENVIRONMENTS_MAX = 50_000
 EVERY_S = 30
 
 
@@ -164,9 +162,9 @@ def _show_finding(finding: Finding) -> Result:
 
 @click.command("autopilot")
 @click.option("--stage", "stage_name", required=True, metavar="NAME", help="The stage's name on AWS.")
-@click.option("--entries-write-units-max", type=WholeNumber(0, UNITS_MAX), default=0, show_default=True,
+@click.option("--entries-write-units-max", type=WholeNumber(0, UNITS_MOST), default=0, show_default=True,
               help="Most write units a second to warm the entries table for; 0 leaves it alone.")  # fmt: skip
-@click.option("--api-concurrency-max", type=WholeNumber(0, ENVIRONMENTS_MAX), default=0, show_default=True,
+@click.option("--api-concurrency-max", type=WholeNumber(0, CONCURRENCY_MOST), default=0, show_default=True,
               help="Most Lambda instances to reserve for the API; 0 reserves none.")  # fmt: skip
 @click.option("--minutes", type=WholeNumber(0, 24 * 60), default=0, show_default=True,
               help="Minutes to run, with a check each half minute; 0 checks once.")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules of the shop: `spillway rules check`, `try` and `log`."""
+"""Rules of the shop: `spillway rules check`, `try`, `log` and `bounds`."""
 
 import json
 import re
@@ -138,6 +138,27 @@ def show_log(project: Project, last_ms: int, stage_name: str, *, as_json: bool) 
     _show(firings)
     if not firings:
         click.echo("no event matched a rule in that time")
+
+
+@rules_command.command("bounds")
+@click.option("--clear", is_flag=True, help="Let the bounds of the stack's parameters hold again.")
+@stage_option
+@click.pass_obj
+def show_bounds(project: Project, stage_name: str, *, clear: bool) -> None:
+    """Show the bounds that a rule set for the autopilot in the cloud, or clear them.
+
+    \b
+    Examples:
+      spillway rules bounds --stage production
+      spillway rules bounds --clear --stage production
+    """
+    table = stage_named(project, stage_name).container().rule_bounds
+    before = table.get()
+    if clear:
+        table.clear()
+        click.echo(f"cleared; before: {before.text}")
+    else:
+        click.echo(before.text)
 
 
 def _rules_of(project: Project) -> "tuple[Rule, ...]":

@@ -254,7 +254,8 @@ def held_to(table: str) -> set[str]:
 def test_a_role_that_is_held_to_rows_of_a_table_names_rows_that_are_there() -> None:
     read = {Row.WAVE, Row.NOTIFIED, Row.RECEIVED}
     acted_on = {Row.POLICY, Row.ACCESS, Row.HEALTH}
-    assert held_to("SendingTable") == {Row.WEBHOOK, Row.RATE, Row.ALERT_STATE} | read | acted_on
+    controlled = {Row.RATE, Row.ALERT_STATE, Row.AUTOPILOT_BOUNDS}
+    assert held_to("SendingTable") == {Row.WEBHOOK} | controlled | read | acted_on
     assert held_to("MerchantTable") <= set(Kind)
 
 

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision, Observation, decide
+from chalicelib.domain.autopilot import (
+    CONTROL_OF,
+    Action,
+    Bounds,
+    Control,
+    Decision,
+    Observation,
+    RuleBounds,
+    decide,
+)
 from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
 from chalicelib.tables.sending import AlertStateTable
 from spillway.errors import BadInput
@@ -390,3 +399,13 @@ def test_the_action_log_of_the_cloud_has_the_decision_and_remembers_the_alerts(
         {**line, "at_ms": 5, "done": False},
         {**line, "at_ms": 6, "done": True},
     ]
+
+
+def test_the_bounds_of_a_rule_hold_from_the_next_look_on() -> None:
+    fake = flooded(writes=[3_000_000.0])
+    set_by_rule = [RuleBounds(), RuleBounds(entries_write_units_max=6_000), RuleBounds(0, 0)]
+    rule_bounds = iter(set_by_rule)
+    log = FileActionLog(Path("never-written"))
+    autopilot = Autopilot(fake.client, resources_of(fake), BOUNDS, log, lambda: 1, lambda: next(rule_bounds))
+    looks = [autopilot.run(dry_run=False, controls=[Control.TABLE]) for _ in set_by_rule]
+    assert [[decision.value for decision in look] for look in looks] == [[20_000], [6_000], []]

@@ -133,6 +133,7 @@ def process(cloud: Cloud, *rules: Rule, fanout: WebhookFanout | None = None) -> 
         availabilities=nothing,
         alert=lambda subject, text: None,
         emit=lambda events: None,
+        bounds=nothing,
     )
     table = RulesTable(client, cloud.table)
     events = DomainEvents(table, RuleRunner(lambda: rules, table, effects, Clock()), lambda: fanout, None)

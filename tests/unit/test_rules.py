@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from chalicelib.domain.autopilot import Bounds, RuleBounds
 from chalicelib.domain.domain_event import SHOPPER, DomainEvent, EventType, chain_of, event_id
 from chalicelib.domain.emissions import availability_events
 from chalicelib.domain.entry import HOUR_MS
@@ -19,6 +20,7 @@ from chalicelib.services.domain_events import DomainEvents
 from chalicelib.services.rules import RESUMED_FOR_MS, Effects, RuleRunner
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.rules import RulesTable
+from chalicelib.tables.sending import RuleBoundsTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import PoliciesTable
 from spillway.sitegen.release import Release
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 SKU = Sku("FJ-MOSS-M")
 COMPLAINT = EventType.EMAIL_COMPLAINED
 PAUSE = Rule("stop", COMPLAINT, {}, Action.PAUSE, {"reason": "complaints"})
+BOUNDS = Rule("bounds", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS, {"api_concurrency_max": 7})
 EMAIL = Rule("mail", COMPLAINT, {}, Action.EMAIL, {"subject": "Look", "message": "A complaint."})
 
 
@@ -52,6 +55,7 @@ class World:
         self.table = RulesTable(client, names["EventsTable"])
         self.rate = SendingRateTable(client, names["SendingTable"])
         self.policies = PoliciesTable(client, names["SendingTable"])
+        self.bounds = RuleBoundsTable(client, names["SendingTable"])
         self.products = ProductsTable(client, names["ProductsTable"])
         self.emails: list[tuple[str, str]] = []
         self.emitted: list[DomainEvent] = []
@@ -62,6 +66,7 @@ class World:
             Availabilities(self.products),
             lambda subject, text: self.emails.append((subject, text)),
             self.emitted.extend,
+            self.bounds,
         )
         runner = RuleRunner(lambda: self.rules, self.table, effects, self.clock)
         self.events = DomainEvents(self.table, runner, lambda: None, None)
@@ -112,7 +117,7 @@ def test_no_rule_and_no_row_sees_the_shopper() -> None:
 
 
 @pytest.mark.parametrize("took_effect", [False, True])
-@pytest.mark.parametrize("rule_", [PAUSE, EMAIL], ids=["pause", "email"])
+@pytest.mark.parametrize("rule_", [PAUSE, EMAIL, BOUNDS], ids=["pause", "email", "bounds"])
 def test_a_kill_at_any_call_leaves_an_action_done_once_or_an_email_at_most_once(
     rule_: Rule, *, took_effect: bool
 ) -> None:
@@ -131,6 +136,10 @@ def test_a_kill_at_any_call_leaves_an_action_done_once_or_an_email_at_most_once(
         if rule_ is PAUSE:
             assert world.paused == "complaints (rule stop)"
             assert result in {"done", "sending was paused before"}
+        elif rule_ is BOUNDS:
+            assert world.bounds.get().api_concurrency_max == 7
+            assert result is not None
+            assert result.startswith("done: write units as the stack says, instances 7; before: ")
         else:
             assert len(world.emails) == (result == "done") or (len(world.emails), result) == (
                 1,
@@ -229,6 +238,36 @@ def test_rules_set_policies_and_resume() -> None:
     assert results == {"few": "done", "go": "done: it was paused for: complaints"}
 
 
+def test_a_rule_sets_the_bounds_of_the_autopilot_and_the_log_has_those_before() -> None:
+    small = {"entries_write_units_max": 8_000, "api_concurrency_max": 0}
+    world = World(Rule("small", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS, small))
+    now_ms = world.clock.now_ms
+
+    world.process(complaint(1, at_ms=now_ms))
+
+    assert world.bounds.get() == RuleBounds(8_000, 0)
+    operators = Bounds(20_000, 500)
+    assert operators.within(world.bounds.get()) == Bounds(8_000, 0)
+    assert Bounds(4_000, 500).within(world.bounds.get()) == Bounds(4_000, 0), "never above the operator's"
+    # A rule without options leaves both to the operator, as of its event's time.
+    world.rules = [Rule("all", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS)]
+    world.process(complaint(2, at_ms=now_ms + 2))
+    assert operators.within(world.bounds.get()) == operators
+    world.rules = [Rule("late", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS, small)]
+    world.process(complaint(3, at_ms=now_ms + 1))
+    assert world.bounds.get() == RuleBounds()
+    results = {name: result for name, _, result in world.outcomes()}
+    of_stack = "write units as the stack says, instances as the stack says"
+    assert results == {
+        "small": f"done: write units 8,000, instances 0; before: {of_stack}",
+        "all": f"done: {of_stack}; before: write units 8,000, instances 0",
+        "late": f"a later event set the bounds: {of_stack}",
+    }
+    world.bounds.put(RuleBounds(1, 1), rule="r", at_ms=now_ms + 9)
+    world.bounds.clear()
+    assert world.bounds.get() == RuleBounds()
+
+
 # ---- Histories ----
 
 UNITS = st.integers(0, 4)
@@ -290,12 +329,14 @@ class Chains(RuleBasedStateMachine):
 
     @rule(
         on=st.sampled_from([EventType.RULE_FIRED, EventType.SENDING_PAUSED, COMPLAINT]),
-        action=st.sampled_from([Action.EVENT, Action.PAUSE, Action.RESUME]),
+        action=st.sampled_from([Action.EVENT, Action.PAUSE, Action.RESUME, Action.AUTOPILOT_BOUNDS]),
         number=st.integers(0, 3),
     )
     def publish_a_rule(self, on: EventType, action: Action, number: int) -> None:
         """Add a rule, or replace it."""
         options: Mapping[str, Any] = {"name": "n", "reason": "r"}
+        if action is Action.AUTOPILOT_BOUNDS:
+            options = {"api_concurrency_max": number}
         kept = [known for known in self.world.rules if known.name != f"r{number}"]
         self.world.rules = [*kept, Rule(f"r{number}", on, {}, action, options, budget=50)]
 

@@ -32,6 +32,12 @@ on = "availability.changed"
 when = { subject = [{ prefix = "FJ-" }] }
 do = "availability"
 with = { availability = "BackOrder" }
+
+[[rules]]
+name = "quiet"
+on = "schedule"
+do = "autopilot-bounds"
+with = { entries_write_units_max = 0 }
 """
 
 
@@ -64,6 +70,7 @@ def test_rules_are_read_in_their_order() -> None:
             Action.AVAILABILITY,
             {"availability": "BackOrder"},
         ),
+        Rule("quiet", EventType.SCHEDULE, {}, Action.AUTOPILOT_BOUNDS, {"entries_write_units_max": 0}),
     )
     assert all(Rule.from_document(rule.to_document()) == rule for rule in rules)
 
@@ -105,6 +112,20 @@ START = '[[rules]]\nname = "a"\non = "schedule"\n'
             START + 'do = "availability"\nwith = { availability = "Gone" }\n',
             "site/rules.toml:5: rules[0].with.availability = 'Gone': expected one of InStock, OutOfStock,"
             " PreOrder, BackOrder, Discontinued",
+        ),
+        (
+            START + 'do = "autopilot-bounds"\nwith = { api_concurrency_max = 60000 }\n',
+            "site/rules.toml:5: rules[0].with.api_concurrency_max = 60000: expected a whole number from 0 to"
+            " 50000",
+        ),
+        (
+            START + 'do = "autopilot-bounds"\nwith = { limit = 5 }\n',
+            "site/rules.toml:5: rules[0].with.limit = 5: expected a known field; one of"
+            " api_concurrency_max, entries_write_units_max",
+        ),
+        (
+            START + 'do = "resume"\nwith = { reason = "x" }\n',
+            "site/rules.toml:5: rules[0].with.reason = 'x': expected a known field; there is none here",
         ),
         (
             START + 'do = "resume"\n' + START + 'do = "resume"\n',

@@ -1,8 +1,8 @@
 """The sending table: small rows that coordinate sending, each kind under a prefix of the key `id`.
 
 Here are the prefixes, the rows that make something happen once (leases of shards, applied webhooks, sent
-alerts), and the access log. Modules of their own have the rate limit (`rate`), the waves (`waves`) and the
-outcomes of emails (`deliverability`).
+alerts), the bounds of the autopilot, and the access log. Modules of their own have the rate limit (`rate`),
+the waves (`waves`) and the outcomes of emails (`deliverability`).
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.autopilot import RuleBounds
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.table import Table, Update
 
@@ -24,6 +25,8 @@ class Row(StrEnum):
     """The one row of the rate limit, see `rate`."""
     ALERT_STATE = "alert-state"
     """The one row of alerts that were sent, see `AlertStateTable`."""
+    AUTOPILOT_BOUNDS = "autopilot-bounds"
+    """The one row of the bounds that a rule set, see `RuleBoundsTable`."""
     LEASE = "lease#"
     """`lease#SHARD`, see `LeasesTable`."""
     WEBHOOK = "webhook#"
@@ -110,6 +113,29 @@ class AlertStateTable:
     def alerted(self, dead_letters: int) -> None:
         """Store the number of dead letters that an alert named, or that are left."""
         self.table.put({**Row.ALERT_STATE.key(), "dead_letters": dead_letters})
+
+
+class RuleBoundsTable:
+    """The row `autopilot-bounds`: the bounds that a merchant's rule set for the autopilot."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self.table = Table(client, name)
+
+    def get(self) -> RuleBounds:
+        """Return the bounds (a strongly consistent read); none of them is set before the first."""
+        item = self.table.get(Row.AUTOPILOT_BOUNDS.key()) or {}
+        return RuleBounds(item.get("entries_write_units_max"), item.get("api_concurrency_max"))
+
+    def put(self, bounds: RuleBounds, *, rule: str, at_ms: int) -> bool:
+        """Set the bounds as of an event's time; false where a later event set them."""
+        is_newer = Attr("at_ms").not_exists() | Attr("at_ms").lte(at_ms)
+        given = {name: value for name, value in asdict(bounds).items() if value is not None}
+        row = {**Row.AUTOPILOT_BOUNDS.key(), **given, "rule": rule, "at_ms": at_ms}
+        return self.table.put_if(row, is_newer)
+
+    def clear(self) -> None:
+        """Delete the bounds: those of the operator hold."""
+        self.table.delete(Row.AUTOPILOT_BOUNDS.key())
 
 
 ACCESS_KEPT_S = 400 * 24 * 3600

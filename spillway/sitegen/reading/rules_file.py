@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from chalicelib.domain.autopilot import CONCURRENCY_MOST, UNITS_MOST
 from chalicelib.domain.domain_event import EventType
 from chalicelib.domain.ids import SkuRefused, Slug, parse_sku
 from chalicelib.domain.stock import SCHEMA_ORG_WORDS, UNITS_MAX, Availability, named_availability
@@ -138,7 +139,7 @@ def _near(value: str, known: Iterable[str]) -> str | None:
 def _options(table: TomlTable, action: Action) -> Mapping[str, Any]:
     inner = table.table("with", optional=True)
     options = _READERS[action](inner)
-    inner.done()
+    inner.done(also=options.keys())
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -191,6 +192,14 @@ def _availability(table: TomlTable) -> dict[str, Any]:
     return {"availability": availability.value if availability else named, "units": units, "sku": sku}
 
 
+def _autopilot_bounds(table: TomlTable) -> dict[str, Any]:
+    most = {"entries_write_units_max": UNITS_MOST, "api_concurrency_max": CONCURRENCY_MOST}
+    return {
+        name: table.whole_number(name, at_most=at_most) if table.has(name) else None
+        for name, at_most in most.items()
+    }
+
+
 def _number(table: TomlTable, name: str, most: int) -> int | None:
     if not table.has(name):
         return None
@@ -207,4 +216,5 @@ _READERS: Mapping[Action, Callable[[TomlTable], dict[str, Any]]] = {
     Action.AVAILABILITY: _availability,
     Action.EMAIL: _email,
     Action.EVENT: _event,
+    Action.AUTOPILOT_BOUNDS: _autopilot_bounds,
 }

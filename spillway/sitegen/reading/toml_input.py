@@ -282,7 +282,8 @@ class TomlTable:
         known = self._known | also if unknown else self._known
         for name in sorted(unknown):
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(known))}"
+            others = f"one of {', '.join(sorted(known))}" if known else "there is none here"
+            hint = f"did you mean {near[0]}?" if near else others
             self.error(name, self._values[name], f"a known field; {hint}")
 
     def _take(self, name: str) -> Any:
