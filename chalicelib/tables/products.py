@@ -81,6 +81,15 @@ class ProductsTable:
         items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=True)
         yield from map(_stocked_product_of, items)
 
+    def stock_of_all(self) -> dict[Slug, dict[Sku, Stock]]:
+        """Return the stock of every product: for publish, which has read the products before."""
+        items = self.table.scan(
+            Attr("id").begins_with(PRODUCT_PREFIX), consistent=True, attributes=("id", "stock")
+        )
+        return {
+            Slug(item["id"].removeprefix(PRODUCT_PREFIX)): _stock_of(item.get("stock", {})) for item in items
+        }
+
     def documents(self) -> Iterator[tuple[dict[str, Any], dict[Sku, Stock]]]:
         """Yield the document and the stock of every product, in no order (eventually consistent reads)."""
         for item in self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX)):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.stock import Availability, StockedProduct
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.services.domain_events import RULES_KEY, rules_to_json
 from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.json_ld import written_time
@@ -98,11 +98,9 @@ def run_publish(
             live = stale.live  # another machine has published meanwhile: diff with that
             continue
         passes.append(_result(plan, release, stored, at_ms))
-        if len(passes) == PASSES_MAX:
+        if len(passes) == PASSES_MAX or not _stock_moved(stored, target.products.stock_of_all()):
             break
-        before, stored, live = stored, target.stored_products(), target.manifest.presumed()
-        if not _stock_moved(before, stored):
-            break
+        stored, live = target.stored_products(), target.manifest.presumed()
     return passes[0]
 
 
@@ -274,8 +272,8 @@ def _source_object(source: ReleaseSource) -> SiteObject:
     )
 
 
-def _stock_moved(before: StoredProducts, now: StoredProducts) -> bool:
-    return any(slug not in now or now[slug].stock != stocked.stock for slug, stocked in before.items())
+def _stock_moved(before: StoredProducts, now: Mapping[Slug, Mapping[Sku, Stock]]) -> bool:
+    return any(now.get(slug) != stocked.stock for slug, stocked in before.items())
 
 
 def _result(plan: Plan, release: Release, stored: StoredProducts, at_ms: int) -> Published:

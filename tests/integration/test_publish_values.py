@@ -812,7 +812,9 @@ def test_a_manifest_is_sorted_json_and_doubts_are_added_once() -> None:
         "in_doubt": ["c"],
         "claim": None,
     }
-    assert manifest.to_json() == json.dumps(json.loads(manifest.to_json()), sort_keys=True, indent=1)
+    assert manifest.to_json() == json.dumps(
+        json.loads(manifest.to_json()), sort_keys=True, separators=(",", ":")
+    )
     assert manifest.with_doubts(["d", "c", "a"]) == replace(manifest, in_doubt=("a", "c", "d"), theme="")
     claimed = replace(manifest, claim=Claim("o", 1))
     assert claimed.with_doubts(["d", "a"]) == replace(manifest, claim=Claim("o", 1, "", ("a", "d")))
