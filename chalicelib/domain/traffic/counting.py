@@ -207,7 +207,7 @@ class _Tally:
     def __init__(self, stats: HourStats, read: _Reading, week: str, salt: bytes | None) -> None:
         self._stats, self._read, self._week = stats, read, week
         self._keyed = None if salt is None else blake2b(key=salt, digest_size=DIGEST_BYTES)
-        self._times: Counter[bytes] = Counter()
+        self._minutes: Counter[bytes] = Counter()
         self._statuses: Counter[bytes] = Counter()
         self._results: Counter[bytes] = Counter()
         self._missing: Counter[bytes] = Counter()
@@ -225,13 +225,14 @@ class _Tally:
         _, times, sizes, ips, methods, stems, statuses, referrers, agents, results = columns.values
         self._stats.requests += len(sizes)
         self._stats.bytes_sent += columns.bytes_sent
-        self._times.update(times)
+        minutes = _minutes_of(times)
+        self._minutes.update(minutes)
         self._statuses.update(statuses)
         self._results.update(results)
         self._missing.update(_beside(b"404", statuses, stems))
         # Most lines are of assets: only those of pages are looked at further.
         pages = list(map(self._read.pages.__getitem__, stems))
-        columns_of_pages = (methods, statuses, stems, agents, times, referrers, ips)
+        columns_of_pages = (methods, statuses, stems, agents, minutes, referrers, ips)
         self._count_pages(*(list(compress(column, pages)) for column in columns_of_pages))
         if columns.country:
             self._countries.update(compress(columns.country, pages))
@@ -255,9 +256,9 @@ class _Tally:
             self._count_views(*(list(compress(column, shown)) for column in (stems, agents, *others)))
 
     def _count_views(
-        self, stems: _Column, agents: _Column, times: _Column, referrers: _Column, ips: _Column
+        self, stems: _Column, agents: _Column, minutes: _Column, referrers: _Column, ips: _Column
     ) -> None:
-        self._views.update(zip(stems, [time[3:5] for time in times], strict=True))
+        self._views.update(zip(stems, minutes, strict=True))
         self._arrivals.update(zip(stems, referrers, strict=True))
         self._agents.update(agents)
         if self._keyed is None:
@@ -281,8 +282,8 @@ class _Tally:
     def flush(self) -> None:
         """Add what was counted to the statistics, and count from zero."""
         stats, read = self._stats, self._read
-        for time, count in self._times.items():
-            stats.minutes[int(time[3:5])] += count
+        for minute_text, count in self._minutes.items():
+            stats.minutes[int(minute_text)] += count
         stats.statuses.add((status.decode("ascii"), count) for status, count in self._statuses.items())
         stats.results.add((_result_of(result), count) for result, count in self._results.items())
         stats.missing.add((_path_of(stem), count) for stem, count in self._missing.items())
@@ -300,7 +301,7 @@ class _Tally:
             if (page := read.pages[stem]) and host != OWN_SITE:
                 stats.arrive(page.path, host, count)
         counters: tuple[Counter[Any], ...] = (
-            *(self._times, self._statuses, self._results, self._missing, self._signups),
+            *(self._minutes, self._statuses, self._results, self._missing, self._signups),
             *(self._programs, self._views, self._arrivals, self._agents, self._countries),
         )
         for counter in counters:
@@ -317,6 +318,12 @@ class _Page:
 
 _SHOWN = frozenset({b"200", b"304"})
 _SIGNUP = (b"POST", SIGNUP_PATH.encode())
+
+
+def _minutes_of(times: _Column) -> _Column:
+    """Return the minutes of some times. In a flood, all lines that are read at once have the same."""
+    first, last = min(times)[3:5], max(times)[3:5]
+    return [first] * len(times) if first == last else [time[3:5] for time in times]
 
 
 def _path_of(stem: bytes) -> str:
