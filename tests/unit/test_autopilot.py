@@ -401,11 +401,11 @@ def test_the_action_log_of_the_cloud_has_the_decision_and_remembers_the_alerts(
     ]
 
 
-def test_the_bounds_of_a_rule_hold_from_the_next_look_on() -> None:
+def test_the_bounds_of_a_rule_hold_from_the_next_look_on(tmp_path: Path) -> None:
     fake = flooded(writes=[3_000_000.0])
     set_by_rule = [RuleBounds(), RuleBounds(entries_write_units_max=6_000), RuleBounds(0, 0)]
     rule_bounds = iter(set_by_rule)
-    log = FileActionLog(Path("never-written"))
+    log = FileActionLog(tmp_path / "log")
     autopilot = Autopilot(fake.client, resources_of(fake), BOUNDS, log, lambda: 1, lambda: next(rule_bounds))
     looks = [autopilot.run(dry_run=False, controls=[Control.TABLE]) for _ in set_by_rule]
     assert [[decision.value for decision in look] for look in looks] == [[20_000], [6_000], []]
