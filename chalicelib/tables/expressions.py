@@ -237,6 +237,8 @@ def decode_item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def decode(value: Mapping[str, Any]) -> Any:
     """Return the Python value of an AttributeValue; a set becomes a frozenset."""
+    if "N" in value:
+        return _number(value["N"])
     ((kind, content),) = value.items()
     decoder = _DECODERS.get(kind)
     return decoder(content) if decoder else content
@@ -266,7 +268,6 @@ _ENCODERS: Sequence[tuple[type | tuple[type, ...], Callable[[Any], dict[str, Any
     (Mapping, lambda values: {"M": encode_item(values)}),
 )
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {
-    "N": _number,
     "M": decode_item,
     "L": lambda members: [decode(member) for member in members],
     "SS": frozenset,
