@@ -36,7 +36,10 @@ def run(
 ) -> Run:
     """Run it once. To be weighed costs time, so what is weighed is not timed."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    given = {**(os.environ if environment is None else environment)}
+    # An installed program has its modules compiled; one that may not keep them compiles them at each start.
+    given.pop("PYTHONDONTWRITEBYTECODE", None)
+    process = subprocess.Popen(command, cwd=folder, env=given, stdout=subprocess.DEVNULL)
     scales = _Scales(process.pid)
     if weighed:
         scales.start()

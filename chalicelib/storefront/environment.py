@@ -9,11 +9,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from types import FunctionType, MethodType
 from typing import Any, ClassVar
 
-from jinja2 import BytecodeCache, Environment, TemplateRuntimeError, nodes
+from jinja2 import BytecodeCache, Environment, Template, TemplateRuntimeError, nodes
 from jinja2.bccache import Bucket
+from jinja2.runtime import Context, Macro
 from jinja2.visitor import NodeTransformer
+from markupsafe import Markup, escape
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Condition
@@ -201,11 +204,41 @@ class CompiledTemplates(BytecodeCache):
         self._code[bucket.key] = bucket.checksum, bucket.bytecode_to_string()
 
 
+def escaped(value: Any) -> str:
+    """Return a value as a page has it: `markupsafe.escape`, without an object around each plain text.
+
+    A template joins the texts, so that none needs to know that it is escaped.
+    """
+    kind = type(value)
+    if kind is Markup:
+        return value  # type: ignore[no-any-return]
+    if kind is str and not ("&" in value or "<" in value or ">" in value or '"' in value or "'" in value):
+        return value  # type: ignore[no-any-return]
+    return escape(value)
+
+
+class PageContext(Context):
+    """Calls macros and plain methods at once; Jinja asks at each call whether they want the context."""
+
+    def call(self, of: Any, *args: Any, **named: Any) -> Any:
+        """See `jinja2.runtime.Context`."""
+        kind = type(of)
+        if kind is Macro:
+            args = (self.eval_ctx, *args)
+        elif (kind is not MethodType and kind is not FunctionType) or hasattr(of, "jinja_pass_arg"):
+            return super().call(of, *args, **named)
+        named.pop("_block_vars", None)
+        named.pop("_loop_vars", None)
+        return of(*args, **named)
+
+
 class LocalizedEnvironment(Environment):
     """Translates `{% trans %}` and `_()` into the language of an edition, and knows its constants.
 
     Compiling a template folds the constants into it: they are then as cheap as the markup around them.
     """
+
+    context_class = PageContext
 
     def __init__(self, common: EditionContext, **options: Any) -> None:
         compiled = CompiledTemplates(common.digest)
@@ -213,14 +246,35 @@ class LocalizedEnvironment(Environment):
         # The lines of a text belong to the template.
         self.policies["ext.i18n.trimmed"] = True
         self._common = common
+        self._named: dict[str, Template] = {}
         self.globals.update(common.globals)
         texts = common.edition.texts
         installed: Any = self  # with what the extension adds
         installed.install_gettext_callables(texts.one, texts.of_number, newstyle=True)
 
+    def get_template(
+        self,
+        name: str | Template,
+        parent: str | None = None,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
+    ) -> Template:
+        """See `jinja2.Environment`, whose cache has a lock: a page asks for several, and none changes."""
+        if not isinstance(name, str) or globals:
+            return super().get_template(name, parent, globals)
+        if name not in self._named:
+            self._named[name] = super().get_template(name, parent)
+        return self._named[name]
+
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """See `jinja2.Environment`, whose chain of mappings is slow, and each page and import reads it."""
         return super().make_globals(d) if d else self.globals
+
+    def _generate(
+        self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
+    ) -> str:
+        # In the first line: the others keep their numbers, which errors are found by.
+        imports, code = super()._generate(source, name, filename, defer_init).split("\n", 1)
+        return f"{imports}; from {__name__} import escaped as escape\n{code}"
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)

@@ -3,7 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, nodes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, nodes, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.environment import (
@@ -11,6 +15,7 @@ from chalicelib.storefront.environment import (
     ConstantFolder,
     EditionContext,
     LocalizedEnvironment,
+    escaped,
 )
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Link, Theme
@@ -124,3 +129,20 @@ def test_pages_say_the_same_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConstantFolder, "visit", lambda self, node: node)
 
     assert pages() == quick
+
+
+@settings(max_examples=50)
+@given(st.one_of(st.text(), st.text("&<>\"'ab"), st.integers(), st.none(), st.text().map(Markup)))
+def test_a_value_is_escaped_as_jinja_escapes_it(value: object) -> None:
+    assert escaped(value) == escape(value)
+
+
+def test_a_call_in_a_template_passes_what_the_function_asks_for() -> None:
+    @pass_context
+    def asks(context: Context, name: str) -> object:
+        return context[name]
+
+    source = "{% macro bold(word) %}<b>{{ word }}</b>{% endmacro %}{{ bold(asks('name')) }}{{ 'a'.upper() }}"
+    page = templates(source).get_template("page.html").render(asks=asks, name="A & <B>")
+
+    assert page == "<b>A &amp; &lt;B&gt;</b>A"
