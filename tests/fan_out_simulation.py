@@ -232,13 +232,13 @@ def _plot(results: list[Outcome]) -> str:
     for seconds, label in ticks_s:
         parts.append(f'<path d="M{x(seconds):.1f} {top}v{inner_h}" stroke="#ddd6c9"/>')
         parts.append(f'<text x="{x(seconds):.1f}" y="{height - 28}" text-anchor="middle">{label}</text>')
-    for result, colour in zip(results, COLOURS, strict=True):
+    for number, (result, colour) in enumerate(zip(results, COLOURS, strict=True)):
         points = " ".join(f"{x(at_s):.1f},{y(emails / result.waiters):.1f}" for at_s, emails in result.curve)
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
-        end_x = x(result.took_s)
+        # In the empty corner: curves that end side by side have no room for their names.
         parts.append(
-            f'<text x="{end_x - 6:.1f}" y="{top - 8}" text-anchor="end" fill="{colour}">'
-            f"{result.rate_per_s:,} a second</text>"
+            f'<text x="{left + 12}" y="{top + 22 + 20 * number}" fill="{colour}">'
+            f"{result.rate_per_s:,} a second, {result.waiters:,} waiters</text>"
         )
     parts.append(
         f'<text x="{left + inner_w / 2}" y="{height - 8}" text-anchor="middle">after the restock</text>'
