@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from chalicelib.domain.autopilot import RuleBounds
 from chalicelib.domain.domain_event import DomainEvent, EventType
 from chalicelib.rules.rule import Action, Firing, Outcome, Rule
 from chalicelib.settings import clock_ms
 from chalicelib.tables.rules import RulesTable
+from chalicelib.tables.sending import RuleBoundsTable
 from spillway.commands import rules
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -35,10 +37,16 @@ def rows() -> RulesTable:
 
 
 @pytest.fixture
-def run(rows: RulesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def bounds() -> RuleBoundsTable:
+    client: Any = MemoryDynamoDb()
+    return RuleBoundsTable(client, create_table(client, "SendingTable"))
+
+
+@pytest.fixture
+def run(rows: RulesTable, bounds: RuleBoundsTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     class OneStage:
         def container(self) -> object:
-            return container_with(rule_rows=rows)
+            return container_with(rule_rows=rows, rule_bounds=bounds)
 
     monkeypatch.setattr(rules, "stage_named", lambda _project, _name: OneStage())
     project = Project(tmp_path)
@@ -112,3 +120,15 @@ def test_a_time_that_is_none_is_refused(run: Run, span: str) -> None:
 
     assert result.exit_code == 2
     assert f"'{span}' is not a time such as 24h or 30d, 30d at most" in " ".join(result.output.split())
+
+
+def test_the_bounds_that_a_rule_set_are_shown_and_cleared(run: Run, bounds: RuleBoundsTable) -> None:
+    nothing = "write units as the stack says, instances as the stack says\n"
+    assert run("bounds").output == nothing
+    bounds.put(RuleBounds(api_concurrency_max=1_200), rule="small", at_ms=5)
+
+    assert run("bounds").output == "write units as the stack says, instances 1,200\n"
+    assert (
+        run("bounds", "--clear").output == "cleared; before: write units as the stack says, instances 1,200\n"
+    )
+    assert run("bounds").output == nothing
