@@ -301,14 +301,18 @@ def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resour
 
 
 @promise
-def deliveries_write_their_log_and_disable_an_endpoint_and_no_other_row(resources: Resources) -> None:
+def deliveries_write_their_log_their_endpoint_and_kept_events_and_no_other_row(resources: Resources) -> None:
     writes = {
         listed(statement["Action"])[0]: statement.get("Condition")
         for statement in statements(resources, "DeliverWebhook")
         if re.search("(Put|Update|Delete|Write)Item|PartiQL", json.dumps(statement["Action"]))
     }
     assert writes == {
-        "dynamodb:PutItem": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["delivery#*"]}},
+        # Of an endpoint that is down, and of a queue that refused, events are kept as rows.
+        "dynamodb:PutItem": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["delivery#*", "held#*", "unsent"]}
+        },
+        "dynamodb:DeleteItem": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["held#*"]}},
         "dynamodb:UpdateItem": {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["endpoint"]}},
     }
     readers = {
@@ -702,7 +706,7 @@ BROKEN += [
     (pages_are_read_by_this_distribution_alone, at(*RULES, "Principal"), "*"),
     (
         each_function_that_asks_rules_about_an_event_may_ask_endpoints_too,
-        at("DeliverWebhookRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 5),
+        at("DeliverWebhookRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 6),
         {"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": "*"},
     ),
     (
@@ -711,7 +715,7 @@ BROKEN += [
         "no",
     ),
     (
-        deliveries_write_their_log_and_disable_an_endpoint_and_no_other_row,
+        deliveries_write_their_log_their_endpoint_and_kept_events_and_no_other_row,
         at("DeliverWebhookRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 4, "Condition"),
         GONE,
     ),
