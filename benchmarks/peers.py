@@ -21,6 +21,16 @@ def installed(package: str, *, program: str = "") -> Path:
     return bare or _FOLDER / "bin" / program
 
 
+def installed_library(package: str) -> Path:
+    """Return a folder, for the search path of Python, with the PyPI package of that name."""
+    folder = _FOLDER / "libraries" / package
+    if not folder.exists():
+        uv = shutil.which("uv") or str(Path(__file__).parents[1] / ".tools" / "bin" / "uv")
+        command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)]
+        subprocess.run([*command, package], check=True)
+    return folder
+
+
 def installed_by_npm(package: str) -> Path:
     """Return the folder of the npm package of that name."""
     home = _FOLDER / "npm" / package.replace("/", "-")
