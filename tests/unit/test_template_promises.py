@@ -308,7 +308,7 @@ def deliveries_write_their_log_their_endpoint_and_kept_events_and_no_other_row(r
         if re.search("(Put|Update|Delete|Write)Item|PartiQL", json.dumps(statement["Action"]))
     }
     assert writes == {
-        # Of an endpoint that is down, and of a queue that refused, events are kept as rows.
+        # Events are kept as rows: those of an endpoint that is down, and those that a queue refused.
         "dynamodb:PutItem": {
             "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["delivery#*", "held#*", "unsent"]}
         },
