@@ -36,7 +36,7 @@ from chalicelib.http.signup import answer_signup, once_more_page, parse_signup, 
 from chalicelib.log import log
 
 if TYPE_CHECKING:
-    from chalicelib.events import BatchFailures
+    from chalicelib.batches import BatchFailures
     from chalicelib.services.waitlist import LinkedEntry
     from chalicelib.storefront.renderer import Renderer
 

@@ -1,7 +1,6 @@
 """The first step of every stream record and queue message: parse it, decide, hand it to a service.
 
-A failed record is never swallowed and never takes its neighbours along (ReportBatchItemFailures):
-https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+A failed record is never swallowed and never takes its neighbours along: see `batches`.
 
 The reactions to streams ignore rows of other kinds. The streams' filters keep them back, but a redrive of a
 dead letter reads a range of the stream, filtered or not.
@@ -17,6 +16,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from chalicelib.batches import BatchFailures, react_to_queue, react_to_stream, succeeds
 from chalicelib.container import Container
 from chalicelib.domain.domain_event import DomainEvent, EventType, schedule_event
 from chalicelib.domain.email import RequestedEmail
@@ -48,8 +48,6 @@ NO_LIMIT_MS = 900_000
 
 # A whole batch.
 DELIVERIES_AT_ONCE = 10
-
-BatchFailures = dict[str, list[dict[str, str]]]
 
 
 def on_entries_written(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
@@ -279,11 +277,11 @@ def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -
     failed = set()
     for record in records:
         begin_record(record["messageId"])
-        if not _succeeds(store, record):
+        if not succeeds(store, record):
             failed.add(record["messageId"])
     counted = []
     for hour, parts in hours.items():
-        if not _succeeds(lambda hour_parts: counted.append(counter.roll_up(*hour_parts)), (hour, parts)):
+        if not succeeds(lambda hour_parts: counted.append(counter.roll_up(*hour_parts)), (hour, parts)):
             failed.update(waiting[hour])
     emit_spikes(container.event_emitter, counted)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(failed)]}
@@ -308,7 +306,7 @@ def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]])
     failed = []
     for record in records:
         begin_record(record["messageId"])
-        if not _succeeds(receive, record):
+        if not succeeds(receive, record):
             failed.append(record["messageId"])
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
@@ -325,7 +323,7 @@ def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) ->
     failed = []
     for record in records:
         begin_record(record["messageId"])
-        if not _succeeds(process, record):
+        if not succeeds(process, record):
             failed.append(record["messageId"])
     if done:
         refused = set(container.domain_events.put_on_bus(list(done.values())))
@@ -363,14 +361,14 @@ def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]
             received = record.get("attributes", {}).get("ApproximateReceiveCount", "2")
             delivery.deliver(message, is_repeat=int(received) > 1)
 
-    def succeeds(record: dict[str, Any]) -> bool:
+    def is_delivered(record: dict[str, Any]) -> bool:
         begin_record(record["messageId"])
-        return _succeeds(deliver, record)
+        return succeeds(deliver, record)
 
     batch = list(records)
     with ThreadPoolExecutor(DELIVERIES_AT_ONCE) as pool:
         # Each has a context of its own, which names the request and the record in its log lines.
-        running = [pool.submit(copy_context().run, succeeds, record) for record in batch]
+        running = [pool.submit(copy_context().run, is_delivered, record) for record in batch]
     failed = [record for record, result in zip(batch, running, strict=True) if not result.result()]
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
 
@@ -381,63 +379,3 @@ def _work(container: Container, body: str) -> None:
 
 def _handle(container: Container, body: str) -> None:
     container.ses_event_handler.handle(body)
-
-
-class FirstRecordFailed(Exception):
-    """The first of several stream records failed. It ends the invocation, so that Lambda splits the batch."""
-
-
-def react_to_stream(
-    records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]
-) -> BatchFailures:
-    """React to stream records in order; stop at the first failure, where Lambda then starts again.
-
-    A record without a number is reported by an empty one: Lambda then takes the whole batch as failed, and
-    nothing is dropped.
-
-    Raises:
-        FirstRecordFailed: no record of the batch is done. Lambda splits a batch at the number that is
-            reported; a batch that begins with the bad record would stay whole, and be given up with its
-            neighbours. After an error Lambda halves the batch.
-    """
-    batch = list(records)
-    for position, record in enumerate(batch):
-        begin_record(record.get("eventID", ""))
-        if not _succeeds(react, record):
-            if position == 0 and len(batch) > 1:
-                raise FirstRecordFailed(f"the first of {len(batch)} records")
-            number = record.get("dynamodb", {}).get("SequenceNumber", "")
-            return {"batchItemFailures": [{"itemIdentifier": number}]}
-    return {"batchItemFailures": []}
-
-
-def react_to_queue(
-    records: Iterable[dict[str, Any]],
-    react: Callable[[str], None],
-    settled: Callable[[str], None] = lambda _: None,
-) -> BatchFailures:
-    """React to the body of each queue message, and report the ones that fail.
-
-    Args:
-        records: the messages.
-        react: is called with a message's body.
-        settled: is called with the receipt handle of each message that is done, at once: Lambda deletes the
-            messages of a batch only when the function returns, and after a crash all of them come again.
-    """
-    failed = []
-    for record in records:
-        begin_record(record["messageId"])
-        if not _succeeds(lambda message: react(message["body"]), record):
-            failed.append(record["messageId"])
-        else:
-            _succeeds(lambda message: settled(message.get("receiptHandle", "")), record)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
-
-
-def _succeeds(react: Callable[[Any], None], record: Any) -> bool:
-    try:
-        react(record)
-    except Exception as error:  # noqa: BLE001 - after any error the record is reported and comes again
-        log("record_failed", error=type(error).__name__, at=where(error))
-        return False
-    return True

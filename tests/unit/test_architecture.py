@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "domain": set[str](),
     "clock": set[str](),
     "log": set[str](),
+    "batches": {"log"},
     "settings": set[str](),
     "keys": set[str](),
     "queues": {"domain", "outbound"},

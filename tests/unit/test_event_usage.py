@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.batches import react_to_queue
 from chalicelib.domain.domain_event import DomainEvent, EventType, event_id
-from chalicelib.events import DELIVERIES_AT_ONCE, react_to_queue
+from chalicelib.events import DELIVERIES_AT_ONCE
 from chalicelib.log import begin_request
 from chalicelib.outbound.deliveries import (
     DELAYS_S,

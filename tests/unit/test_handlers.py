@@ -8,13 +8,13 @@ import pytest
 
 import app as cloud
 from chalicelib import events
+from chalicelib.batches import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.container import Container
 from chalicelib.domain.email import Refusal, RequestedEmail, SendRefused
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import NotifyOne, ShardStep, to_json
-from chalicelib.events import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.settings import clock_ms
 from chalicelib.tables.entries import entry_from
 from tests.support.containers import container_with

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.batches import react_to_queue
 from chalicelib.domain.email import (
     Delivery,
     Email,
@@ -32,7 +33,6 @@ from chalicelib.domain.sending_limits import (
     Limits,
     back_off_s,
 )
-from chalicelib.events import react_to_queue
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.fan_out.rate_limiter import RateLimitedSender, RateLimiter
 from chalicelib.services.requested_emails import EMAIL_MS_MAX, UNCLEAR_WAIT_S, RequestedBatch
