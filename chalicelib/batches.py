@@ -63,6 +63,16 @@ def react_to_queue(
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
+def failed_messages(records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]) -> list[str]:
+    """React to each queue message, and return the ids of those that fail."""
+    failed = []
+    for record in records:
+        begin_record(record["messageId"])
+        if not succeeds(react, record):
+            failed.append(record["messageId"])
+    return failed
+
+
 def succeeds(react: Callable[[Any], None], record: Any) -> bool:
     """React to one record; return whether that raised nothing. The log has the error's type and place."""
     try:

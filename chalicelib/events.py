@@ -16,7 +16,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from chalicelib.batches import BatchFailures, react_to_queue, react_to_stream, succeeds
+from chalicelib.batches import BatchFailures, failed_messages, react_to_queue, react_to_stream, succeeds
 from chalicelib.container import Container
 from chalicelib.domain.domain_event import DomainEvent, EventType, schedule_event
 from chalicelib.domain.email import RequestedEmail
@@ -274,11 +274,7 @@ def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -
                 hours[hour][name] = part
                 waiting[hour].append(record["messageId"])
 
-    failed = set()
-    for record in records:
-        begin_record(record["messageId"])
-        if not succeeds(store, record):
-            failed.add(record["messageId"])
+    failed = set(failed_messages(records, store))
     counted = []
     for hour, parts in hours.items():
         if not succeeds(lambda hour_parts: counted.append(counter.roll_up(*hour_parts)), (hour, parts)):
@@ -303,11 +299,7 @@ def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]])
         except Malformed as problem:
             container.inbound_events.refuse(message.source, str(problem))
 
-    failed = []
-    for record in records:
-        begin_record(record["messageId"])
-        if not succeeds(receive, record):
-            failed.append(record["messageId"])
+    failed = failed_messages(records, receive)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
@@ -320,11 +312,7 @@ def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) ->
         container.domain_events.process(event)
         done[record["messageId"]] = event
 
-    failed = []
-    for record in records:
-        begin_record(record["messageId"])
-        if not succeeds(process, record):
-            failed.append(record["messageId"])
+    failed = failed_messages(records, process)
     if done:
         refused = set(container.domain_events.put_on_bus(list(done.values())))
         failed += [message_id for message_id, event in done.items() if event.id in refused]
