@@ -12,6 +12,7 @@ SKUs of plain letters, digits and hyphens as they are, and no page shows them.
 import hmac
 import unicodedata
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NewType
@@ -88,6 +89,8 @@ def parse_sku(text: str) -> Sku:
     return Sku(sku)
 
 
+# A fan-out asks for the same few twice a shopper.
+@lru_cache(maxsize=1024)
 def sku_id(sku: Sku) -> str:
     """Return a name for an SKU of at most 40 letters, digits, hyphens and underscores.
 

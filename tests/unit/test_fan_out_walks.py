@@ -9,7 +9,7 @@ import pytest
 from chalicelib.domain.email import Refusal, SendRefused
 from chalicelib.domain.entry import Entry, EntryState, position_after_all, shard_of, shards_of
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.sending_limits import SHORT_WAITS_MAX, ChainTooLong
+from chalicelib.domain.sending_limits import SHORT_WAITS_MAX, WAVE_HOPS_MAX, ChainTooLong
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WaveMessage, WavePolicy
 from chalicelib.services.fan_out.notifier import Batch
@@ -378,9 +378,11 @@ def test_a_chain_ends_past_its_hops_or_its_tries(
 
 
 @pytest.mark.parametrize("message", [WAVE, ONE])
-def test_a_message_that_is_not_due_is_put_on_without_a_try(clock: Clock, message: Any) -> None:
+def test_a_message_that_is_not_due_is_put_on_without_a_try_or_a_read(clock: Clock, message: Any) -> None:
     early = replace(message, not_before_ms=clock() + 1)
-    assert Works(clock).work(early) == [*LOOK, put(early, 1)]
+    assert Works(clock).work(early) == [put(early, 1)]
+    with pytest.raises(ChainTooLong):
+        Works(clock).work(replace(early, hops=WAVE_HOPS_MAX + 1))
     due = replace(message, not_before_ms=clock())
     assert "leases.take" in [call[0] for call in Works(clock).work(due)]
 

@@ -80,16 +80,17 @@ class FanOutWorker:
             OutcomeUnknown: a batch may have left; the message has to come again.
             ChainTooLong: the message has queued itself too often; a person has to look.
         """
+        delay_s = early_s(message.not_before_ms, self._clock_ms())
+        if delay_s and message.hops <= self.hops_max:
+            # The queue delays by minutes, a deferred email waits for hours: its hops read nothing.
+            self._queue_next(message, delay_s)
+            return
         live = self._store.live(message.restock_id, message.sku)
         if live is None:
             return
         if message.hops > self.hops_max or message.tries > self.tries_max:
             log("chain_too_long", restock=message.restock_id, hops=message.hops, tries=message.tries)
             raise ChainTooLong(f"{message.hops} hops, {message.tries} without progress")
-        delay_s = early_s(message.not_before_ms, self._clock_ms())
-        if delay_s:
-            self._queue_next(message, delay_s)
-            return
         walk, holder = self._walks[type(message)], self._new_id()
         shards = walk.shards(message)
         leases = self._store.leases
