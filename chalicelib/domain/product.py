@@ -116,7 +116,7 @@ class Variant:
     @property
     def label(self) -> str:
         """The label for a person: "Moss, M"; empty when there is no choice."""
-        return ", ".join(value for _, value in self.options)
+        return ", ".join([value for _, value in self.options])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,135 +4,23 @@ Texts, the shop's name and the addresses of assets are the same on each page of 
 puts them into the templates when they are compiled; rendering computes only what differs from page to page.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from copy import deepcopy
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, ClassVar
 
 from jinja2 import BytecodeCache, Environment, Template, TemplateRuntimeError, nodes
 from jinja2.bccache import Bucket
 from jinja2.runtime import Context, Macro
-from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Condition
 from chalicelib.domain.stock import Availability
-from chalicelib.storefront.localization import Texts
+from chalicelib.storefront.compiling import ConstantFolder, PageCode
 from chalicelib.storefront.theme import Edition, ReturnBy, Theme, menu_of
-
-_TEXT = {"_", "gettext"}
-_MISSING = object()
-
-
-class ConstantFolder(NodeTransformer):
-    """Folds edition-wide constants into the syntax tree of one template.
-
-    `known` are globals of the templates: values with attributes, pure functions, and sequences. `files` are
-    templates without placeholders, by name. A name that the template defines itself stays.
-    """
-
-    def __init__(
-        self, tree: nodes.Template, texts: Texts, known: Mapping[str, Any], files: Mapping[str, str]
-    ) -> None:
-        own = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
-        self._texts = texts
-        self._known = {name: value for name, value in known.items() if name not in own}
-        self._gettext = _TEXT - own
-        self._files = files
-
-    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - Jinja's name
-        self.generic_visit(node)
-        known = self._value(node.node)
-        return _constant(node, getattr(known, node.attr, _MISSING))
-
-    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - Jinja's name
-        self.generic_visit(node)
-        if node.kwargs or node.dyn_args or node.dyn_kwargs or not isinstance(node.node, nodes.Name):
-            return node
-        arguments = [argument.value for argument in node.args if isinstance(argument, nodes.Const)]
-        if len(arguments) != len(node.args):
-            return node
-        if node.node.name in self._gettext and len(arguments) == 1:
-            # A percent sign of a text is written twice, as for texts with variables.
-            text = self._texts.one(arguments[0]) % {}
-            return nodes.MarkSafeIfAutoescape(nodes.Const(text), lineno=node.lineno)
-        known = self._value(node.node)
-        try:
-            return _constant(node, known(*arguments)) if callable(known) else node
-        except Exception:  # noqa: BLE001 - rendering the page reports it, with its place
-            return node
-
-    def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802 - Jinja's name
-        text = self._files.get(node.template.value) if isinstance(node.template, nodes.Const) else None
-        return node if text is None else nodes.Output([nodes.TemplateData(text)], lineno=node.lineno)
-
-    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:  # noqa: N802 - Jinja's name
-        """Filter a constant block once."""
-        self.generic_visit(node)
-        match node.body:
-            case [nodes.Output(nodes=[nodes.TemplateData() as data])]:
-                node.filter.node = data
-                return nodes.Output([node.filter], lineno=node.lineno)
-        return node
-
-    def visit_For(self, node: nodes.For) -> nodes.Node | list[nodes.Node]:  # noqa: N802 - Jinja's name
-        """Unroll a loop over known values whose body uses only their attributes."""
-        known = self._value(node.iter)
-        plain = not (node.else_ or node.test or node.recursive)
-        # A name that a loop's body sets ends with the iteration; unrolled, it would not.
-        is_pure = all(
-            isinstance(statement, nodes.Output | nodes.If) for statement in node.find_all(nodes.Stmt)
-        )
-        if isinstance(known, tuple) and isinstance(node.target, nodes.Name) and plain and is_pure:
-            iterations = [_Iteration(node.target.name, value).of(node.body) for value in known]
-            if all(iteration is not None for iteration in iterations):
-                return [self.visit(part) for iteration in iterations for part in iteration or ()]
-        return self.generic_visit(node)
-
-    def _value(self, node: nodes.Node) -> Any:
-        return self._known.get(node.name) if isinstance(node, nodes.Name) else None
-
-
-class _Iteration(NodeTransformer):
-    """One iteration of a loop: its body with the attributes of `value` in the place of `name`."""
-
-    def __init__(self, name: str, value: object) -> None:
-        self._name = name
-        self._value = value
-
-    def of(self, body: list[nodes.Node]) -> list[nodes.Node] | None:
-        """Return the body of this iteration; None when it uses more than attributes that are constants."""
-        folded = [self.visit(_copy(part)) for part in body]
-        left = {name.name for part in folded for name in _names(part)}
-        return None if left & {self._name, "loop"} else folded
-
-    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - Jinja's name
-        self.generic_visit(node)
-        if isinstance(node.node, nodes.Name) and node.node.name == self._name:
-            return _constant(node, getattr(self._value, node.attr, _MISSING))
-        return node
-
-
-def _constant(node: nodes.Expr, value: object) -> nodes.Expr:
-    """Return the value in the node's place, if a constant can hold it."""
-    if isinstance(value, str):  # a member of an enumeration
-        value = str(value)
-    return nodes.Const(value, lineno=node.lineno) if type(value) in {str, int, bool} else node
-
-
-def _copy(node: nodes.Node) -> nodes.Node:
-    # A node knows its environment, which is not part of it.
-    return deepcopy(node, {id(node.environment): node.environment})
-
-
-def _names(node: nodes.Node) -> Iterator[nodes.Name]:
-    if isinstance(node, nodes.Name):
-        yield node
-    yield from node.find_all(nodes.Name)
 
 
 @dataclass(frozen=True)
@@ -217,18 +105,33 @@ def escaped(value: Any) -> str:
     return escape(value)
 
 
+_PLAIN_KINDS = {MethodType, FunctionType, BuiltinMethodType}
+
+
+class PageMacro(Macro):
+    """A macro that may be called by its function, where a call has its arguments and no others."""
+
+    def __init__(self, *args: Any) -> None:
+        """Take what a compiled template passes."""
+        super().__init__(*args)
+        is_plain = not (self.catch_kwargs or self.catch_varargs or self.caller)
+        self.function = self._func
+        self.plain_count = len(self.arguments) if is_plain else None
+
+
 class PageContext(Context):
     """Calls macros and plain methods at once; Jinja asks at each call whether they want the context."""
 
     def call(self, of: Any, *args: Any, **named: Any) -> Any:
         """See `jinja2.runtime.Context`."""
         kind = type(of)
-        if kind is Macro:
-            args = (self.eval_ctx, *args)
-        elif (kind is not MethodType and kind is not FunctionType) or hasattr(of, "jinja_pass_arg"):
+        if kind is PageMacro:
+            if named or len(args) != of.plain_count:
+                return of(self.eval_ctx, *args, **named)
+            text = of.function(*args)
+            return Markup(text) if self.eval_ctx.autoescape else text  # noqa: S704 - a template's own work
+        if kind not in _PLAIN_KINDS or hasattr(of, "jinja_pass_arg"):
             return super().call(of, *args, **named)
-        named.pop("_block_vars", None)
-        named.pop("_loop_vars", None)
         return of(*args, **named)
 
 
@@ -239,6 +142,7 @@ class LocalizedEnvironment(Environment):
     """
 
     context_class = PageContext
+    code_generator_class = PageCode
 
     def __init__(self, common: EditionContext, **options: Any) -> None:
         compiled = CompiledTemplates(common.digest)
@@ -274,7 +178,7 @@ class LocalizedEnvironment(Environment):
     ) -> str:
         # In the first line: the others keep their numbers, which errors are found by.
         imports, code = super()._generate(source, name, filename, defer_init).split("\n", 1)
-        return f"{imports}; from {__name__} import escaped as escape\n{code}"
+        return f"{imports}; from {__name__} import PageMacro as Macro, escaped as escape\n{code}"
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)

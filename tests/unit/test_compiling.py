@@ -1,22 +1,24 @@
-"""A constant folded at compile time gives the same page as the expression in the template."""
+"""A compiled template gives the same page as Jinja's own code."""
 
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, nodes, pass_context
+from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, UndefinedError, nodes, pass_context
+from jinja2.compiler import CodeGenerator
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from chalicelib.domain.stock import Availability
+from chalicelib.storefront.compiling import ConstantFolder
 from chalicelib.storefront.environment import (
     CompiledTemplates,
-    ConstantFolder,
     EditionContext,
     LocalizedEnvironment,
     escaped,
 )
+from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Link, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, theme
@@ -127,8 +129,117 @@ def test_pages_say_the_same_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = pages()
     monkeypatch.setattr(CompiledTemplates, "code", {})
     monkeypatch.setattr(ConstantFolder, "visit", lambda self, node: node)
+    monkeypatch.setattr(LocalizedEnvironment, "code_generator_class", CodeGenerator)
+    monkeypatch.setattr(LocalizedEnvironment, "context_class", Context)
 
     assert pages() == quick
+
+
+GERMAN = {"From %(price)s": ("Ab %(price)s, 100%%",), "Odd": ("50% %(price)s",), "Other": ("%(cost)s",)}
+
+
+@pytest.mark.parametrize("is_escaped", [True, False])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{% trans price=price %}From {{ price }}{% endtrans %}!", "Ab <2>, 100%!"),
+        ("{{ _('From %(price)s', price=price) }}", "Ab <2>, 100%"),
+        ("{% set said = _('From %(price)s', price=price) %}{{ said }}", "Ab <2>, 100%"),
+        ("{{ _('No %(price)s', price=price) }}", "No <2>"),
+    ],
+)
+def test_a_text_with_a_variable_is_translated_when_it_is_compiled(
+    source: str, said: str, is_escaped: bool
+) -> None:
+    # Compiled templates are kept by their source.
+    environment = german(f"{source}{{# {is_escaped} #}}", autoescape=is_escaped)
+
+    assert environment.get_template("page.html").render(price="<2>") == (
+        said.replace("<2>", "&lt;2&gt;") if is_escaped else said
+    )
+    if "set" not in source:
+        assert not list(environment.parse(source).find_all(nodes.Call))
+
+
+@pytest.mark.parametrize(("text", "error"), [("Odd", ValueError), ("Other", KeyError)])
+def test_a_translation_that_cannot_be_filled_in_is_reported_with_its_line(
+    text: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as caught:
+        german(f"\n{{{{ _('{text}', price=1) }}}}").get_template("page.html").render()
+
+    assert ("<template>", 2) in [(str(item.path), item.lineno + 1) for item in caught.traceback]
+
+
+def german(source: str, **options: bool) -> LocalizedEnvironment:
+    edition = replace(common().edition, texts=Texts(GERMAN))
+    context = EditionContext(common().theme, edition)
+    options = {"autoescape": True, **options}
+    return LocalizedEnvironment(context, loader=DictLoader({"page.html": source}), **options)
+
+
+class Shelf:
+    """A thing with attributes and items, one of which has the name of an attribute."""
+
+    name = "attribute"
+
+    def __getitem__(self, key: str) -> str:
+        return {"name": "item", "height": "an item", "width": "wide"}[key]
+
+    @property
+    def width(self) -> str:
+        raise AttributeError
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ shelf.name }}, {{ shelf.height }}, {{ shelf.width }}", "attribute, an item, wide"),
+        ("{{ {'a': {'b': 2}}.a.b }}", "2"),
+        ("{{ shelf.depth is defined }}", "False"),
+        ("{% for item in [shelf] if item.name %}{{ loop.index }}{{ item.height }}{% endfor %}", "1an item"),
+    ],
+)
+def test_an_attribute_is_that_or_the_item_of_its_name(source: str, said: str) -> None:
+    assert templates(source).get_template("page.html").render(shelf=Shelf()) == said
+
+
+@pytest.mark.parametrize("source", ["{{ shelf.depth }}", "{{ other.name }}", "{{ shelf.depth.name }}"])
+def test_an_attribute_that_is_missing_is_reported_with_its_line(source: str) -> None:
+    with pytest.raises(UndefinedError, match=r"no attribute 'depth'|'other' is undefined") as caught:
+        templates(f"\n\n{source}").get_template("page.html").render(shelf=Shelf())
+
+    assert ("<template>", 3) in [(str(item.path), item.lineno + 1) for item in caught.traceback]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("of(1)", "1-&lt;"),
+        ("of(1, 2)", "1-2"),
+        ("of(b=1, a=2)", "2-1"),
+        ("of(*[1, 2])", "1-2"),
+        ("all(1, 2, c=3)", "1(2,)c"),
+    ],
+)
+def test_a_macro_takes_arguments_as_jinja_s_does(call: str, said: str) -> None:
+    source = (
+        "{% macro of(a, b='<') %}{{ a }}-{{ b }}{% endmacro %}"
+        "{% macro all(a) %}{{ a }}{{ varargs }}{{ kwargs|join }}{% endmacro %}"
+    )
+
+    assert said_by(f"{source}{{{{ {call} }}}}") == said
+
+
+def test_a_macro_of_the_wrong_arguments_is_refused() -> None:
+    with pytest.raises(TypeError, match="takes not more than 1 argument"):
+        said_by("{% macro of(a) %}{{ a }}{% endmacro %}{{ of(1, 2) }}")
+
+
+def test_a_macro_may_be_called_with_a_block() -> None:
+    source = "{% macro of(a) %}<{{ a }}>{{ caller() }}{% endmacro %}"
+
+    assert said_by(f"{source}{{% call of('b') %}}{{% if true %}}c{{% endif %}}&{{% endcall %}}") == "<b>c&"
 
 
 @settings(max_examples=50)
