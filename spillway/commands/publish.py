@@ -18,7 +18,8 @@ from spillway.commands.options import (
 )
 from spillway.merchant.stock_import import typed_move
 from spillway.project import LOCAL_STAGE, Project
-from spillway.publish.plan import Kept, Manifest, Plan, Reason
+from spillway.publish.manifest import Kept, Manifest
+from spillway.publish.plan import Plan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.publish.target import PublishTarget, publish_target

@@ -12,11 +12,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from spillway.errors import WorkFailed
+from spillway.publish.bases import JSON_HEADERS, BaseIsGone, Bases, ManifestBucket
 from spillway.publish.connection import Response
-from spillway.publish.plan import MANIFEST_KEY, Claim, Manifest, Plan, UnreadableManifest
+from spillway.publish.manifest import MANIFEST_KEY, Claim, Manifest, UnreadableManifest
+from spillway.publish.plan import Plan
 from spillway.publish.s3 import PreconditionFailed
 
 # After this time without renewal, the publish that claimed is presumed dead.
@@ -26,19 +27,12 @@ CLAIM_RENEWED_AFTER_MS = CLAIM_MS // 3
 CLAIM_TRUSTED_MS = 5_000
 # Other publishes write the manifest too: each one twice, an overtaken one once.
 _WRITES_MAX = 10
-_HEADERS = {"content-type": "application/json"}
-
-
-class ManifestBucket(Protocol):
-    """The calls to the release bucket that a manifest needs."""
-
-    def get(self, key: str, *, unless: str | None = None) -> Response: ...
-    def put_if(self, key: str, body: bytes, headers: dict[str, str], *, etag: str | None) -> str: ...
+_READS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LiveManifest:
-    """A manifest as it was read.
+    """A manifest as it was read: complete, or the changes of its base.
 
     Attributes:
         etag: the ETag of its object; None without one.
@@ -72,7 +66,7 @@ class Claimant:
 
 
 class ManifestStore:
-    """The manifest of one stage, with a copy in the file `copy`.
+    """The manifest of one stage, with a copy in the file `copy`, and one of its base beside it.
 
     Args:
         bucket: the release bucket.
@@ -80,6 +74,7 @@ class ManifestStore:
         clock_ms: returns the time of now.
         copy: the file of the copy.
         hint: the way out where another version of Spillway wrote the live manifest.
+        complete: read complete manifests; otherwise the changes of their base, which is not read.
     """
 
     def __init__(
@@ -90,12 +85,22 @@ class ManifestStore:
         copy: Path,
         *,
         hint: str = "",
+        complete: bool = True,
     ) -> None:
         self._bucket = bucket
         self._claimant = claimant
         self._clock_ms = clock_ms
         self._copy = copy
         self._hint = hint
+        self._complete = complete
+        self._bases = Bases(bucket, copy.with_name(f"{copy.name}.base"))
+
+    @property
+    def of_changes(self) -> "ManifestStore":
+        """The same manifest, read and written as the changes of its base."""
+        return ManifestStore(
+            self._bucket, self._claimant, self._clock_ms, self._copy, hint=self._hint, complete=False
+        )
 
     def read(self) -> LiveManifest:
         """Return the live manifest. One request; a manifest equal to the copy is not sent again.
@@ -104,10 +109,14 @@ class ManifestStore:
             WorkFailed: another version of Spillway wrote it.
         """
         known = self._read_copy()
-        response = self._bucket.get(MANIFEST_KEY, unless=known.etag if known else None)
-        if response.status == 304 and known:
-            return known
-        return self._parse(response)
+        for _ in range(_READS_MAX):
+            response = self._bucket.get(MANIFEST_KEY, unless=known.etag if known else None)
+            try:
+                return known if response.status == 304 and known else self._parse(response)
+            except BaseIsGone:
+                # Another publish has written its manifest since, and deleted the base of this one.
+                known = None
+        raise WorkFailed("the base of the live manifest is gone", hint=self._hint)
 
     def presumed(self) -> LiveManifest:
         """Return the copy without a request, or the live manifest if there is no copy."""
@@ -140,7 +149,13 @@ class ManifestStore:
             other.in_doubt if other else None, live.manifest.in_doubt if overtakes else None
         )
         in_doubt = tuple(sorted({*live.manifest.in_doubt, *plan.keys}))
-        claim = Claim(self._claimant.token, now_ms, plan.manifest.release, still_in_doubt)
+        claim = Claim(
+            self._claimant.token,
+            now_ms,
+            plan.manifest.release,
+            still_in_doubt,
+            self._bases_of(plan.manifest, other),
+        )
         claimed = self._put_claim(replace(live.manifest, in_doubt=in_doubt, claim=claim), live)
         return Hold(self, claimed, plan, self._clock_ms, checked_at_ms=now_ms)
 
@@ -171,7 +186,16 @@ class ManifestStore:
             in_doubt = _claim_of(manifest).in_doubt
             return plan.manifest if in_doubt is None else plan.manifest.with_doubts(in_doubt)
 
-        return self._rewrite(claimed, plan, finished)
+        unused = {self._bases.current, *_claim_of(claimed.manifest).bases}
+        done = self._rewrite(claimed, plan, finished)
+        self._bases.delete(name for name in unused - {self._bases.current} if name and self._complete)
+        return done
+
+    def _bases_of(self, manifest: Manifest, other: Claim | None) -> tuple[str, ...]:
+        """Return the bases that a publish of `manifest` may write, or the one that it takes over from."""
+        _, base = self._bases.split(manifest) if self._complete else (manifest, None)
+        names = {*(other.bases if other else ()), *([base.name] if base else [])}
+        return tuple(sorted(names - {self._bases.current}))
 
     def _rewrite(
         self, claimed: LiveManifest, plan: Plan, change: Callable[[Manifest], Manifest]
@@ -180,7 +204,7 @@ class ManifestStore:
         for _ in range(_WRITES_MAX):
             manifest = change(claimed.manifest)
             try:
-                return self._save_copy(manifest, self._put(manifest, claimed.etag))
+                return self._put(manifest, claimed.etag)
             except PreconditionFailed:
                 # If the response to our own write was lost, the current manifest is ours.
                 current = self.read()
@@ -207,7 +231,7 @@ class ManifestStore:
             if doubtful == current.manifest:
                 return
             try:
-                self._save_copy(doubtful, self._put(doubtful, current.etag))
+                self._put(doubtful, current.etag)
             except PreconditionFailed:
                 current = self.read()
             else:
@@ -216,7 +240,7 @@ class ManifestStore:
 
     def _put_claim(self, manifest: Manifest, live: LiveManifest) -> LiveManifest:
         try:
-            etag = self._put(manifest, live.etag)
+            return self._put(manifest, live.etag)
         except PreconditionFailed:
             # If the response to our own write was lost, the current manifest is ours.
             current = self.read()
@@ -225,35 +249,44 @@ class ManifestStore:
             if live.presumed:
                 raise StaleManifest(current) from None
             raise _busy(0) from None
-        return self._save_copy(manifest, etag)
 
-    def _put(self, manifest: Manifest, etag: str | None) -> str:
-        return self._bucket.put_if(MANIFEST_KEY, manifest.to_json().encode(), dict(_HEADERS), etag=etag)
+    def _put(self, manifest: Manifest, etag: str | None) -> LiveManifest:
+        stored, base = self._bases.split(manifest) if self._complete else (manifest, None)
+        if base:
+            self._bases.put(base)
+        etag = self._bucket.put_if(MANIFEST_KEY, stored.to_json().encode(), dict(JSON_HEADERS), etag=etag)
+        if self._complete:
+            self._bases.keep(base)
+        self._save_copy(stored, etag)
+        return LiveManifest(manifest, etag)
 
     def _parse(self, response: Response) -> LiveManifest:
         if response.status == 404:
             return LiveManifest(Manifest(), None)
         try:
-            manifest = Manifest.from_json(response.body.decode())
+            stored = Manifest.from_json(response.body.decode())
+            manifest = self._bases.completed(stored) if self._complete else stored
         except UnreadableManifest as error:
             raise WorkFailed(
                 f"another version of Spillway wrote the live {MANIFEST_KEY}: {error}", hint=self._hint
             ) from error
-        return self._save_copy(manifest, response.headers.get("etag", ""))
+        etag = response.headers.get("etag", "")
+        self._save_copy(stored, etag)
+        return LiveManifest(manifest, etag)
 
     def _read_copy(self) -> LiveManifest | None:
         try:
             etag, text = json.loads(self._copy.read_text(encoding="utf-8"))
-            return LiveManifest(Manifest.from_json(text), etag)
-        except (OSError, ValueError, TypeError):
+            stored = Manifest.from_json(text)
+            return LiveManifest(self._bases.completed_here(stored) if self._complete else stored, etag)
+        except (OSError, ValueError, TypeError, BaseIsGone):
             return None
 
-    def _save_copy(self, manifest: Manifest, etag: str) -> LiveManifest:
+    def _save_copy(self, stored: Manifest, etag: str) -> None:
         self._copy.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self._copy.with_name(f"{self._copy.name}.unfinished")
-        unfinished.write_text(json.dumps([etag, manifest.to_json()]), encoding="utf-8")
+        unfinished.write_text(json.dumps([etag, stored.to_json()]), encoding="utf-8")
         unfinished.replace(self._copy)
-        return LiveManifest(manifest, etag)
 
 
 class Hold:

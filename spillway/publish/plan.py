@@ -1,14 +1,9 @@
-"""Diff the live manifest and a release into a plan, before anything is done. Each step has a reason.
-
-Each publish writes the manifest of its release; the next one reads what it can leave alone.
-"""
+"""Diff the live manifest and a release into a plan, before anything is done. Each step has a reason."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.locales import root_of
@@ -16,113 +11,8 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage import object_key, page_path
 from chalicelib.storefront.json_ld import part_key
 from chalicelib.storefront.theme import Theme
-from spillway.sitegen.release import Dated, Kind, Release, SiteObject
-
-MANIFEST_KEY = "manifest.json"
-
-
-class UnreadableManifest(ValueError):
-    """A text that is no manifest of this version. The message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A publish under way.
-
-    Attributes:
-        owner: the token of the publish.
-        since_ms: when it claimed the manifest, or last renewed the claim.
-        release: the release it publishes.
-        in_doubt: keys that overtaken publishes may still write, during this publish or after it. None: this
-            publish overtook no other one. Empty: only the theme is in doubt.
-    """
-
-    owner: str
-    since_ms: int
-    release: str = ""
-    in_doubt: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A release that `spillway rollback` can restore, and when it went live."""
-
-    release: str
-    live_at_ms: int
-    products: int
-    pages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The live release.
-
-    Attributes:
-        objects: a fingerprint for each key.
-        retired: keys that no live page uses any more, with the time (ms) of their last use.
-        theme: a digest of the live theme; empty while the theme is in doubt.
-        kept: the last releases, the live one first.
-        dates: since when each page has its content.
-        in_doubt: keys whose objects may differ from `objects`. With a claim: the keys its publish may have
-            written. Without: the keys an overtaken publish may have written since.
-        claim: the publish under way, if any.
-    """
-
-    release: str = ""
-    objects: Mapping[str, str] = field(default_factory=dict)
-    retired: Mapping[str, int] = field(default_factory=dict)
-    theme: str = ""
-    kept: tuple[Kept, ...] = ()
-    dates: Mapping[str, Dated] = field(default_factory=dict)
-    in_doubt: tuple[str, ...] = ()
-    claim: Claim | None = None
-
-    def with_doubts(self, keys: Iterable[str]) -> "Manifest":
-        """Return this manifest with `keys` and the theme in doubt: the next publish puts them again."""
-        if self.claim is None:
-            return replace(self, in_doubt=tuple(sorted({*self.in_doubt, *keys})), theme="")
-        in_doubt = tuple(sorted({*(self.claim.in_doubt or ()), *keys}))
-        return replace(self, claim=replace(self.claim, in_doubt=in_doubt))
-
-    def to_json(self) -> str:
-        """Return the manifest as a JSON object.
-
-        A big shop has fifty thousand objects and as many dates: `asdict` would copy each, and lines for them
-        would be written by Python instead of C.
-        """
-        document = {field.name: getattr(self, field.name) for field in fields(self)}
-        small = {"kept": [asdict(kept) for kept in self.kept], "claim": self.claim and asdict(self.claim)}
-        return json.dumps(document | small, sort_keys=True, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Manifest":
-        """Return the manifest that `to_json` serialized.
-
-        Raises:
-            UnreadableManifest: another version wrote it, with keys or values that this one does not know.
-        """
-        try:
-            return cls._of(json.loads(text))
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise UnreadableManifest(f"{type(error).__name__} {error}") from error
-
-    @classmethod
-    def _of(cls, document: Mapping[str, Any]) -> "Manifest":
-        claim = document.get("claim")
-        return cls(
-            **{
-                **document,
-                "kept": tuple(Kept(**kept) for kept in document.get("kept", ())),
-                "dates": {path: Dated(*dated) for path, dated in document.get("dates", {}).items()},
-                "in_doubt": tuple(document.get("in_doubt", ())),
-                "claim": _claim(claim) if claim else None,
-            }
-        )
-
-
-def _claim(document: Mapping[str, Any]) -> Claim:
-    in_doubt = document.get("in_doubt")
-    return Claim(**{**document, "in_doubt": None if in_doubt is None else tuple(in_doubt)})
+from spillway.publish.manifest import Kept, Manifest
+from spillway.sitegen.release import Kind, Release, SiteObject
 
 
 def fingerprint(site_object: SiteObject) -> str:
@@ -249,7 +139,10 @@ def diff(
     ]
     theme = theme_digest(release.theme)
     wanted = fingerprints(objects)
-    kept, dropped_releases = _kept(live, release, at_ms)
+    # The source of a release that goes live again, saved as a change of another one, is saved complete.
+    complete = {past.release for past in live.kept if past.base is None or past.release == live.release}
+    saves_source = theme_in_doubt or release.id not in complete
+    kept, dropped_releases = _kept(live, release, at_ms, saves_source=saves_source)
     gone, retired = _vanished(live, wanted, at_ms)
     unused = [key for key, since_ms in retired.items() if _is_unused(since_ms, kept, at_ms)]
     removals = [Removal(key, Reason.GONE) for key in gone] + [Removal(key, Reason.UNUSED) for key in unused]
@@ -261,7 +154,7 @@ def diff(
         manifest=Manifest(release.id, wanted, still_retired, theme, kept, release.dates),
         theme_changed=theme != live.theme or theme_in_doubt,
         release_changed=release.id != live.release,
-        saves_source=theme_in_doubt or release.id not in {past.release for past in live.kept},
+        saves_source=saves_source,
         dropped_releases=dropped_releases,
         abandoned=_abandoned(stored or {}, release),
         withdrawn=_withdrawn(stored or {}, release),
@@ -328,15 +221,27 @@ def _vanished(live: Manifest, wanted: Mapping[str, str], at_ms: int) -> tuple[li
     return gone, {**retired, **still_retired}
 
 
-def _kept(live: Manifest, release: Release, at_ms: int) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
+def _kept(
+    live: Manifest, release: Release, at_ms: int, *, saves_source: bool
+) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
     """Return the releases to keep, `release` first, and those to drop, one that never ended included."""
     newest = live.kept[0] if live.kept else None
     if newest is None or newest.release != release.id:
         pages = sum(site_object.kind is not Kind.ASSET for site_object in release.objects)
         newest = Kept(release.id, at_ms, len(release.products), pages)
-    kept = (newest, *(past for past in live.kept if past.release != release.id))[:RELEASES_KEPT_MAX]
-    known = {past.release for past in live.kept} | ({live.claim.release} if live.claim else set())
-    return kept, tuple(sorted(known - {past.release for past in kept} - {""}))
+    return keep_first(replace(newest, base=None) if saves_source else newest, live)
+
+
+def keep_first(newest: Kept, live: Manifest) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
+    """Return the releases to keep, `newest` first, and those whose saved sources no kept release needs."""
+    kept = (newest, *(past for past in live.kept if past.release != newest.release))[:RELEASES_KEPT_MAX]
+    known = _sources_of(live.kept) | ({live.claim.release} if live.claim else set())
+    return kept, tuple(sorted(known - _sources_of(kept) - {""}))
+
+
+def _sources_of(kept: Iterable[Kept]) -> set[str]:
+    """Return the releases whose saved sources a rollback to one of `kept` reads."""
+    return {release for past in kept for release in (past.release, past.base) if release}
 
 
 def _is_unused(since_ms: int, kept: Sequence[Kept], at_ms: int) -> bool:

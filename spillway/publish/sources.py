@@ -18,7 +18,7 @@ from chalicelib.domain.tokens import FormTokens
 from chalicelib.storefront.theme import Shop, Theme
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.publish.plan import Kept, Manifest
+from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.target import Bucket, PublishTarget
 from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.last_build import LastBuild

@@ -24,7 +24,7 @@ from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.publish.connection import Response
 from spillway.publish.live_manifest import Claimant, ManifestStore
-from spillway.publish.plan import MANIFEST_KEY
+from spillway.publish.manifest import MANIFEST_KEY
 from spillway.publish.s3 import Request, S3Bucket
 from spillway.stage import LOCAL, Stage
 

@@ -16,7 +16,7 @@ from chalicelib.tables.products import ProductsTable
 from spillway.errors import WorkFailed
 from spillway.publish.connection import Response
 from spillway.publish.live_manifest import CLAIM_MS, CLAIM_RENEWED_AFTER_MS, CLAIM_TRUSTED_MS
-from spillway.publish.plan import Claim, Manifest
+from spillway.publish.manifest import Claim, Manifest
 from spillway.publish.run import _send
 from spillway.publish.s3 import Request
 from spillway.publish.target import claimant_of

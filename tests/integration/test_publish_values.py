@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,11 +29,9 @@ from spillway.publish.live_manifest import (
     ManifestStore,
     StaleManifest,
 )
+from spillway.publish.manifest import Claim, Kept, Manifest
 from spillway.publish.plan import (
     RETIRED_KEPT_MS,
-    Claim,
-    Kept,
-    Manifest,
     Plan,
     Reason,
     Removal,
@@ -514,6 +512,9 @@ class MemoryBucket:
             raise PreconditionFailed(key)
         return self.etag
 
+    def send(self, requests: Iterable[Request]) -> None:
+        raise AssertionError("a small manifest has no base")
+
 
 def live_release(bucket: MemoryBucket, folder: Path, clock: Clock, owner: str = "me") -> ManifestStore:
     return ManifestStore(
@@ -811,6 +812,9 @@ def test_a_manifest_is_sorted_json_and_doubts_are_added_once() -> None:
         "dates": {},
         "in_doubt": ["c"],
         "claim": None,
+        "base": None,
+        "gone": [],
+        "undated": [],
     }
     assert manifest.to_json() == json.dumps(
         json.loads(manifest.to_json()), sort_keys=True, separators=(",", ":")

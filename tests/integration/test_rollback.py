@@ -11,7 +11,8 @@ from chalicelib.services.domain_events import rules_from_json
 from spillway.commands.publish import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, Claim, Kept, Manifest, diff
+from spillway.publish.manifest import Claim, Kept, Manifest
+from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, diff
 from spillway.publish.sources import choose_kept, pack, source_key, unpack
 from spillway.sitegen.release import Kind, Release, ReleaseSource
 from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, sell_out

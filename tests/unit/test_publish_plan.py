@@ -3,16 +3,8 @@
 from dataclasses import replace
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from spillway.publish.plan import (
-    RETIRED_KEPT_MS,
-    Claim,
-    Kept,
-    Manifest,
-    Reason,
-    diff,
-    fingerprints,
-    theme_digest,
-)
+from spillway.publish.manifest import Claim, Kept, Manifest
+from spillway.publish.plan import RETIRED_KEPT_MS, Reason, diff, fingerprints, theme_digest
 from spillway.sitegen.release import Dated, Kind, Release
 
 

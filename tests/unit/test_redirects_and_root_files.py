@@ -7,7 +7,8 @@ import pytest
 
 from chalicelib.storage import invalidation_paths
 from spillway.project import Project
-from spillway.publish.plan import Manifest, Reason, diff
+from spillway.publish.manifest import Manifest
+from spillway.publish.plan import Reason, diff
 from spillway.publish.sources import pack, unpack
 from spillway.sitegen.feeds import ROOT_FILE_BYTES_MAX
 from spillway.sitegen.preview import Preview
