@@ -80,9 +80,9 @@ class Stores:
         self.new_id = new_id
 
     @classmethod
-    def of_lambda(cls) -> Self:
+    def of_lambda(cls, clients: "ClientFactory" = boto3_client) -> Self:
         """Return the container of a Lambda function: settings and credentials come from its environment."""
-        return cls(lambda: Settings.from_environment(os.environ), aws=Aws(os.environ))
+        return cls(lambda: Settings.from_environment(os.environ), clients, aws=Aws(os.environ))
 
     # ---- What everything is made from ----
 

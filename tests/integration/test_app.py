@@ -1,19 +1,18 @@
-"""The API, from the request a browser sends to the answer it gets, over AWS as moto plays it."""
+"""The API, from the request a browser sends to the answer it gets, over AWS in memory."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import boto3
 import pytest
 from chalice.test import Client, HTTPResponse
-from moto import mock_aws
 
 import app as cloud
 from chalicelib.aws.connections import AwsRefused
@@ -27,7 +26,11 @@ from chalicelib.tables.shards import Notified, ShardsTable
 from spillway.local_cloud.shopper import forms_of
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
+from tests.support.memory_aws import MemoryAws
 from tests.support.moto_server import AwsDoor, aws_door
+
+if TYPE_CHECKING:
+    from chalicelib.stores import ClientFactory
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 PERSON = {**FORM, "accept": "text/html,application/xhtml+xml"}
@@ -35,14 +38,15 @@ SCRIPT = {**FORM, "accept": "application/json"}
 SKU = "FJ-MOSS-M"
 
 
-@pytest.fixture(scope="module")
-def deployed(german_release: Release) -> Iterator[AwsDoor]:
-    """Tables and buckets of its own, with the small shop published, which has a German edition."""
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
-        dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
-        secrets, sqs = boto3.client("secretsmanager"), boto3.client("sqs")
+@contextmanager
+def deployed_on(client: "ClientFactory", release: Release) -> Iterator[AwsDoor]:
+    """Publish a release to tables and buckets of its own, which `client` opens, and run the API on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        dynamodb, s3, secrets, sqs = (
+            client(service) for service in ("dynamodb", "s3", "secretsmanager", "sqs")
+        )
         s3.create_bucket(Bucket="release")
-        s3.put_object(Bucket="release", Key="theme.json", Body=german_release.theme.to_json().encode())
+        s3.put_object(Bucket="release", Key="theme.json", Body=release.theme.to_json().encode())
         secret = secrets.create_secret(Name="keys", SecretString='{"root": "r"}')["ARN"]
         environment = {
             "ENTRIES_TABLE": create_table(dynamodb, "EntriesTable"),
@@ -72,16 +76,23 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
         }
         for name, value in environment.items():
             patch.setenv(name, value)
-        patch.setattr(cloud, "container", Container.of_lambda())
-        for entry in german_release.products:
+        patch.setattr(cloud, "container", Container.of_lambda(client))
+        for entry in release.products:
             cloud.container.products.put_catalogue(entry.product, entry.stock, known=None)
-        with aws_door(AwsDoor) as door:
-            # boto3's clients are made already, and stay with moto.
+        with aws_door(lambda url: AwsDoor(url, client)) as door:
+            # The clients are made already: a signup's calls alone go through the door.
             patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", door.url)
             patch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", door.url)
             yield door
             assert cloud.container.aws is not None
             cloud.container.aws.close()
+
+
+@pytest.fixture(scope="module")
+def deployed(german_release: Release) -> Iterator[AwsDoor]:
+    """The small shop, which has a German edition, on AWS in memory; a signup's calls go over HTTP."""
+    with deployed_on(MemoryAws().client, german_release) as door:
+        yield door
 
 
 @pytest.fixture

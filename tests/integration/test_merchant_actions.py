@@ -1,4 +1,4 @@
-"""A merchant acts on the page, over AWS as moto plays it: previews, actions that happen once, the audit."""
+"""A merchant acts on the page, over AWS in memory: previews, actions that happen once, the audit."""
 
 import json
 from collections.abc import Iterator, Mapping

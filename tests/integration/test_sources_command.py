@@ -1,4 +1,4 @@
-"""The commands for stock events of other systems, over tables and secrets of moto."""
+"""The commands for stock events of other systems, over AWS in memory."""
 
 import json
 import os

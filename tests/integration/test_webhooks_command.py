@@ -1,4 +1,4 @@
-"""`spillway webhooks`: endpoints, secrets, the log and retries, over tables, queues and secrets of moto."""
+"""`spillway webhooks`: endpoints, secrets, the log and retries, over AWS in memory."""
 
 import json
 import re

@@ -91,6 +91,10 @@ class MemoryDynamoDb:
             {attribute["AttributeName"]: attribute["AttributeType"] for attribute in AttributeDefinitions},
         )
 
+    def list_tables(self) -> dict[str, list[str]]:
+        """DynamoDB's ListTables, in one page."""
+        return {"TableNames": sorted(self._tables)}
+
     def get_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's GetItem."""
         self._check("GetItem", request)

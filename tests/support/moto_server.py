@@ -1,4 +1,4 @@
-"""moto over HTTP, for code that speaks HTTP and not boto3; it fails on demand."""
+"""Clients of AWS behind HTTP, for code that speaks HTTP and not boto3; the door fails on demand."""
 
 import json
 import re
@@ -22,17 +22,17 @@ JSON = "application/x-amz-json-1.0"
 
 
 class AwsDoor:
-    """The requests so far, and the fault of the next one."""
+    """The requests so far, and the fault of the next one.
 
-    def __init__(self, url: str) -> None:
+    `clients` makes the client of a service that answers; without it moto does, which must be on.
+    """
+
+    def __init__(self, url: str, clients: Callable[[str], Any] | None = None) -> None:
         self.url = url
         self.calls: list[str] = []
         self.faults: Callable[[], Fault | None] = lambda: None
-        # Their own endpoints keep these clients inside moto, whatever the environment says.
-        self._clients: dict[str, Any] = {
-            service: boto3.client(service, endpoint_url=f"https://{service}.{REGION}.amazonaws.com")
-            for service in ("dynamodb", "secretsmanager")
-        }
+        make = clients or _moto_client
+        self._clients: dict[str, Any] = {service: make(service) for service in ("dynamodb", "secretsmanager")}
 
     def answer(self, target: str, request: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """The status and the document of one call."""
@@ -54,8 +54,13 @@ class AwsDoor:
             answer = getattr(client, method)(**request)
         except ClientError as error:
             return 400, refused(error.response["Error"]["Code"])
-        answer.pop("ResponseMetadata")
+        answer.pop("ResponseMetadata", None)
         return 200, answer
+
+
+def _moto_client(service: str) -> Any:
+    # An endpoint of its own keeps the client inside moto, whatever the environment says.
+    return boto3.client(service, endpoint_url=f"https://{service}.{REGION}.amazonaws.com")  # type: ignore[call-overload]
 
 
 def refused(code: str) -> dict[str, str]:
@@ -67,8 +72,8 @@ Door = TypeVar("Door", bound=AwsDoor)
 
 
 @contextmanager
-def aws_door(kind: type[Door]) -> Iterator[Door]:
-    """A door that is open for as long as the block lasts; moto must be on."""
+def aws_door(kind: Callable[[str], Door]) -> Iterator[Door]:
+    """A door that is open for as long as the block lasts; `kind` makes it from its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
