@@ -99,7 +99,7 @@ def copy_theme(theme: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(theme, folder)
     (folder / "assets").mkdir()
-    for name in ("shop.css", "shop.js"):
+    for name in ("icon.svg", "listing.js", "product.css", "shop.css", "shop.js"):
         shutil.copy(DEFAULT_THEME / "static" / name, folder / "assets" / name)
 
 

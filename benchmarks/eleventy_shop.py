@@ -1,4 +1,4 @@
-"""The same shop for Eleventy: the same pages with the same markup, in Eleventy's own way of writing them."""
+"""The same shop for Eleventy: the same products and listings, on plainer pages."""
 
 import json
 from pathlib import Path

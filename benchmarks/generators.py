@@ -25,6 +25,10 @@ class Generator:
     def edit(self, item: Item, number: int) -> None:
         """Change the words of one product."""
 
+    def page(self, item: Item) -> Path:
+        """Return the file of a product's page."""
+        raise NotImplementedError(self.name)
+
 
 class Spillway(Generator):
     """Ours. Pictures are developed once, by content, and are no part of a build here."""
@@ -40,9 +44,12 @@ class Spillway(Generator):
     def edit(self, item: Item, number: int) -> None:
         _edit(self.folder / "site" / "products" / f"{item.slug}.toml", number)
 
+    def page(self, item: Item) -> Path:
+        return self.folder / "build" / "site" / "products" / item.slug
+
 
 class Hugo(Generator):
-    """Its theme asks for the shelves of the menu once: asked by every page, the time is quadratic."""
+    """The same pages. Its theme asks for the menu's shelves once: by each page, the time is quadratic."""
 
     name = "Hugo"
 
@@ -56,9 +63,12 @@ class Hugo(Generator):
     def edit(self, item: Item, number: int) -> None:
         _edit(self.folder / "content" / item.category / f"{item.slug}.md", number)
 
+    def page(self, item: Item) -> Path:
+        return self.folder / "public" / item.category / f"{item.slug}.html"
+
 
 class Eleventy(Generator):
-    """The same pages in Nunjucks."""
+    """Plainer pages of the same products, in Nunjucks."""
 
     name = "Eleventy"
 

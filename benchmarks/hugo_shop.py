@@ -1,4 +1,7 @@
-"""The same shop for Hugo: the same pages with the same markup, in Hugo's own way of writing them."""
+"""The same shop for Hugo: the same pages with the same markup, in Hugo's own way of writing them.
+
+What pages have in common, and the card of a product, is a cached partial: the fastest that Hugo has.
+"""
 
 import json
 from pathlib import Path
@@ -14,7 +17,9 @@ def write_hugo_shop(folder: Path, things: list[Item]) -> None:
     for number in range(CATEGORIES):
         section = folder / "content" / f"shelf-{number:03}"
         section.mkdir(parents=True)
-        (section / "_index.md").write_text(f'+++\ntitle = "OutputDir {number}"\nsummary = "A shelf."\n+++\n')
+        (section / "_index.md").write_text(
+            f'+++\ntitle = "Shelf {number}"\nweight = {number + 1}\nsummary = "A shelf."\n+++\n'
+        )
     for thing in things:
         (folder / "content" / thing.category / f"{thing.slug}.md").write_text(_content(thing))
 

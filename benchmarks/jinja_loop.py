@@ -14,7 +14,7 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <nav><ul>
-{% for number in range(9) %}<li><a href="/shop/{{ number }}">OutputDir {{ number }}</a></li>{% endfor %}
+{% for number in range(9) %}<li><a href="/shop/{{ number }}">Shelf {{ number }}</a></li>{% endfor %}
 </ul></nav>
 <main>
 <h1>{{ title }}</h1>
