@@ -4,9 +4,13 @@ Jinja compiles a template to Python. A page of a product evaluates some hundreds
 part of what Jinja writes for them counts: see `benchmarks build`.
 """
 
+import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import lru_cache
+from hashlib import sha256
+from types import CodeType
 from typing import Any
 
 from jinja2 import nodes
@@ -17,6 +21,8 @@ from chalicelib.storefront.localization import Texts
 
 _TEXT = {"_", "gettext"}
 _MISSING = object()
+# About 60 templates in some languages; one has 6 kB.
+PYTHON_TEXTS_MAX = 1_000
 # A percent sign of a text is written twice, as Python's formats have it.
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s|%(%)|(%)")
 
@@ -155,6 +161,58 @@ def _names(node: nodes.Node) -> Iterator[nodes.Name]:
     if isinstance(node, nodes.Name):
         yield node
     yield from node.find_all(nodes.Name)
+
+
+class SyntaxTrees:
+    """Keeps what takes longest in compiling a template: its tree as parsed, and the text of its folded tree.
+
+    The editions of a theme share each parsed tree; for most templates two shops share the text, too. Trees
+    here have no environment: set one before anything but folding.
+    """
+
+    def __init__(self) -> None:
+        self._parsed: dict[Hashable, tuple[str, bytes]] = {}
+        self._python: dict[Hashable, str] = {}
+
+    def parsed(self, form: Hashable, source: str, parse: Callable[[], nodes.Template]) -> nodes.Template:
+        """Return a copy of the tree of a source.
+
+        Args:
+            form: All else that the tree depends on; the newest source of each form is kept.
+            source: The text of the template.
+            parse: Makes the tree.
+        """
+        known, pickled = self._parsed.get(form, (None, b""))
+        if known != source:
+            tree = parse()
+            none: Any = None  # a pickle cannot hold an environment
+            tree.set_environment(none)
+            pickled = pickle.dumps(tree, pickle.HIGHEST_PROTOCOL)
+            self._parsed[form] = source, pickled
+        # Also the first time: an equal tree is pickled to other bytes if its parts share other objects.
+        copy: nodes.Template = pickle.loads(pickled)  # noqa: S301 - written by this process
+        return copy
+
+    def python(self, form: Hashable, tree: nodes.Template, generate: Callable[[], str]) -> str:
+        """Return the Python text of a folded tree.
+
+        Args:
+            form: All else that the text depends on.
+            tree: The tree.
+            generate: Makes the text.
+        """
+        key = form, sha256(pickle.dumps(tree, pickle.HIGHEST_PROTOCOL)).digest()
+        if key not in self._python:
+            if len(self._python) >= PYTHON_TEXTS_MAX:
+                self._python.clear()
+            self._python[key] = generate()
+        return self._python[key]
+
+
+@lru_cache(maxsize=PYTHON_TEXTS_MAX)
+def code_of(python: str, filename: str) -> CodeType:
+    """Return the code of a template's Python text."""
+    return compile(python, filename, "exec")
 
 
 class PageCode(CodeGenerator):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any, ClassVar
 
 from jinja2 import BytecodeCache, Environment, Template, TemplateRuntimeError, nodes
@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Condition
 from chalicelib.domain.stock import Availability
-from chalicelib.storefront.compiling import ConstantFolder, PageCode
+from chalicelib.storefront.compiling import ConstantFolder, PageCode, SyntaxTrees, code_of
 from chalicelib.storefront.theme import Edition, ReturnBy, Theme, menu_of
 
 
@@ -77,6 +77,8 @@ class CompiledTemplates(BytecodeCache):
     """
 
     code: ClassVar[dict[str, dict[str, tuple[str, bytes]]]] = {}
+    # The code that each of these bytes is; reading it takes a while.
+    _loaded: ClassVar[dict[bytes, CodeType]] = {}
 
     def __init__(self, digest: str) -> None:
         self._code = self.code.setdefault(digest, {})
@@ -84,8 +86,13 @@ class CompiledTemplates(BytecodeCache):
     def load_bytecode(self, bucket: Bucket) -> None:
         """See `jinja2.BytecodeCache`."""
         checksum, code = self._code.get(bucket.key, ("", b""))
-        if checksum == bucket.checksum:
+        if checksum != bucket.checksum:
+            return
+        bucket.code = self._loaded.get(code)
+        if bucket.code is None:
             bucket.bytecode_from_string(code)
+            if bucket.code is not None:
+                self._loaded[code] = bucket.code
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """See `jinja2.BytecodeCache`."""
@@ -143,6 +150,7 @@ class LocalizedEnvironment(Environment):
 
     context_class = PageContext
     code_generator_class = PageCode
+    trees: ClassVar[SyntaxTrees] = SyntaxTrees()
 
     def __init__(self, common: EditionContext, **options: Any) -> None:
         compiled = CompiledTemplates(common.digest)
@@ -150,6 +158,7 @@ class LocalizedEnvironment(Environment):
         # The lines of a text belong to the template.
         self.policies["ext.i18n.trimmed"] = True
         self._common = common
+        self._formats = common.edition.money, common.edition.days, common.edition.shop.locale
         self._named: dict[str, Template] = {}
         self.globals.update(common.globals)
         texts = common.edition.texts
@@ -176,12 +185,27 @@ class LocalizedEnvironment(Environment):
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
     ) -> str:
-        # In the first line: the others keep their numbers, which errors are found by.
-        imports, code = super()._generate(source, name, filename, defer_init).split("\n", 1)
-        return f"{imports}; from {__name__} import PageMacro as Macro, escaped as escape\n{code}"
+        def generate() -> str:
+            source.set_environment(self)
+            text = super(LocalizedEnvironment, self)._generate(source, name, filename, defer_init)
+            # In the first line: the others keep their numbers, which errors are found by.
+            imports, code = text.split("\n", 1)
+            return f"{imports}; from {__name__} import PageMacro as Macro, escaped as escape\n{code}"
+
+        escapes = self.autoescape(name) if callable(self.autoescape) else self.autoescape
+        form = name, filename, defer_init, escapes, self.code_generator_class
+        # Jinja calls filters of constants when it compiles: those of an edition depend on its formats.
+        filters = frozenset(self.filters), frozenset(self.tests), self._formats
+        return self.trees.python((*form, *filters), source, generate)
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        return code_of(source, filename)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = super()._parse(source, name, filename)
+        def parse() -> nodes.Template:
+            return super(LocalizedEnvironment, self)._parse(source, name, filename)
+
+        tree = self.trees.parsed((name, filename, self.trim_blocks, self.lstrip_blocks), source, parse)
         in_place = ConstantFolder(tree, self._common.edition.texts, self._common.globals, self._common.files)
         template: nodes.Template = in_place.visit(tree)
         return template

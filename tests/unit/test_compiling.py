@@ -5,20 +5,28 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, UndefinedError, nodes, pass_context
+from jinja2 import (
+    DictLoader,
+    Environment,
+    StrictUndefined,
+    TemplateRuntimeError,
+    UndefinedError,
+    nodes,
+    pass_context,
+)
 from jinja2.compiler import CodeGenerator
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from chalicelib.domain.stock import Availability
-from chalicelib.storefront.compiling import ConstantFolder
+from chalicelib.storefront.compiling import ConstantFolder, SyntaxTrees
 from chalicelib.storefront.environment import (
     CompiledTemplates,
     EditionContext,
     LocalizedEnvironment,
     escaped,
 )
-from chalicelib.storefront.localization import Texts
+from chalicelib.storefront.localization import DayFormat, Texts
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Link, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, theme
@@ -240,6 +248,61 @@ def test_a_macro_may_be_called_with_a_block() -> None:
     source = "{% macro of(a) %}<{{ a }}>{{ caller() }}{% endmacro %}"
 
     assert said_by(f"{source}{{% call of('b') %}}{{% if true %}}c{{% endif %}}&{{% endcall %}}") == "<b>c&"
+
+
+def test_a_constant_is_written_in_the_formats_of_each_edition() -> None:
+    edition = common().edition
+    german = replace(
+        edition,
+        money=replace(edition.money, prefix="", suffix=" €", decimal_sign=",", group_sign="."),
+        days=DayFormat("{day}. {month} {year}", tuple("JFMAMJJASOND")),
+        shop=replace(edition.shop, locale="de-DE"),
+    )
+    page = '{{ 148000 | money }} {{ "2026-12-31" | day }} {{ "Size" | in_sentence }}'
+    said = []
+    for own in (edition, german, edition):
+        themed = replace(theme(), templates={"page.html": page}, editions=(own,))
+        said.append(Renderer(themed).page("page.html"))
+
+    assert said == ["£1,480.00 2026-12-31 size", "1.480,00 € 31. D 2026 Size", "£1,480.00 2026-12-31 size"]
+
+
+def test_a_template_is_parsed_once_for_all_editions_and_again_when_it_changes() -> None:
+    trees = SyntaxTrees()
+    environment = templates("")
+    parsed: list[str] = []
+
+    def tree(source: str, form: str = "page.html") -> str:
+        def parse() -> nodes.Template:
+            parsed.append(source)
+            return Environment._parse(environment, source, form, form)
+
+        return repr(trees.parsed(form, source, parse))
+
+    first, again, other = tree("{{ a }}"), tree("{{ a }}"), tree("{{ b }}")
+    assert first == again != other
+    assert other == tree("{{ b }}")
+    assert parsed == ["{{ a }}", "{{ b }}"]
+    tree("{{ b }}", "other.html")
+    assert parsed == ["{{ a }}", "{{ b }}", "{{ b }}"]
+
+
+def test_the_same_folded_tree_is_generated_once_and_any_difference_again() -> None:
+    trees = SyntaxTrees()
+    generated: list[str] = []
+
+    def python(source: str, form: str = "html") -> str:
+        def generate() -> str:
+            generated.append(source)
+            return f"code of {source} for {form}"
+
+        tree = trees.parsed(source, source, lambda: Environment().parse(source))
+        return trees.python(form, tree, generate)
+
+    assert python("{{ a }}") == python("{{ a }}") == "code of {{ a }} for html"
+    assert python("{{ b }}") == "code of {{ b }} for html"
+    assert python("{{ a }}", "txt") == "code of {{ a }} for txt"
+    assert generated == ["{{ a }}", "{{ b }}", "{{ a }}"]
 
 
 @settings(max_examples=50)
