@@ -10,6 +10,7 @@ The build writes the sitemaps whole; the cloud changes the time of a page that i
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from html import escape
 from typing import Any
 from zlib import crc32
@@ -19,6 +20,7 @@ from markupsafe import Markup
 from chalicelib.domain.product import Condition, Product, Variant
 from chalicelib.domain.stock import SCHEMA_ORG_WORDS, Availability
 from chalicelib.storefront.choices import Choice, Choices
+from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.theme import HOME, Edition, ReturnBy, ReturnPolicy, ShippingPolicy
 
 # Inside <script> no entity is decoded, so markup is kept out by JSON's own escapes. The two line
@@ -47,6 +49,7 @@ _RETURN_METHODS = {
 _AVAILABILITY = {availability: f"{_SCHEMA}/{availability.value}" for availability in SCHEMA_ORG_WORDS} | {
     Availability.COMING_SOON: f"{_SCHEMA}/{Availability.OUT_OF_STOCK.value}"
 }
+_POLICIES_KEPT_MAX = 16
 _SHIPPING_ID, _FREE_SHIPPING_ID, _RETURNS_ID = "#shipping", "#free-shipping", "#returns"
 
 Node = dict[str, Any]
@@ -63,7 +66,6 @@ def product_json_ld(
     """
     shop = edition.shop
     url = f"{shop.base_url}{edition.localized_path(product.path)}"
-    offers = [(choice.variant, _offer(product, choice, edition, url)) for choice in choices]
     about: Node = {
         "@context": _SCHEMA,
         "@type": "Product",
@@ -75,26 +77,32 @@ def product_json_ld(
         about["image"] = [f"{shop.base_url}{picture.url}" for picture in product.pictures]
     if product.brand:
         about["brand"] = {"@type": "Brand", "name": product.brand}
-    if len(offers) == 1:
-        ((variant, offer),) = offers
-        about |= _identity(variant) | _options(variant, kinds) | {"offers": offer}
+    offers = _offers(product, choices, edition, url)
+    variants = [choice.variant for choice in choices]
+    if len(variants) == 1:
+        about |= _identity(variants[0]) | _options(variants[0], kinds)
+        text = _with_last(about, "offers", offers[0])
     else:
         about |= {"@type": "ProductGroup", "productGroupID": product.slug}
         if any(kinds):
             about["variesBy"] = [f"{_SCHEMA}/{kind}" for kind in kinds if kind]
-        about["hasVariant"] = [
-            {
-                "@type": "Product",
-                "name": f"{product.title}, {variant.label}",
-                **_picture(product, variant, shop.base_url),
-                **_identity(variant),
-                **_options(variant, kinds),
-                "offers": offer,
-            }
-            for variant, offer in offers
+        listed = [
+            _with_last(
+                {
+                    "@type": "Product",
+                    "name": f"{product.title}, {variant.label}",
+                    **_picture(product, variant, shop.base_url),
+                    **_identity(variant),
+                    **_options(variant, kinds),
+                },
+                "offers",
+                offer,
+            )
+            for variant, offer in zip(variants, offers, strict=True)
         ]
-    policies = _policies([offer for _, offer in offers], edition)
-    return escaped_json([about, *policies] if policies else about)
+        text = _with_last(about, "hasVariant", f"[{','.join(listed)}]")
+    policies = _policies(variants, edition)
+    return _escaped(f"[{','.join([text, *policies])}]" if policies else text)
 
 
 def organization_json_ld(edition: Edition) -> Markup | None:
@@ -117,12 +125,39 @@ def organization_json_ld(edition: Edition) -> Markup | None:
 
 def escaped_json(document: Any) -> Markup:
     """Return JSON that no HTML parser can mistake for markup, and that parses to the same document."""
-    text = _ENCODER.encode(document)
+    return _escaped(_ENCODER.encode(document))
+
+
+def _escaped(text: str) -> Markup:
     safe = text.translate(_ESCAPES) if any(sign in text for sign in _TO_ESCAPE) else text
     return Markup(safe)  # noqa: S704 - escaped for its place in the line above
 
 
-def _offer(product: Product, choice: Choice, edition: Edition, url: str) -> Node:
+def _with_last(node: Node, name: str, text: str) -> str:
+    """Return the JSON of a node that has members, and one more: its JSON is `text`."""
+    return f'{_ENCODER.encode(node)[:-1]},"{name}":{text}}}'
+
+
+def _offers(product: Product, choices: Choices, edition: Edition, url: str) -> list[str]:
+    """Return the JSON of each choice's offer; choices of the same terms share one."""
+    texts: dict[object, str] = {}
+    offers = []
+    for choice in choices:
+        variant, starts_on = choice.variant, choice.ships_on or choice.launches_on
+        terms = (
+            variant.price_minor,
+            variant.compare_at_minor,
+            variant.sale_ends_on,
+            choice.availability,
+            starts_on,
+        )
+        if terms not in texts:
+            texts[terms] = _ENCODER.encode(_offer(product, choice, starts_on, edition, url))
+        offers.append(texts[terms])
+    return offers
+
+
+def _offer(product: Product, choice: Choice, starts_on: str | None, edition: Edition, url: str) -> Node:
     shop, money, variant = edition.shop, edition.money, choice.variant
     offer: Node = {
         "@type": "Offer",
@@ -141,11 +176,10 @@ def _offer(product: Product, choice: Choice, edition: Edition, url: str) -> Node
         }
     if variant.sale_ends_on:
         offer["priceValidUntil"] = variant.sale_ends_on
-    if starts_on := choice.ships_on or choice.launches_on:
+    if starts_on:
         offer["availabilityStarts"] = starts_on
     if shop.shipping:
-        is_free = shop.shipping.cost_of(variant.price_minor) == 0
-        offer["shippingDetails"] = {"@id": _FREE_SHIPPING_ID if is_free else _SHIPPING_ID}
+        offer["shippingDetails"] = {"@id": _shipping_id(shop.shipping, variant)}
     if shop.returns:
         offer["hasMerchantReturnPolicy"] = {"@id": _RETURNS_ID}
     return offer
@@ -171,22 +205,28 @@ def _picture(product: Product, variant: Variant, base_url: str) -> Node:
     return {"image": f"{base_url}{shown.url}"} if shown else {}
 
 
-def _policies(offers: Sequence[Node], edition: Edition) -> list[Node]:
-    """Return the policies that the offers refer to."""
-    shipping, returns = edition.shop.shipping, edition.shop.returns
-    asked = {offer["shippingDetails"]["@id"] for offer in offers} if shipping else set()
-    nodes = [_shipping(name, shipping, edition) for name in sorted(asked) if shipping]
-    return [*nodes, _returns(returns)] if returns else nodes
+def _policies(variants: Sequence[Variant], edition: Edition) -> list[str]:
+    """Return the JSON of the policies that the offers of these variants refer to."""
+    shop, texts = edition.shop, []
+    if shop.shipping:
+        named = {_shipping_id(shop.shipping, variant) for variant in variants}
+        texts = [_shipping(name, shop.shipping, edition.money, shop.currency) for name in sorted(named)]
+    return [*texts, _returns(shop.returns)] if shop.returns else texts
 
 
-def _shipping(name: str, policy: ShippingPolicy, edition: Edition) -> Node:
+def _shipping_id(policy: ShippingPolicy, variant: Variant) -> str:
+    return _FREE_SHIPPING_ID if policy.cost_of(variant.price_minor) == 0 else _SHIPPING_ID
+
+
+# The same on most pages of an edition.
+@lru_cache(maxsize=_POLICIES_KEPT_MAX)
+def _shipping(name: str, policy: ShippingPolicy, money: MoneyFormat, currency: str) -> str:
     cost_minor = 0 if name == _FREE_SHIPPING_ID else policy.cost_minor
-    rate = {"value": edition.money.plain(cost_minor), "currency": edition.shop.currency}
-    return {
+    node: Node = {
         "@context": _SCHEMA,
         "@type": "OfferShippingDetails",
         "@id": name,
-        "shippingRate": {"@type": "MonetaryAmount", **rate},
+        "shippingRate": {"@type": "MonetaryAmount", "value": money.plain(cost_minor), "currency": currency},
         "shippingDestination": {"@type": "DefinedRegion", "addressCountry": policy.country},
         "deliveryTime": {
             "@type": "ShippingDeliveryTime",
@@ -194,6 +234,7 @@ def _shipping(name: str, policy: ShippingPolicy, edition: Edition) -> Node:
             "transitTime": _days(policy.transit_days),
         },
     }
+    return _ENCODER.encode(node)
 
 
 def _days(span: tuple[int, int]) -> Node:
@@ -201,7 +242,8 @@ def _days(span: tuple[int, int]) -> Node:
     return {"@type": "QuantitativeValue", "minValue": fewest, "maxValue": most, "unitCode": "DAY"}
 
 
-def _returns(policy: ReturnPolicy) -> Node:
+@lru_cache(maxsize=_POLICIES_KEPT_MAX)
+def _returns(policy: ReturnPolicy) -> str:
     node: Node = {
         "@context": _SCHEMA,
         "@type": "MerchantReturnPolicy",
@@ -209,15 +251,15 @@ def _returns(policy: ReturnPolicy) -> Node:
         "applicableCountry": policy.country,
     }
     if policy.days == 0:
-        return {**node, "returnPolicyCategory": f"{_SCHEMA}/MerchantReturnNotPermitted"}
+        return _ENCODER.encode({**node, "returnPolicyCategory": f"{_SCHEMA}/MerchantReturnNotPermitted"})
     fees = "FreeReturn" if policy.is_free else "ReturnFeesCustomerResponsibility"
-    return {
-        **node,
+    terms: Node = {
         "returnPolicyCategory": f"{_SCHEMA}/MerchantReturnFiniteReturnWindow",
         "merchantReturnDays": policy.days,
         "returnMethod": _RETURN_METHODS[policy.by],
         "returnFees": f"{_SCHEMA}/{fees}",
     }
+    return _ENCODER.encode({**node, **terms})
 
 
 # The protocol takes 50,000 pages in a file. An event rewrites the file its pages are in: smaller ones.

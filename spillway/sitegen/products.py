@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -109,14 +109,12 @@ class Products(Sequence[CatalogueProduct]):
         Raises:
             KeyError: there is no such product.
         """
-        entry = self._rows[slug].unpack(self._pictures)
-        pictures = tuple(
-            picture_of(image, self._image_variants[image.file.name])
-            for image in entry.images
-            if image.file.name in self._image_variants
-        )
-        product = replace(entry.product, pictures=pictures, related=self.related(slug))
-        return replace(entry, product=product)
+        row = self._rows[slug]
+        return row.unpack(self._pictures, picture_of=self._picture_of, related=self.related(slug))
+
+    def _picture_of(self, image: SourceImage) -> Picture | None:
+        variants = self._image_variants.get(image.file.name)
+        return None if variants is None else picture_of(image, variants)
 
     def related(self, slug: Slug) -> tuple[Slug, ...]:
         """Return the products that the page of this one shows below it."""

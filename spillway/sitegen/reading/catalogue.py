@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.product import Product, Translation, Variant
+from chalicelib.domain.product import Picture, Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.rules.rule import Rule
 from chalicelib.storefront.choices import availability_of
@@ -34,7 +34,10 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueProduct:
-    """A product, its picture files and the stock that its file states; `product.pictures` is still empty."""
+    """A product, its picture files and the stock that its file states.
+
+    `product.pictures` is empty until the pictures of a release are made.
+    """
 
     product: Product
     images: tuple[SourceImage, ...]
@@ -84,7 +87,7 @@ class ProductRow(NamedTuple):
     @classmethod
     def from_packed(cls, packed: bytes) -> "ProductRow":
         """Return the row that `packed` was taken from, without the name of its file."""
-        entry = _unpacked(packed, Path())
+        entry = _unpacked(packed, Path(), lambda _: None, ())
         return cls._of_packed("", packed, entry.product, entry.images, entry.stock)
 
     @classmethod
@@ -143,9 +146,21 @@ class ProductRow(NamedTuple):
         """Return the title in `locale`; without a translation, that of the shop's first locale."""
         return next((title for of, title in self.titles if of == locale), self.title)
 
-    def unpack(self, pictures: Path) -> CatalogueProduct:
-        """Return the whole product; `pictures` is the folder of the merchant's pictures."""
-        return _unpacked(self.packed, pictures)
+    def unpack(
+        self,
+        pictures: Path,
+        *,
+        picture_of: Callable[[SourceImage], Picture | None] = lambda _: None,
+        related: tuple[Slug, ...] = (),
+    ) -> CatalogueProduct:
+        """Return the whole product.
+
+        Args:
+            pictures: The folder of the merchant's pictures.
+            picture_of: Returns the picture of a file, None where it cannot be shown.
+            related: The products that its page shows.
+        """
+        return _unpacked(self.packed, pictures, picture_of, related)
 
 
 # Plain tuples, for speed: a big shop packs and unpacks ten thousand products in one build. JSON, because
@@ -185,9 +200,15 @@ def _unpacked_variant(sku: Sku, price_minor: int, options: list[list[str]], stat
     return Variant.from_document({"sku": sku, "price_minor": price_minor, "options": options, **stated})
 
 
-def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
-    about, variants, images, stock, translations, stated = json.loads(packed)
+def _unpacked(
+    packed: bytes,
+    folder: Path,
+    picture_of: Callable[[SourceImage], Picture | None],
+    related: tuple[Slug, ...],
+) -> CatalogueProduct:
+    about, variants, named, stock, translations, stated = json.loads(packed)
     slug, title, summary, description_html, category, details, tags, released_on = about
+    images = tuple([SourceImage(folder / name, alt, _pairs(options)) for name, alt, options in named])
     return CatalogueProduct(
         Product(
             slug=slug,
@@ -195,7 +216,7 @@ def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
             summary=summary,
             description_html=description_html,
             category=category,
-            pictures=(),
+            pictures=tuple([picture for image in images if (picture := picture_of(image))]),
             variants=tuple(
                 [
                     Variant(row[0], row[1], _pairs(row[2])) if len(row) == 3 else _unpacked_variant(*row)
@@ -205,10 +226,10 @@ def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
             details=_pairs(details),
             tags=tuple(tags),
             released_on=released_on,
-            translations=tuple(Translation.from_document(document) for document in translations),
-            **Product.read_stated(stated),
+            translations=tuple([Translation.from_document(document) for document in translations]),
+            **{**Product.read_stated(stated), "related": related},
         ),
-        tuple(SourceImage(pictures / name, alt, _pairs(options)) for name, alt, options in images),
+        images,
         {
             sku: Stock(Availability(availability), units, observed_at_ms, event_id)
             for sku, availability, units, observed_at_ms, event_id in stock
