@@ -80,7 +80,8 @@ def test_check_refuses_a_mistake_with_its_place(run: Run, tmp_path: Path) -> Non
     result = run("check")
 
     assert isinstance(result.exception, BadInput)
-    assert "site/rules.toml:5: rules[0].do = 'resum': expected did you mean resume?" in str(result.exception)
+    refusal = "site/rules.toml:5: rules[0].do = 'resum': expected a known name; did you mean resume?"
+    assert refusal in str(result.exception)
 
 
 def test_try_shows_what_the_rules_of_the_file_would_have_done_and_does_nothing(

@@ -83,9 +83,13 @@ START = '[[rules]]\nname = "a"\non = "schedule"\n'
     [
         (
             '[[rules]]\nname = "a"\non = "restock.opend"\ndo = "resume"\n',
-            "site/rules.toml:3: rules[0].on = 'restock.opend': expected did you mean restock.opened?",
+            "site/rules.toml:3: rules[0].on = 'restock.opend': expected a known name;"
+            " did you mean restock.opened?",
         ),
-        (START + 'do = "pauze"\n', "site/rules.toml:4: rules[0].do = 'pauze': expected did you mean pause?"),
+        (
+            START + 'do = "pauze"\n',
+            "site/rules.toml:4: rules[0].do = 'pauze': expected a known name; did you mean pause?",
+        ),
         (
             START + 'do = "pause"\n',
             "site/rules.toml:1: rules[0].with.reason = (missing): expected a text",

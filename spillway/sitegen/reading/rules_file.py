@@ -128,7 +128,7 @@ def _one_of(table: TomlTable, name: str, known: tuple[str, ...]) -> str | None:
     if not value or value in known:
         return value or None
     near = _near(value, known)
-    table.error(name, value, f"did you mean {near}?" if near else f"one of {', '.join(known)}")
+    table.error(name, value, f"a known name; did you mean {near}?" if near else f"one of {', '.join(known)}")
     return None
 
 
