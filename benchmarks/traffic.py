@@ -27,8 +27,8 @@ NAME = "E1.2026-11-27-10.aabbccdd.gz"
 WEEK = "2026-W48"
 MEMORY_GB = 1769 / 1024
 MAWK = (
-    "!/^#/ { n++; b += $3; s[$7]++; m[substr($2, 1, 5)]++; p[$6]++;"
-    " if (!(($4, $9) in v)) { v[$4, $9]; u++ } }"
+    "!/^#/ { n++; b += $2; s[$9]++; m[substr($1, 1, 5)]++; p[$8]++;"
+    " if (!(($3, $5) in v)) { v[$3, $5]; u++ } }"
     " END { print n, b, u }"
 )
 # A view as Spillway defines it, in SQL.
@@ -102,7 +102,7 @@ def count_by_mawk(file: Path) -> dict[str, int]:
 def count_by_goaccess(file: Path) -> dict[str, int]:
     """Count with GoAccess."""
     command = (
-        f"zcat '{file}' | goaccess - --log-format='%d\\t%t\\t%b\\t%h\\t%m\\t%U\\t%s\\t%R\\t%u\\t%^'"
+        f"zcat '{file}' | goaccess - --log-format='%t\\t%b\\t%h\\t%R\\t%u\\t%d\\t%m\\t%U\\t%s\\t%^'"
         " --date-format=%Y-%m-%d --time-format=%T --no-global-config -o json --no-progress"
     )
     out = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout

@@ -49,6 +49,7 @@ def lines(count: int, *, seed: int = 1, hour: str = "2026-11-27\t10") -> Iterato
         hour: date and hour, with a tab between them.
     """
     rng = random.Random(seed)
+    date, _, hour_of_day = hour.partition("\t")
     agents = [PHONE.format(v=v, w=w) for v in range(15, 20) for w in range(8)]
     agents += [DESK.format(v=v) for v in range(110, 150)]
     agents += [ANDROID.format(v=v, w=w) for v in range(110, 150) for w in (10, 13, 14, 15)]
@@ -60,11 +61,12 @@ def lines(count: int, *, seed: int = 1, hour: str = "2026-11-27\t10") -> Iterato
         referrer = "-" if bot or rng.random() < 0.4 else rng.choice(REFERRERS)
         second = int(3_000 * swell(made / count))
         for _ in range(rng.choice((1, 1, 2, 3, 5))):
-            at = f"{hour}:{second // 60:02d}:{second % 60:02d}"
+            time = f"{hour_of_day}:{second // 60:02d}:{second % 60:02d}"
             for stem, method, status, size in _page(rng, bot=bot):
                 result = "Miss" if method == "POST" or rng.random() < 0.04 else "Hit"
                 sent = size + rng.randrange(200)
-                yield f"{at}\t{sent}\t{ip}\t{method}\t{stem}\t{status}\t{referrer}\t{agent}\t{result}\n"
+                own = f"{time}\t{sent}\t{ip}\t{referrer}\t{agent}"
+                yield f"{own}\t{date}\t{method}\t{stem}\t{status}\t{result}\n"
                 made += 1
                 if made >= count:
                     return

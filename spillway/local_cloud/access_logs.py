@@ -42,9 +42,9 @@ class Hit:
     def line(self) -> str:
         """Return the line of a log."""
         values = (
-            *(f"{self.at:%Y-%m-%d}", f"{self.at:%H:%M:%S}", str(self.bytes_sent), self.ip, self.method),
-            *(quote(self.path, safe=KEPT + "%"), str(self.status)),
+            *(f"{self.at:%H:%M:%S}", str(self.bytes_sent), self.ip),
             *(quote(text, safe=KEPT) if text else "-" for text in (self.referrer, self.agent)),
+            *(f"{self.at:%Y-%m-%d}", self.method, quote(self.path, safe=KEPT + "%"), str(self.status)),
             self.result,
         )
         return "\t".join(values) + "\n"

@@ -6,7 +6,7 @@ tables are `minutes`, `products`, `counts` and, while logs are kept, `logs`, wit
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +50,12 @@ def query(container: Container, report: TrafficReport, sql: str, folder: Path) -
             source = f"read_json_auto('{file}', format='newline_delimited')"
             base.execute(f"INSERT INTO {name} SELECT * FROM {source}")  # noqa: S608 - our own names
     if "logs" in sql.lower():
-        names = download_logs(container, report, folder)
-        listed = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-        options = f"delim='\\t', header=false, quote='', escape='', columns={{{listed}}}"
-        source = f"read_csv('{folder}/*.tsv', {options})"
-        base.execute(f"CREATE VIEW logs AS SELECT * FROM {source}")  # noqa: S608 - our own names
+        sources = []
+        for names, logs in download_logs(container, report, folder).items():
+            listed = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+            options = f"delim='\\t', header=false, quote='', escape='', columns={{{listed}}}"
+            sources.append(f"SELECT * FROM read_csv('{logs}/*.tsv', {options})")  # noqa: S608 - our own names
+        base.execute(f"CREATE VIEW logs AS {' UNION ALL BY NAME '.join(sources)}")
     try:
         answer = base.execute(sql)
         return [column[0] for column in answer.description or ()], answer.fetchall()
@@ -89,15 +90,17 @@ def tables_of(report: TrafficReport) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def download_logs(container: Container, report: TrafficReport, folder: Path) -> Sequence[str]:
-    """Write the raw logs of the report's hours as text into `folder`; return the names of their fields.
+def download_logs(container: Container, report: TrafficReport, folder: Path) -> dict[tuple[str, ...], Path]:
+    """Write the raw logs of the report's hours as text; return a folder for each order of their fields.
+
+    A release may change which fields a shop logs, and their order.
 
     Raises:
         BadInput: no log is kept for these hours, or they are more than fits a laptop.
     """
     s3: S3Client = container.client("s3")
     bucket = container.settings.known("traffic_bucket")
-    fields: Sequence[str] | None = None
+    folders: dict[tuple[str, ...], Path] = {}
     left = RAW_BYTES_MAX
     for key, size in _logs(s3, bucket, report):
         left -= size
@@ -106,15 +109,15 @@ def download_logs(container: Container, report: TrafficReport, folder: Path) -> 
         text = gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()).decode(
             "utf-8", "replace"
         )
-        lines = text.splitlines(keepends=True)
-        fields = next(
-            (line.removeprefix("#Fields:").split() for line in lines if line.startswith("#Fields:")), fields
-        )
-        name = f"{key.rpartition('/')[2]}.tsv"
-        (folder / name).write_text("".join(line for line in lines if not line.startswith("#")))
-    if fields is None:
+        for place, part in enumerate(f"\n{text}".split("\n#Fields:")[1:]):
+            names, *lines = part.split("\n")
+            logs = folders.setdefault(tuple(names.split()), folder / f"logs-{len(folders)}")
+            logs.mkdir(exist_ok=True)
+            file = logs / f"{key.rpartition('/')[2]}-{place}.tsv"
+            file.write_text("".join(f"{line}\n" for line in lines if line and line[0] != "#"))
+    if not folders:
         raise BadInput("--sql: no raw log is kept for this time", hint="logs expire after two days")
-    return fields
+    return folders
 
 
 def _logs(s3: "S3Client", bucket: str, report: TrafficReport) -> Iterator[tuple[str, int]]:

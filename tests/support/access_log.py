@@ -22,15 +22,15 @@ GOOGLE = "Mozilla/5.0%20(compatible;%20Googlebot/2.1;%20+http://www.google.com/b
 def log_line(**values: str) -> str:
     """A line whose values are those of an ordinary page view, but for the ones that are given."""
     usual = {
-        "date": "2026-11-27",
         "time": "10:05:30",
         "bytes": "5000",
         "ip": "203.0.113.7",
+        "referrer": "-",
+        "agent": PHONE,
+        "date": "2026-11-27",
         "method": "GET",
         "stem": "/products/mug",
         "status": "200",
-        "referrer": "-",
-        "agent": PHONE,
         "result": "Hit",
     }
     assert values.keys() <= usual.keys()
@@ -77,7 +77,7 @@ class Exact:
     def of(cls, lines: Iterable[str]) -> "Exact":
         exact = cls()
         for line in lines:
-            _, time, size, ip, method, stem, status, _, agent, result = line.rstrip("\n").split("\t")
+            time, size, ip, _, agent, _, method, stem, status, result = line.rstrip("\n").split("\t")
             minute = int(time[3:5])
             exact.requests += 1
             exact.bytes_sent += int(size)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.entry import SHARDS
-from chalicelib.domain.traffic.lines import COUNTRY, FIELDS
+from chalicelib.domain.traffic.lines import LOGGED_FIELDS
 from chalicelib.storage import LOGS_PREFIX, PARTS_PREFIX, STATS_PREFIX
 from chalicelib.tables.demand import COUNTED_ATTRIBUTES, EVENTS_MAX
 from tests.support.uploaded import translated
@@ -384,7 +384,7 @@ def access_logs_hold_no_query_and_end_after_two_days_with_no_version_left(resour
     assert resources["TrafficDestination"]["Properties"]["DestinationResourceArn"] == {
         "Fn::Sub": f"${{TrafficBucket.Arn}}/{LOGS_PREFIX.removesuffix('/')}"
     }
-    assert resources["TrafficDelivery"]["Properties"]["RecordFields"] == [*FIELDS, COUNTRY]
+    assert resources["TrafficDelivery"]["Properties"]["RecordFields"] == list(LOGGED_FIELDS)
     logging = [name for name, resource in resources.items() if "AWS::Logs::Delivery" in resource["Type"]]
     assert {resources[name]["Condition"] for name in logging} == {"LogsTraffic"}
     assert len(logging) == 3

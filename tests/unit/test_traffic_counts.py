@@ -14,7 +14,7 @@ from benchmarks.traffic_log import lines
 from chalicelib.domain.traffic.agents import Device, agent_of, referring_host
 from chalicelib.domain.traffic.counting import Counting, LogName, count_log, log_name, week_of
 from chalicelib.domain.traffic.hour import HourStats, merged
-from chalicelib.domain.traffic.lines import FIELDS, LINE_BYTES_MAX
+from chalicelib.domain.traffic.lines import FIELDS, LINE_BYTES_MAX, LOGGED_FIELDS
 from chalicelib.domain.traffic.sketch import NamedCounts, VisitorSketch
 from tests.support.access_log import (
     DESK,
@@ -72,28 +72,29 @@ def test_any_order_split_and_repetition_of_log_files_gives_the_same_bytes(
     assert HourStats.from_document(merged(HOUR, grouped).to_document()).to_bytes() == whole
 
 
-@pytest.mark.parametrize(
-    ("line", "kind"),
-    [
-        (log_line(agent="a\tb"), "field_count"),
-        (log_line() + "\t", "field_count"),
-        ("", "field_count"),
-        ("garbage", "field_count"),
-        (log_line(date="2026-02-30"), "time"),
-        (log_line(date="now"), "time"),
-        (log_line(time="10:60:00"), "time"),
-        (log_line(time="24:00:00"), "time"),
-        (log_line(bytes="-5"), "number"),
-        (log_line(bytes="5_0"), "number"),
-        (log_line(bytes=""), "number"),
-        (log_line(bytes="9" * 5_000), "number"),
-        (log_line(bytes="9" * 13), "number"),
-        (log_line(status="2OO"), "status"),
-        (log_line(date="2126-11-27"), "far"),
-        (log_line(date="2026-11-20"), "far"),
-        (log_line(stem="/" + "a" * LINE_BYTES_MAX), "long"),
-    ],
-)
+HOSTILE = [
+    (log_line(agent="a\tb"), "field_count"),
+    (log_line() + "\t", "field_count"),
+    ("", "field_count"),
+    ("garbage", "field_count"),
+    (log_line().rsplit("\t", 5)[0], "field_count"),
+    (log_line(date="2026-02-30"), "time"),
+    (log_line(date="now"), "time"),
+    (log_line(time="10:60:00"), "time"),
+    (log_line(time="24:00:00"), "time"),
+    (log_line(bytes="-5"), "number"),
+    (log_line(bytes="5_0"), "number"),
+    (log_line(bytes=""), "number"),
+    (log_line(bytes="9" * 5_000), "number"),
+    (log_line(bytes="9" * 13), "number"),
+    (log_line(status="2OO"), "status"),
+    (log_line(date="2126-11-27"), "far"),
+    (log_line(date="2026-11-20"), "far"),
+    (log_line(stem="/" + "a" * LINE_BYTES_MAX), "long"),
+]
+
+
+@pytest.mark.parametrize(("line", "kind"), HOSTILE)
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_hostile_line_is_counted_aside_by_its_kind_and_its_neighbours_are_counted(
     line: str, kind: str, place: int
@@ -103,11 +104,80 @@ def test_a_hostile_line_is_counted_aside_by_its_kind_and_its_neighbours_are_coun
     assert (stats.requests, stats.views, dict(stats.aside)) == (2, 2, {kind: 1})
 
 
+@pytest.mark.parametrize(("line", "kind"), HOSTILE)
+def test_hostile_lines_anywhere_in_a_long_file_are_counted_aside(line: str, kind: str) -> None:
+    # Some stand where the lines before them have made hour, times and requests known.
+    good = [log_line()] * 500
+    stats = counted_lines(*good, line, *good, line, line, *good, line)
+    assert (stats.requests, stats.views, dict(stats.aside)) == (1_500, 1_500, {kind: 4})
+
+
+@pytest.mark.parametrize(
+    ("values", "hour"),
+    [
+        ({"time": "11:05:30"}, "2026-11-27T11"),
+        ({"date": "2026-11-26"}, "2026-11-26T10"),
+        ({"time": "09:00:00", "date": "2026-11-28"}, "2026-11-28T09"),
+    ],
+)
+def test_a_line_of_another_hour_in_a_long_file_is_counted_there(values: dict[str, str], hour: str) -> None:
+    good = [log_line()] * 500
+    content = gzipped(text_of([*good, log_line(**values), *good, *good, log_line(**values)]))
+    hours = count_log(io.BytesIO(content), NAME, HOW)
+    assert {hour: stats.requests for hour, stats in hours.items()} == {HOUR: 1_500, hour: 2}
+    assert hours[HOUR].aside == {}
+
+
 def test_many_kinds_of_hostile_lines_in_one_file_are_each_counted_once() -> None:
     bad = [log_line(status="x"), log_line(bytes="x"), log_line(date="x"), "x", log_line(date="2126-01-01")]
     stats = counted_lines(log_line(), *bad, *bad, log_line())
     assert stats.requests == 2
     assert stats.aside == {"status": 2, "number": 2, "time": 2, "field_count": 2, "far": 2}
+
+
+def test_lines_whose_bytes_add_up_to_more_digits_than_one_may_have_are_counted() -> None:
+    stats = counted_lines(*[log_line(bytes="9" * 12)] * 3)
+    assert (stats.requests, stats.bytes_sent, stats.aside) == (3, 3 * (10**12 - 1), {})
+
+
+@pytest.mark.parametrize("lacking", [1, 4, 5, 9])
+def test_fields_that_one_line_lacks_and_another_has_too_many_of_do_not_make_up_for_each_other(
+    lacking: int,
+) -> None:
+    values = log_line().split("\t")
+    short, long = "\t".join(values[:-lacking]), "\t".join(values + values[-lacking:])
+    stats = counted_lines(*[log_line()] * 1_000, short, long, log_line())
+    assert (stats.requests, stats.aside) == (1_001, {"field_count": 2})
+
+
+def test_a_line_is_as_long_as_it_may_be_wherever_the_pieces_of_the_text_begin() -> None:
+    agent = "a" * (LINE_BYTES_MAX - len(log_line(agent="")))
+    longest, too_long = log_line(agent=agent), log_line(agent=agent + "a")
+    for before in (0, 1, 5, 400, 450, 900):
+        stats = counted_lines(*[log_line()] * before, longest, too_long, longest, too_long, too_long)
+        assert (stats.requests, stats.aside) == (before + 2, {"long": 3}), before
+
+
+@settings(max_examples=40)
+@given(st.permutations(LOGGED_FIELDS), st.randoms(use_true_random=False))
+def test_any_order_of_the_fields_gives_the_same_bytes(names: list[str], rng: random.Random) -> None:
+    bad = [log_line(time="99:00:00"), log_line(status=""), log_line(agent="a\tb"), log_line(bytes="x")]
+    some = [
+        [*line.split("\t")[:5], rng.choice(("CH", "DE")), *line.split("\t")[5:]]
+        for line in [*FLOOD[:60], *bad, log_line(time="09:00:00")]
+    ]
+    rng.shuffle(some)
+    places = [LOGGED_FIELDS.index(name) for name in names]
+    # A line with a tab too many has one in any order.
+    other = [[values[place] for place in places] + values[len(places) :] for values in some]
+    counts = [
+        count_log(io.BytesIO(gzipped(text_of(map("\t".join, rows), order))), NAME, HOW)
+        for rows, order in ((some, LOGGED_FIELDS), (other, names))
+    ]
+    first, second = ({hour: stats.to_bytes() for hour, stats in hours.items()} for hours in counts)
+    assert first == second
+    assert counts[0][HOUR].aside == {"time": 1, "status": 1, "field_count": 1, "number": 1}
+    assert sum(counts[0][HOUR].countries.values()) > 0
 
 
 def test_percent_encodings_and_bytes_that_are_no_utf_8_are_read_without_a_crash() -> None:
@@ -153,6 +223,15 @@ def test_fields_may_stand_in_another_order_among_others_and_with_a_country() -> 
     values = ["CH", *reversed(log_line(bytes="77").split("\t")), "ZRH50"]
     stats = counted(gzipped(text_of(["\t".join(values)], names)))
     assert (stats.requests, stats.bytes_sent, dict(stats.countries)) == (1, 77, {"CH": 1})
+
+
+@pytest.mark.parametrize("names", [FIELDS, ["cs(User-Agent)", *FIELDS[:4], *FIELDS[5:]]])
+def test_a_line_that_begins_as_a_header_does_is_none_of_the_log_whatever_its_neighbours_are(
+    names: list[str],
+) -> None:
+    line = "\t".join(dict(zip(FIELDS, log_line().split("\t"), strict=True))[name] for name in names)
+    stats = counted(gzipped(text_of([line, "#" + line, *[line] * 1_000, "#" + line, line], names)))
+    assert (stats.requests, stats.aside) == (1_002, {})
 
 
 def test_members_of_a_joined_file_are_each_read_under_their_own_header() -> None:

@@ -19,7 +19,7 @@ from spillway.preflight.bill import bill, traffic_prices
 from spillway.traffic.gather import FunnelRow, Traffic, steps_of, used
 from spillway.traffic.query import query
 from spillway.traffic.show import bar, coverage_words, headline, page, show, spark
-from tests.support.access_log import HOUR, HOW, counted_lines, log_line
+from tests.support.access_log import HOUR, HOW, counted_lines, gzipped, log_line, text_of
 from tests.support.memory_s3 import MemoryS3
 
 HOSTILE = "/<script>alert(1)</script>"
@@ -194,6 +194,18 @@ def test_sql_reads_statistics_and_the_raw_logs_of_the_time(tmp_path: Path) -> No
     ]
     _, rows = asked('SELECT "cs-uri-stem", "sc-bytes"::INT FROM logs ORDER BY 1', tmp_path, *hits)
     assert rows == [("/%22b%22", 700), ("/a", 700)]
+
+
+def test_sql_reads_logs_whose_fields_stand_in_another_order_beside_each_other(tmp_path: Path) -> None:
+    before = ["date", "time", "cs-uri-stem", "sc-bytes"]
+    new = text_of([log_line(stem="/new", bytes="1", agent="#Fields:x")])
+    both = text_of(["2026-11-27\t10:00:00\t/old\t2"], before) + new
+    container: Any = StageContainer({f"logs/E1.2026-11-27-10.{n}.gz": gzipped(both) for n in ("aa", "bb")})
+    sql = 'SELECT "cs-uri-stem", "sc-bytes", "sc-status", count(*) FROM logs GROUP BY ALL ORDER BY 1'
+    assert query(container, BUSY.report, sql, tmp_path)[1] == [
+        ("/new", "1", "200", 2),
+        ("/old", "2", None, 2),
+    ]
 
 
 @pytest.mark.parametrize("sql", ["SELEC", "SELECT * FROM nothing", "SELECT * FROM logs"])

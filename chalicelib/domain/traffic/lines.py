@@ -1,41 +1,44 @@
-"""Read a gzipped log file in bounded memory: whole lines in, columns of fields out, the rest aside by kind.
+"""Read a gzipped log file in bounded memory: whole lines in, columns of one hour out, the rest aside by kind.
 
 The format is that of CloudFront's standard logging (v2), output format W3C: a line `#Fields:` names the
 fields, separated by spaces; each further line has their values, separated by tabs and percent-encoded.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
+
+The distribution logs the fields in the order of `LOGGED_FIELDS`: values that differ from line to line first,
+then those which many lines share. A line is split up to the latter, which are one value, read once. A log
+with another order is read as well, more slowly.
 """
 
 import re
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from itertools import compress
+from operator import itemgetter
+from typing import Protocol, Self
 
+from chalicelib.domain.traffic.request import Request
 from chalicelib.domain.traffic.sketch import NamedCounts
 
-# The fields that the distribution logs. Never cs-uri-query, which holds the tokens of links in emails.
-FIELDS = (
-    "date",
-    "time",
-    "sc-bytes",
-    "c-ip",
-    "cs-method",
-    "cs-uri-stem",
-    "sc-status",
-    "cs(Referer)",
-    "cs(User-Agent)",
-    "x-edge-result-type",
-)
+# The fields that are needed. Never cs-uri-query, which holds the tokens of links in emails.
+OWN_FIELDS = ("time", "sc-bytes", "c-ip", "cs(Referer)", "cs(User-Agent)")
+SHARED_FIELDS = ("date", "cs-method", "cs-uri-stem", "sc-status", "x-edge-result-type")
+FIELDS = (*OWN_FIELDS, *SHARED_FIELDS)
 COUNTRY = "c-country"
-READ_BYTES = 32 * 1024
-TEXT_BYTES = 96 * 1024
-# CloudFront takes headers of 20 KB, address included; percent-encoding makes three bytes of one.
+# The fields that the distribution logs.
+LOGGED_FIELDS = (*OWN_FIELDS, COUNTRY, *SHARED_FIELDS)
+READ_BYTES = 16 * 1024
+# About what a processor's cache holds with all the values of its lines.
+TEXT_BYTES = 64 * 1024
+# CloudFront takes headers of 20 KB, address included; percent-encoding makes three bytes of one. No less than
+# TEXT_BYTES, so that a line within a piece of text is not too long.
 LINE_BYTES_MAX = 64 * 1024
+REQUESTS_MAX = 4_096
 GZIP = 16 + zlib.MAX_WBITS
-_DATE = re.compile(rb"\d{4}-\d\d-\d\d")
 _TIME = re.compile(rb"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d")
+_DATE = re.compile(rb"\d{4}-\d\d-\d\d")
 _STATUS = re.compile(rb"\d{3}")
 DIGITS_MAX = 12
 NUMBER_MAX = 10**DIGITS_MAX
@@ -62,117 +65,230 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Some lines as columns, in the order of `FIELDS`; `country` is None where the log lacks the field.
+class Lines:
+    """Some lines of one hour as columns.
 
-    `bytes_sent` is the sum of the column sc-bytes.
+    Attributes:
+        minutes: minutes of the hour.
+        ips: addresses of viewers.
+        referrers: referrers as they are logged.
+        agents: user agents as they are logged.
+        requests: requests; two that are equal are one object, unless many others were read between them.
+        countries: countries, or None where the log lacks the field.
     """
 
-    values: tuple[list[bytes], ...]
-    country: list[bytes] | None
+    minutes: list[int]
+    ips: list[bytes]
+    referrers: list[bytes]
+    agents: list[bytes]
+    requests: list[Request]
+    countries: list[bytes] | None
+
+    def where(self, chosen: Sequence[bool]) -> Self:
+        """Return the lines that are chosen."""
+        return type(self)(
+            list(compress(self.minutes, chosen)),
+            list(compress(self.ips, chosen)),
+            list(compress(self.referrers, chosen)),
+            list(compress(self.agents, chosen)),
+            list(compress(self.requests, chosen)),
+            self.countries and list(compress(self.countries, chosen)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Some lines with valid values, their hour as b"2026-11-27T10", and the sum of the bytes sent."""
+
+    stamp: bytes
     bytes_sent: int
+    lines: Lines
 
 
-@dataclass(slots=True)
+class _Mixed(ValueError):
+    """Some lines are not all valid lines of one hour."""
+
+
+class _Layout:
+    """Where a line has the values of our fields."""
+
+    def __init__(self, names: list[str]) -> None:
+        ours = LOGGED_FIELDS if COUNTRY in names else FIELDS
+        self.own_count = len(ours) - len(SHARED_FIELDS)
+        self._tabs = len(names) - 1
+        self._reordered = None if tuple(names) == ours else itemgetter(*map(names.index, ours))
+
+    def values(self, line: bytes) -> list[bytes] | None:
+        """Return the values of a line, the shared ones as one; None for another number of fields."""
+        if line.count(b"\t") != self._tabs:
+            return None
+        return self._in_order(line).split(b"\t", self.own_count)
+
+    def flat(self, lines: list[bytes]) -> list[bytes]:
+        """Return the values of some lines one after the other.
+
+        Raises:
+            _Mixed: some line has fewer fields, or is a header. One with more is found by its shared values.
+        """
+        if self._reordered:
+            if any(line.count(b"\t") != self._tabs or line.startswith(b"#") for line in lines):
+                raise _Mixed
+            lines = list(map(self._in_order, lines))
+        values: list[bytes] = []
+        for line in lines:
+            values += line.split(b"\t", self.own_count)
+        if len(values) != len(lines) * (self.own_count + 1):
+            raise _Mixed
+        return values
+
+    def _in_order(self, line: bytes) -> bytes:
+        return b"\t".join(self._reordered(line.split(b"\t"))) if self._reordered else line
+
+
+class _Requests(dict[bytes, Request]):
+    """The requests of one day, by the shared values of a line; at most `REQUESTS_MAX` are remembered."""
+
+    def __init__(self, day: bytes) -> None:
+        super().__init__()
+        self.day = day
+
+    def __missing__(self, shared: bytes) -> Request:
+        values = shared.split(b"\t")
+        if len(values) != len(SHARED_FIELDS) or values[0] != self.day or not _STATUS.fullmatch(values[3]):
+            raise _Mixed
+        if len(self) >= REQUESTS_MAX:
+            self.clear()
+        request = self[shared] = Request.of(*values[1:])
+        return request
+
+
+class _Minutes(dict[bytes, int]):
+    """The minutes of the times of one hour: at most 3,600 times."""
+
+    def __init__(self, hour: bytes) -> None:
+        super().__init__()
+        self._hour = hour
+
+    def __missing__(self, time: bytes) -> int:
+        if not _TIME.fullmatch(time) or time[:2] != self._hour:
+            raise _Mixed
+        minute = self[time] = int(time[3:5])
+        return minute
+
+
 class LineReader:
     """Reads one log file. `aside` counts the lines that it does not hand on, by kind."""
 
-    source: Source
-    aside: NamedCounts = field(default_factory=lambda: NamedCounts(len(Aside)))
-    _names: list[str] | None = None
+    def __init__(self, source: Source) -> None:
+        self.aside = NamedCounts(len(Aside))
+        self._source = source
+        self._layout: _Layout | None = None
+        # What is known to be valid, of the hour that was read last.
+        self._stamp = b""
+        self._minutes = _Minutes(b"")
+        self._requests = _Requests(b"")
 
-    def columns(self) -> Iterator[Columns]:
-        """Return the lines in bundles of about `TEXT_BYTES`, each line with valid fields."""
-        for text in self._texts():
-            if text.startswith(b"#") or b"\n#" in text:
-                yield from self._between_headers(text)
-            elif columns := self._columns(text):
-                yield columns
+    def bundles(self) -> Iterator[Bundle]:
+        """Return the lines in bundles of about `TEXT_BYTES`, in the order of the file but for mixed hours."""
+        for lines in self._whole_lines():
+            try:
+                yield self._bundle(lines)
+            except _Mixed:
+                yield from self._sorted_out(lines)
 
-    def _between_headers(self, text: bytes) -> Iterator[Columns]:
-        """Return the lines of a text with headers: each file of a joined one has its own."""
-        lines: list[bytes] = []
-        for line in text.removesuffix(b"\n").split(b"\n"):
-            if not line.startswith(b"#"):
-                lines.append(line)
+    def _bundle(self, lines: list[bytes]) -> Bundle:
+        """Return some lines as columns.
+
+        Raises:
+            _Mixed: they are not all valid lines of the hour that was read last.
+        """
+        layout = self._layout
+        if layout is None:
+            raise _Mixed
+        flat = layout.flat(lines)
+        width = layout.own_count + 1
+        columns = [flat[place::width] for place in range(width)]
+        times, sizes, ips, referrers, agents, *others, shared = columns
+        minutes = list(map(self._minutes.__getitem__, times))
+        requests = list(map(self._requests.__getitem__, shared))
+        valid = Lines(minutes, ips, referrers, agents, requests, others[0] if others else None)
+        return Bundle(self._stamp, _sum(sizes), valid)
+
+    def _sorted_out(self, lines: list[bytes]) -> Iterator[Bundle]:
+        """Return the valid lines hour by hour, and count the others aside; read the headers among them.
+
+        Each file of a joined one has its own header.
+        """
+        hours: dict[bytes, list[bytes]] = {}
+        for line in lines:
+            if line.startswith(b"#"):
+                yield from self._by_hour(hours)
+                hours = {}
+                if line.startswith(b"#Fields:"):
+                    names = line.removeprefix(b"#Fields:").decode("latin-1").split()
+                    self._layout = _Layout(names) if set(FIELDS) <= set(names) else None
                 continue
-            if columns := self._columns(_joined(lines)):
-                yield columns
-            lines = []
-            if line.startswith(b"#Fields:"):
-                self._names = line.removeprefix(b"#Fields:").decode("latin-1").split()
-        if columns := self._columns(_joined(lines)):
-            yield columns
+            found = self._hour_of(line)
+            if isinstance(found, Aside):
+                self.aside[found] += 1
+            else:
+                hours.setdefault(found, []).append(line)
+        yield from self._by_hour(hours)
 
-    def _columns(self, text: bytes) -> Columns | None:
-        if not text:
-            return None
-        names = self._names
-        count = text.count(b"\n")
-        if names is None or not set(FIELDS) <= set(names):
-            self.aside[Aside.NO_FIELDS] += count
-            return None
-        # A newline is a value of its own: it stands at the end of each line with the right number of fields.
-        width = len(names) + 1
-        flat = text.replace(b"\n", b"\t\n\t").split(b"\t")
-        if len(flat) != count * width + 1 or flat[width - 1 :: width].count(b"\n") != count:
-            return self._columns(self._lines_that(text, self._has_all_fields, Aside.FIELD_COUNT))
-        flat.pop()
-        values = tuple(flat[names.index(name) :: width] for name in FIELDS)
-        bytes_sent = _sum(values[2])
-        wrong = _first_wrong(values, bytes_sent)
-        if wrong is None and bytes_sent is not None:
-            country = flat[names.index(COUNTRY) :: width] if COUNTRY in names else None
-            return Columns(values, country, bytes_sent)
-        assert wrong is not None  # noqa: S101 - a sum that cannot be is a wrong column
-        place, valid = names.index(FIELDS[wrong.column]), wrong.valid
-        return self._columns(self._lines_that(text, lambda line: valid(line.split(b"\t")[place]), wrong.kind))
+    def _by_hour(self, hours: dict[bytes, list[bytes]]) -> Iterator[Bundle]:
+        # The hour of most lines last: the next lines are probably of it, too.
+        for stamp, lines in sorted(hours.items(), key=lambda hour: len(hour[1])):
+            if stamp != self._stamp:
+                self._stamp, self._minutes = stamp, _Minutes(stamp[-2:])
+                day = stamp.partition(b"T")[0]
+                if day != self._requests.day:
+                    self._requests = _Requests(day)
+            yield self._bundle(lines)
 
-    def _has_all_fields(self, line: bytes) -> bool:
-        return line.count(b"\t") + 1 == len(self._names or ())
+    def _hour_of(self, line: bytes) -> bytes | Aside:
+        """Return the stamp of a valid line's hour, or what is wrong with the line."""
+        if self._layout is None:
+            return Aside.NO_FIELDS
+        values = self._layout.values(line)
+        if values is None:
+            return Aside.FIELD_COUNT
+        time, size, *_, shared = values
+        day, _, _, status, _ = shared.split(b"\t")
+        if not _is_date(day) or not _TIME.fullmatch(time):
+            return Aside.TIME
+        if not size.isdigit() or len(size) > DIGITS_MAX:
+            return Aside.NUMBER
+        if not _STATUS.fullmatch(status):
+            return Aside.STATUS
+        return day + b"T" + time[:2]
 
-    def _lines_that(self, text: bytes, holds: Callable[[bytes], bool], kind: Aside) -> bytes:
-        """Return the lines for which a condition holds; count the others aside."""
-        lines = text.split(b"\n")
-        lines.pop()
-        kept = [line for line in lines if holds(line)]
-        self.aside[kind] += len(lines) - len(kept)
-        return _joined(kept)
-
-    def _texts(self) -> Iterator[bytes]:
-        """Return the file's text in pieces that end with a newline; a longer line is counted aside."""
-        rest = b""
+    def _whole_lines(self) -> Iterator[list[bytes]]:
+        """Return the file's lines, some at a time; one that is too long is counted aside."""
+        begun = b""
         skipping = False
-        for inflated in self._inflated():
-            piece = inflated
-            if skipping:
-                _, newline, piece = piece.partition(b"\n")
-                skipping = not newline
-            end = piece.rfind(b"\n") + 1
-            text = rest + piece[:end] if end else b""
-            rest = piece[end:] if end else rest + piece
-            if len(rest) > LINE_BYTES_MAX:
+        for text in self._inflated():
+            lines = text.split(b"\n")
+            lines[0] = begun + lines[0]
+            if len(lines[0]) > LINE_BYTES_MAX:
                 self.aside[Aside.LONG] += 1
-                rest, skipping = b"", True
-            if text:
-                yield self._without_long(text)
+                skipping = True
+            if skipping:
+                lines[0] = b""
+            begun = lines.pop()
+            if lines and skipping:
+                skipping = False
+                del lines[0]
+            if lines:
+                yield lines
         # The last line of a file that is cut off is not whole.
-        if rest and not self.aside.get(Aside.GZIP):
-            yield rest + b"\n"
-
-    def _without_long(self, text: bytes) -> bytes:
-        if len(text) <= LINE_BYTES_MAX:
-            return text
-        lines = text.split(b"\n")
-        if max(map(len, lines)) <= LINE_BYTES_MAX:
-            return text
-        return self._lines_that(text, lambda line: len(line) <= LINE_BYTES_MAX, Aside.LONG)
+        if begun and not self.aside.get(Aside.GZIP):
+            yield [begun]
 
     def _inflated(self) -> Iterator[bytes]:
         """Return the text of each member of the gzip file, in pieces of at most `TEXT_BYTES`."""
         inflate = zlib.decompressobj(GZIP)
         within = False
-        while packed := self.source.read(READ_BYTES):
+        while packed := self._source.read(READ_BYTES):
             pending = False
             while packed or pending:
                 try:
@@ -191,42 +307,22 @@ class LineReader:
             self.aside[Aside.GZIP] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Wrong:
-    """The first column with a value that cannot be: its place in `FIELDS`, what can be, and the kind."""
+def _sum(sizes: list[bytes]) -> int:
+    """Return the sum of some numbers.
 
-    column: int
-    valid: Callable[[bytes], bool]
-    kind: Aside
-
-
-def _first_wrong(values: tuple[list[bytes], ...], bytes_sent: int | None) -> _Wrong | None:
-    dates, times, _, _, _, _, statuses, *_ = values
-    if not all(map(_is_date, set(dates))):
-        return _Wrong(0, _is_date, Aside.TIME)
-    if not all(map(_TIME.fullmatch, set(times))):
-        return _Wrong(1, lambda value: bool(_TIME.fullmatch(value)), Aside.TIME)
-    if bytes_sent is None:
-        return _Wrong(2, _is_number, Aside.NUMBER)
-    if not all(map(_STATUS.fullmatch, set(statuses))):
-        return _Wrong(6, lambda value: bool(_STATUS.fullmatch(value)), Aside.STATUS)
-    return None
-
-
-def _sum(values: list[bytes]) -> int | None:
-    """Return the sum of some numbers; None if one is no number, or too large a one."""
+    Raises:
+        _Mixed: one is no number, or has more than `DIGITS_MAX` digits.
+    """
     # int() alone would take a sign, a space and an underscore.
-    if not b"".join(values).isdigit():
-        return None
+    if not b"".join(sizes).isdigit():
+        raise _Mixed
     try:
-        total = sum(map(int, values))
-    except ValueError:
-        return None
-    return total if total < NUMBER_MAX else None
-
-
-def _is_number(value: bytes) -> bool:
-    return value.isdigit() and len(value) <= DIGITS_MAX
+        total = sum(map(int, sizes))
+    except ValueError as error:
+        raise _Mixed from error
+    if total >= NUMBER_MAX and max(map(len, sizes)) > DIGITS_MAX:
+        raise _Mixed
+    return total
 
 
 def _is_date(value: bytes) -> bool:
@@ -237,7 +333,3 @@ def _is_date(value: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _joined(lines: list[bytes]) -> bytes:
-    return b"".join(line + b"\n" for line in lines)

@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from heapq import nsmallest
+from struct import iter_unpack
 from typing import Self
 
 INDEX_BITS = 14
@@ -38,11 +39,11 @@ class VisitorSketch:
     def add(self, digests: Iterable[bytes]) -> None:
         """Add values, each by 8 bytes of its keyed digest."""
         registers = self.registers
-        for digest in digests:
-            number = int.from_bytes(digest, "big")
+        for (number,) in iter_unpack(">Q", b"".join(digests)):
             index = number >> RANK_BITS
             rank = RANK_BITS + 1 - (number & _RANK_MASK).bit_length()
-            registers[index] = max(registers[index], rank)
+            if rank > registers[index]:  # noqa: PLR1730 - max() takes twice as long
+                registers[index] = rank
 
     def merge(self, other: "VisitorSketch") -> None:
         """Add the values of another sketch; a value of both counts once."""
