@@ -1,4 +1,4 @@
-"""Whether two generators made the same page of a product: words, elements, attributes, structured data.
+"""Compare a page that two generators made: its words, elements, attributes and structured data.
 
 A page may have its own address, names of files, and choice of other products below it.
 """
@@ -16,7 +16,7 @@ _RELATED = "related"
 
 @dataclass
 class _Page(HTMLParser):
-    """What a page has in it."""
+    """The parts of a page that are compared."""
 
     address: str = ""
     words: list[str] = field(default_factory=list)

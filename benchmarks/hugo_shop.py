@@ -1,6 +1,6 @@
 """The same shop for Hugo: the same pages with the same markup, in Hugo's own way of writing them.
 
-What pages have in common, and the card of a product, is a cached partial: the fastest that Hugo has.
+The common part of pages and the card of a product are cached partials: the fastest that Hugo has.
 """
 
 import json

@@ -183,7 +183,7 @@ class LineReader:
         self.aside = NamedCounts(len(Aside))
         self._source = source
         self._layout: _Layout | None = None
-        # What is known to be valid, of the hour that was read last.
+        # The times and shared values that are known to be valid, of the hour that was read last.
         self._stamp = b""
         self._minutes = _Minutes(b"")
         self._requests = _Requests(b"")

@@ -1,4 +1,4 @@
-"""What a logged request asked for: a page, a product, a signup; and what a product page's address is.
+"""The kind of a logged request: a page, the page of a product, a signup.
 
 Few different requests make most lines of a log, so each is read once: see `lines.py`.
 """
