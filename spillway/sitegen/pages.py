@@ -291,8 +291,14 @@ class EditionPages:
             [(cover.path, cover.title, cover.description, cover.picture) for cover in covers],
             [self._products.digest(slug) for slug in listing.slugs],
         )
-        cards = {slug: partial(self._card, slug) for slug in listing.slugs}
-        return self._page(listing.path, Kind.INDEX, digest, lambda: self._renderer.listing(listing, cards))
+
+        def make() -> str:
+            # Made when the page is: all listings of a large shop have more cards than pages.
+            return self._renderer.listing(
+                listing, {slug: partial(self._card, slug) for slug in listing.slugs}
+            )
+
+        return self._page(listing.path, Kind.INDEX, digest, make)
 
     def _rendered_card(self, slug: Slug, *, eager: bool = False, alone: bool = False) -> Markup:
         return self._renderer.card(*self._products.unpacked(slug), eager=eager, alone=alone)
