@@ -1,6 +1,7 @@
 """An S3 to measure publishers by: a process that accepts objects, answers as S3 does, and reads them later.
 
-A publisher that asks first finds an empty bucket. A request without a signature is refused.
+A publisher that asks first finds an empty bucket; sitemaps and documents can be read. A request without a
+signature is refused.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ _TAKEN = _HEAD % (b"200 OK", 0)
 _NOT_THERE = _HEAD % (b"404 Not Found", 0)
 _REFUSED = _HEAD % (b"403 Forbidden", 0)
 _NO_LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
+# The names of objects that can be read.
+_DOCUMENTS = (b".xml", b".json")
 _LISTED = _HEAD % (b"200 OK", len(_NO_LIST)) + _NO_LIST
 
 
@@ -68,10 +71,11 @@ def bucket(latency_s: float) -> Iterator[Bucket]:
 
 
 class _Store:
-    """Bodies by their paths, each with the head it came with."""
+    """Bodies by their paths, each with the head it came with; `documents` are those that can be read."""
 
     def __init__(self, line: Connection) -> None:
         self.put: dict[bytes, tuple[bytes, bytes]] = {}
+        self.documents: dict[bytes, bytes] = {}
         self._line = line
         self._cpu_s = 0.0
 
@@ -126,7 +130,14 @@ class _Caller(asyncio.Protocol):
             return _REFUSED
         if method == b"PUT":
             self._store.put[path] = head, body
+            if path.endswith(_DOCUMENTS):
+                self._store.documents[path] = body
             return _TAKEN
+        if method == b"GET" and path in self._store.documents:
+            document = self._store.documents[path]
+            return _HEAD % (b"200 OK", len(document)) + document
+        if method == b"DELETE":
+            return _HEAD % (b"204 No Content", 0)
         return _LISTED if method == b"GET" and b"?" in path else _NOT_THERE
 
 

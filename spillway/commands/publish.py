@@ -18,11 +18,12 @@ from spillway.commands.options import (
 )
 from spillway.merchant.stock_import import typed_move
 from spillway.project import LOCAL_STAGE, Project
+from spillway.publish.change import publish_shop
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.plan import Plan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
-from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
-from spillway.publish.target import PublishTarget, publish_target
+from spillway.publish.sources import choose_kept, load_folder, load_kept
+from spillway.publish.target import publish_target
 from spillway.sitegen.filling_in import require_filled_in
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize, progress_bar
@@ -78,19 +79,30 @@ def publish_command(
         with publish_target(stage, project, clock_ms) as target:
             load = partial(load_folder, project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
             withdrawn = publish_or_plan(
-                load, target, bar, task, dry_run=dry_run, delete_many=delete_many, quiet=quiet
+                partial(
+                    publish_shop,
+                    project,
+                    target,
+                    base_url=base_url,
+                    skip_broken_pictures=skip_broken_pictures,
+                    delete_many=delete_many,
+                ),
+                partial(plan_publish, load, target),
+                bar,
+                task,
+                dry_run=dry_run,
+                quiet=quiet,
             )
             warn_of_people_left(stage, withdrawn)
 
 
 def publish_or_plan(
-    load: Callable[[], LoadedSite],
-    target: PublishTarget,
+    publish: Callable[..., Published],
+    plan: Callable[[], Plan],
     bar: Progress,
     task: TaskID,
     *,
     dry_run: bool,
-    delete_many: bool,
     quiet: bool = False,
 ) -> tuple[Sku, ...]:
     """Publish and print the result, or print the plan in a dry run; return the SKUs no longer sold.
@@ -98,14 +110,14 @@ def publish_or_plan(
     With `quiet`, only warnings are printed.
     """
     if dry_run:
-        plan = plan_publish(load, target)
-        show_plan(plan)
-        return plan.withdrawn
+        planned = plan()
+        show_plan(planned)
+        return planned.withdrawn
 
     def progress(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    published = run_publish(load, target, progress=progress, delete_many=delete_many)
+    published = publish(progress=progress)
     show_published(published, quiet=quiet)
     return published.withdrawn
 
@@ -192,7 +204,13 @@ def rollback_command(
                 return
             kept = choose_kept(live, release)
             load = partial(load_kept, kept, project, target)
-            withdrawn = publish_or_plan(load, target, bar, task, dry_run=dry_run, delete_many=delete_many)
+            withdrawn = publish_or_plan(
+                partial(run_publish, load, target, delete_many=delete_many),
+                partial(plan_publish, load, target),
+                bar,
+                task,
+                dry_run=dry_run,
+            )
             warn_of_people_left(stage, withdrawn)
     if not dry_run:
         click.echo(

@@ -9,10 +9,10 @@ invalidated. Between batches the claim is checked: a publish that was overtaken 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.services.domain_events import RULES_KEY, rules_to_json
 from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Theme
@@ -20,10 +20,14 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.publish.live_manifest import Hold, LiveManifest, StaleManifest
 from spillway.publish.plan import Plan, diff
 from spillway.publish.s3 import Request, body_loader
-from spillway.publish.sources import SOURCE_CONTENT_TYPE, LoadedSite, pack, source_key
+from spillway.publish.saved_sources import SOURCE_CONTENT_TYPE, pack, source_key
 from spillway.publish.target import Bucket, PublishTarget
 from spillway.sitegen.cache import ended_sales, late_launches
-from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
+from spillway.sitegen.reading.catalogue import CatalogueProduct
+from spillway.sitegen.release import Dates, Kind, Release, SiteObject
+
+if TYPE_CHECKING:
+    from spillway.publish.sources import LoadedSite
 
 PASSES_MAX = 3
 # More pages gone at once than this number, and than this share of the objects, look like the wrong folder.
@@ -61,7 +65,7 @@ class Published:
 
 
 def run_publish(
-    load: Callable[[], LoadedSite],
+    load: "Callable[[], LoadedSite]",
     target: PublishTarget,
     *,
     progress: Progress = lambda done, total: None,
@@ -93,18 +97,19 @@ def run_publish(
         try:
             if not delete_many:
                 refuse_mass_deletion(plan, live, target)
-            apply(plan, release, stored, live, target, progress)
+            done = apply(plan, Contents.of(release), stored, live, target, progress)
         except StaleManifest as stale:
             live = stale.live  # another machine has published meanwhile: diff with that
             continue
         passes.append(_result(plan, release, stored, at_ms))
+        site.keep(release, done, plan, target.form_tokens)
         if len(passes) == PASSES_MAX or not _stock_moved(stored, target.products.stock_of_all()):
             break
         stored, live = target.stored_products(), target.manifest.presumed()
     return passes[0]
 
 
-def plan_publish(load: Callable[[], LoadedSite], target: PublishTarget) -> Plan:
+def plan_publish(load: "Callable[[], LoadedSite]", target: PublishTarget) -> Plan:
     """Return what `run_publish` would do now.
 
     Raises:
@@ -117,7 +122,7 @@ def plan_publish(load: Callable[[], LoadedSite], target: PublishTarget) -> Plan:
 
 
 def render(
-    site: LoadedSite, stored: StoredProducts, live: LiveManifest, target: PublishTarget, at_ms: int
+    site: "LoadedSite", stored: StoredProducts, live: LiveManifest, target: PublishTarget, at_ms: int
 ) -> Release:
     """Render the site with the stored stock; unchanged pages keep the dates of the live release."""
     stock = {slug: stocked.stock for slug, stocked in stored.items()}
@@ -140,15 +145,45 @@ def refuse_mass_deletion(plan: Plan, live: LiveManifest, target: PublishTarget) 
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The parts of a release that a publish writes beside its pages and assets.
+
+    Attributes:
+        release: the release's name.
+        source: returns its source, as it is saved for rollbacks.
+        products: those that the catalogue may not have as they are.
+        theme: returns its theme.
+        refused_domains: email domains that signups are refused for; None: they are stored already.
+    """
+
+    release: str
+    source: Callable[[], bytes]
+    products: Iterable[CatalogueProduct]
+    theme: Callable[[], Theme]
+    refused_domains: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, release: Release) -> "Contents":
+        """Return the contents of a whole release."""
+        return cls(
+            release.id,
+            lambda: pack(release.source),
+            release.products,
+            lambda: release.theme,
+            release.refused_domains,
+        )
+
+
 def apply(
     plan: Plan,
-    release: Release,
+    contents: Contents,
     stored: StoredProducts,
     live: LiveManifest,
     target: PublishTarget,
     progress: Progress,
-) -> None:
-    """Carry out a plan. An empty plan updates the catalogue only.
+) -> LiveManifest:
+    """Carry out a plan, and return the manifest that is live then. An empty plan updates the catalogue only.
 
     Raises:
         StaleManifest: the presumed manifest is not live; nothing was changed.
@@ -156,21 +191,22 @@ def apply(
     """
     if plan.empty and not live.manifest.claim:
         target.manifest.confirm(live)
-        _put_catalogue(plan, release, stored, target)
-        return
+        _put_catalogue(plan, contents, stored, target)
+        return live
     hold = target.manifest.claim(live, plan)
     on_done = _counter(len(plan.uploads), progress)
     if plan.saves_source:
-        _send(target.releases, [_put(_source_object(release.source))], hold)
+        _send(target.releases, [_put(_source_object(contents))], hold)
     _send(target.pages, _puts(plan, Kind.ASSET), hold, on_done)
     hold.check()
-    _put_catalogue(plan, release, stored, target)
+    _put_catalogue(plan, contents, stored, target)
     if plan.theme_changed:
-        if name := release.theme.shop.refused_domains:
-            target.domain_lists.put(name, release.refused_domains)
+        theme = contents.theme()
+        if (name := theme.shop.refused_domains) and contents.refused_domains is not None:
+            target.domain_lists.put(name, contents.refused_domains)
         # Rules after the theme: between the two, those of the release before hold.
-        _send(target.releases, [_put(_theme_object(release.theme))], hold)
-        _send(target.releases, [_put(_rules_object(release.theme))], hold)
+        _send(target.releases, [_put(_theme_object(theme))], hold)
+        _send(target.releases, [_put(_rules_object(theme))], hold)
     _send(target.pages, _puts(plan, Kind.PAGE), hold, on_done)
     _send(target.pages, _puts(plan, Kind.INDEX), hold, on_done)
     _send(target.pages, [Request("DELETE", removal.key) for removal in plan.removals], hold)
@@ -178,11 +214,11 @@ def apply(
     hold.check()
     # Before the last manifest: if this publish dies here, the next one invalidates again.
     _invalidate(plan, target)
-    hold.finish()
+    return hold.finish()
 
 
-def _put_catalogue(plan: Plan, release: Release, stored: StoredProducts, target: PublishTarget) -> None:
-    for entry in release.products:
+def _put_catalogue(plan: Plan, contents: Contents, stored: StoredProducts, target: PublishTarget) -> None:
+    for entry in contents.products:
         target.products.put_catalogue(entry.product, entry.stock, known=stored.get(entry.product.slug))
     for slug in plan.abandoned:
         if stored[slug].product.variants:
@@ -253,6 +289,9 @@ def _theme_object(theme: Theme) -> SiteObject:
 
 
 def _rules_object(theme: Theme) -> SiteObject:
+    # Imported here: most changes of a product leave the theme as it is.
+    from chalicelib.services.domain_events import RULES_KEY, rules_to_json
+
     return SiteObject.of(
         RULES_KEY,
         rules_to_json(theme.release, theme.rules).encode(),
@@ -262,10 +301,10 @@ def _rules_object(theme: Theme) -> SiteObject:
     )
 
 
-def _source_object(source: ReleaseSource) -> SiteObject:
+def _source_object(contents: Contents) -> SiteObject:
     return SiteObject.of(
-        source_key(source.theme.release),
-        pack(source),
+        source_key(contents.release),
+        contents.source(),
         content_type=SOURCE_CONTENT_TYPE,
         cache_control="no-cache",
         kind=Kind.ASSET,

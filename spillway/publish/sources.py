@@ -1,41 +1,25 @@
-"""Sites to publish: the shop's folder, or the saved source of a release that was live before.
+"""Sites to publish: the shop's folder, or the saved source of a release that was live before."""
 
-A publish saves the source of each release in one object beside the theme. Pages are not saved: a rollback
-renders them with the stock of then. Neither are assets: those of a kept release stay where they are served
-from (see `spillway.publish.plan`).
-"""
-
-import gzip
-import json
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.tokens import FormTokens
-from chalicelib.storefront.theme import Shop, Theme
+from chalicelib.storefront.theme import Shop
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
+from spillway.publish.live_manifest import LiveManifest
 from spillway.publish.manifest import Kept, Manifest
+from spillway.publish.plan import Plan
+from spillway.publish.published import keep_published, publish_folder
+from spillway.publish.saved_sources import source_key, unpack, with_change
 from spillway.publish.target import Bucket, PublishTarget
-from spillway.sitegen.feeds import RootFile
-from spillway.sitegen.last_build import LastBuild
+from spillway.sitegen.last_build import Comparison, LastBuild, report_of
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
-from spillway.sitegen.products import ImageVariant, ImageVariants, Products
-from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
-from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
-from spillway.sitegen.related import related_of
-from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
+from spillway.sitegen.release import Dates, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.site import read_site, render_release, render_site
-
-SOURCE_CONTENT_TYPE = "application/gzip"
-# The source of ten thousand products compresses in a third of a second; a higher level takes three times as
-# long and saves a tenth.
-_COMPRESSION_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +30,12 @@ class LoadedSite:
         shop: the shop's settings.
         render: renders a release with a stock; its forms have tokens of `form_tokens`, its pages are
             dated.
+        keep: keeps what the next publish of a small change needs of a release that was just published.
     """
 
     shop: Shop
     render: Callable[[StockBySlug, FormTokens, Dates], Release]
+    keep: Callable[[Release, LiveManifest, Plan, FormTokens], None] = lambda *published: None
 
 
 def load_folder(
@@ -65,6 +51,9 @@ def load_folder(
     Raises:
         BadInput: the site has mistakes.
     """
+    folder = publish_folder(project)
+    # Before the files are read: one that is edited meanwhile counts as changed.
+    files = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
     with _publish_hint():
         site = read_site(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
 
@@ -72,7 +61,13 @@ def load_folder(
         with _publish_hint():
             return render_site(project, site, stock=stock, form_tokens=form_tokens, dates=dates)
 
-    return LoadedSite(site.source.theme.shop, render)
+    def keep(release: Release, live: LiveManifest, plan: Plan, form_tokens: FormTokens) -> None:
+        featured = site.catalogue.storefront.home.featured
+        with LastBuild(project, folder) as last:
+            keep_published(last, release, live, form_tokens, featured=featured, abandoned=plan.abandoned)
+            files.record(last, report_of(release))
+
+    return LoadedSite(site.source.theme.shop, render, keep)
 
 
 def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite:
@@ -81,10 +76,7 @@ def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite
     Raises:
         WorkFailed: the source cannot be read, or one of its assets is gone; nothing was changed.
     """
-    response = target.releases.get(source_key(kept.release))
-    if response.status != 200:
-        raise WorkFailed(f"what release {kept.release} was made from is gone", hint="go back to another")
-    source = unpack(response.body, kept.release)
+    source = _saved_source(kept, target.releases)
     source = replace(
         source, assets=_with_bodies(source.assets, target.manifest.read().manifest, target.pages)
     )
@@ -122,67 +114,18 @@ def choose_kept(manifest: Manifest, release: str | None) -> Kept:
     return matches[0]
 
 
-def source_key(release: str) -> str:
-    """Return the key of a release's saved source."""
-    return f"releases/{release}.json.gz"
+def _saved_source(kept: Kept, releases: Bucket) -> ReleaseSource:
+    if kept.base is None:
+        return unpack(_saved(kept, kept.release, releases), kept.release)
+    base = unpack(_saved(kept, kept.base, releases), kept.base)
+    return with_change(base, _saved(kept, kept.release, releases), kept.release)
 
 
-def pack(source: ReleaseSource) -> bytes:
-    """Serialize a source; equal sources give equal bytes."""
-    products = source.products
-    document = {
-        "theme": source.theme.to_json(),
-        "contents": [asdict(content) for content in source.contents],
-        "products": [row.packed.decode() for row in products.rows],
-        "pictures": {
-            name: _without_files(products.image_variants[name]) for name in sorted(products.image_variants)
-        },
-        "redirects": [(redirect.source, redirect.target) for redirect in source.redirects],
-        "root_files": [
-            (file.key, file.content_type, b64encode(file.body).decode()) for file in source.root_files
-        ],
-        "assets": [
-            (asset.key, asset.sha256, asset.content_type, asset.cache_control) for asset in source.assets
-        ],
-    }
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return gzip.compress(text.encode(), _COMPRESSION_LEVEL, mtime=0)
-
-
-def unpack(content: bytes, release: str) -> ReleaseSource:
-    """Return the source that `pack` serialized. Its assets have no bodies.
-
-    Raises:
-        WorkFailed: another version of Spillway saved it in another format.
-    """
-    try:
-        document = json.loads(gzip.decompress(content))
-        theme = Theme.from_json(document["theme"])
-        rows = [ProductRow.from_packed(row.encode()) for row in document["products"]]
-        return ReleaseSource(
-            theme=theme,
-            products=Products(
-                rows,
-                Path(),
-                _image_variants(document["pictures"]),
-                related=related_of(rows) if theme.editions[0].settings.related else {},
-            ),
-            contents=tuple(ContentPage(**page) for page in document["contents"]),
-            assets=tuple(
-                SiteObject(key, b"", sha256, content_type, cache_control, Kind.ASSET)
-                for key, sha256, content_type, cache_control in document["assets"]
-            ),
-            redirects=tuple(Redirect(source, target) for source, target in document["redirects"]),
-            root_files=tuple(
-                RootFile(key, content_type, b64decode(body))
-                for key, content_type, body in document["root_files"]
-            ),
-        )
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise WorkFailed(
-            f"release {release} was kept by another version of Spillway: {type(error).__name__} {error}",
-            hint="check out that version and roll back, or the shop's files of then and publish",
-        ) from error
+def _saved(kept: Kept, release: str, releases: Bucket) -> bytes:
+    response = releases.get(source_key(release))
+    if response.status != 200:
+        raise WorkFailed(f"what release {kept.release} was made from is gone", hint="go back to another")
+    return response.body
 
 
 @contextmanager
@@ -208,16 +151,3 @@ def _fetch(asset: SiteObject, pages: Bucket) -> bytes:
     if response.status != 200:
         raise WorkFailed(f"{asset.key} of that release is gone", hint="go back to another")
     return response.body
-
-
-def _without_files(variants: Iterable[ImageVariant]) -> list[dict[str, Any]]:
-    return [
-        {name: value for name, value in asdict(variant).items() if name != "file"} for variant in variants
-    ]
-
-
-def _image_variants(pictures: Mapping[str, Iterable[Mapping[str, Any]]]) -> ImageVariants:
-    return {
-        name: tuple(ImageVariant(**variant, file=Path()) for variant in variants)
-        for name, variants in pictures.items()
-    }

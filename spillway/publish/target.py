@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.ids import Slug
@@ -18,15 +18,16 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import Cdn
 from chalicelib.storefront.theme import Shop
-from chalicelib.tables.products import DomainListsTable, ProductsTable
-from spillway.deploy.checks import require_agreement
 from spillway.errors import WorkFailed
-from spillway.project import Project
+from spillway.project import LOCAL_STAGE, Project
 from spillway.publish.connection import Response
 from spillway.publish.live_manifest import Claimant, ManifestStore
 from spillway.publish.manifest import MANIFEST_KEY
 from spillway.publish.s3 import Request, S3Bucket
-from spillway.stage import LOCAL, Stage
+
+if TYPE_CHECKING:
+    from chalicelib.tables.products import DomainListsTable, ProductsTable
+    from spillway.stage import Stage
 
 # More publishes than a folder starts within the half hour of a claim.
 _TOKENS_MAX = 100
@@ -55,8 +56,8 @@ class PublishTarget:
     pages: Bucket
     releases: Bucket
     manifest: ManifestStore
-    products: ProductsTable
-    domain_lists: DomainListsTable
+    products: "ProductsTable"
+    domain_lists: "DomainListsTable"
     cdn: Cdn
     form_tokens: FormTokens
     clock_ms: Callable[[], int]
@@ -68,12 +69,15 @@ class PublishTarget:
 
 
 @contextmanager
-def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> Iterator[PublishTarget]:
+def publish_target(stage: "Stage", project: Project, clock_ms: Callable[[], int]) -> Iterator[PublishTarget]:
     """Open the parts of `stage` that a publish writes to, for the length of the block.
 
     Raises:
         WorkFailed: another publish from this folder to this stage is under way.
     """
+    # Imported here: it imports the SDK, which those who know their stage have already.
+    from spillway.deploy.checks import require_agreement
+
     container = stage.container()
     folder = project.cache / "publish" / stage.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +105,7 @@ def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) 
 
 def unreadable_hint(stage_name: str, release_bucket: str) -> str:
     """Return the way out where another version of Spillway wrote the live manifest of a stage."""
-    if stage_name == LOCAL:
+    if stage_name == LOCAL_STAGE:
         return "spillway demo --fresh deletes the demo's state and starts again"
     return (
         "publish again with that version or a newer one; or delete the manifest and publish again, which puts"
@@ -147,7 +151,7 @@ def _locked(lock: Path) -> Iterator[str]:
         yield f"{platform.node()} {status.st_dev} {status.st_ino}"
 
 
-def _bucket(stage: Stage, name: str) -> S3Bucket:
+def _bucket(stage: "Stage", name: str) -> S3Bucket:
     session_credentials = stage.session.get_credentials()
     if session_credentials is None:
         raise WorkFailed("no AWS credentials", hint="sign in with the AWS CLI, or set AWS_PROFILE")

@@ -35,6 +35,13 @@ class ListingPages(NamedTuple):
     now: tuple[tuple[Listing, ...], ...]
 
 
+class ShownPage(NamedTuple):
+    """A page of a listing in each edition, before a change and after it."""
+
+    before: tuple[Listing, ...]
+    now: tuple[Listing, ...]
+
+
 class ChangedListings:
     """The listings of a shop that knows its edited products as they are now."""
 

@@ -6,7 +6,7 @@ the others: where a product stands, what shows it, whether another has its SKU.
 
 import marshal
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from chalicelib.domain.ids import Slug
 from chalicelib.storefront.theme import EVERYTHING, Edition, Listing, Theme
 from spillway.sitegen.last_build import LastBuild
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
-from spillway.sitegen.release import Release
+from spillway.sitegen.release import Dated, Release
 
 # The format of `marshal` in which equal values have equal bytes.
 _MARSHAL = 2
@@ -193,6 +193,15 @@ class KnownShop:
         names = (name for row in rows for name in row.image_names)
         found = self._last.query_each("SELECT name, variants FROM pictures WHERE name IN (...)", names)
         return {name: pickle.loads(variants) for name, variants in found}  # noqa: S301 - see `LastBuild.get`
+
+    def dates(self, paths: Iterable[str]) -> dict[str, Dated]:
+        """Return the dates of published pages, as the last publish left them."""
+        found = self._last.query_each("SELECT path, digest, since_ms FROM dates WHERE path IN (...)", paths)
+        return {path: Dated(digest, since_ms) for path, digest, since_ms in found}
+
+    def put_dates(self, dates: Mapping[str, Dated]) -> None:
+        """Keep other dates of published pages."""
+        self._last.put("dates", ((path, *dated) for path, dated in dates.items()))
 
     def sales(self) -> tuple[tuple[str, str], ...]:
         """Return the file and the last day of each product with a sale that has an end."""

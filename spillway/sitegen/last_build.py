@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from spillway.sitegen.release import Release
 
 # Changes with the tables below.
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 CREATE TABLE known (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE folders (path TEXT PRIMARY KEY, files BLOB);
@@ -52,6 +52,7 @@ CREATE INDEX products_by_likeness ON products (category, price_minor, slug, is_d
 CREATE TABLE contents (slug TEXT PRIMARY KEY, packed BLOB);
 CREATE TABLE listings (path TEXT PRIMARY KEY, slugs BLOB);
 CREATE TABLE pictures (name TEXT PRIMARY KEY, variants BLOB) WITHOUT ROWID;
+CREATE TABLE dates (path TEXT PRIMARY KEY, digest TEXT, since_ms INTEGER) WITHOUT ROWID;
 """
 # SQLite takes some thousand values in one statement.
 _VALUES_MAX = 500
@@ -121,6 +122,11 @@ class LastBuild:
         rows = [] if value is None else [(name, pickle.dumps(value, pickle.HIGHEST_PROTOCOL))]
         self._connection.execute("DELETE FROM known WHERE name = ?", (name,))
         self._connection.executemany("INSERT INTO known VALUES (?, ?)", rows)
+
+    def report(self) -> Report | None:
+        """Return the report of the last build; None without one."""
+        known = self.get("report")
+        return Report(*known) if known and len(known) == len(Report._fields) else None
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a SELECT."""
@@ -248,14 +254,12 @@ class Comparison:
         self,
         project: Project,
         output_dir: Path,
-        last: LastBuild,
         *,
         base_url: str | None,
         skip_broken_pictures: bool = False,
     ) -> None:
         """Take the signatures of the shop's files as they are now."""
         self._output_dir = output_dir
-        self._last = last
         self._context = digest_of(code_digest(), base_url, skip_broken_pictures)
         self._inputs: dict[str, _Files] = {
             path: _settled(files)
@@ -263,19 +267,19 @@ class Comparison:
             for path, files in signatures_by_folder(str(folder), name).items()
         }
 
-    def changed_inputs(self) -> tuple[str, ...] | None:
+    def changed_inputs(self, last: LastBuild) -> tuple[str, ...] | None:
         """Return the files that changed where nothing else did; None where anything can have.
 
         Names begin with "site/", or with "theme/" for the default theme. Nothing else means: the last build
         had the same options and the same code, no file was added or removed, and its output is untouched.
         """
-        if self._last.get("context") != self._context:
+        if last.get("context") != self._context:
             return None
-        changed = self._last.changed_in(self._inputs, _SHOP, _THEME)
+        changed = last.changed_in(self._inputs, _SHOP, _THEME)
         if changed is None:
             return None
         output = signatures_by_folder(str(self._output_dir), _OUTPUT)
-        return changed if self._last.changed_in(output, _OUTPUT) == () else None
+        return changed if last.changed_in(output, _OUTPUT) == () else None
 
     @property
     def unsettled(self) -> tuple[str, ...]:
@@ -287,11 +291,11 @@ class Comparison:
             if signature is None
         )
 
-    def record(self, report: Report) -> None:
+    def record(self, last: LastBuild, report: Report) -> None:
         """Record a build that just succeeded. Files edited while it ran count as changed."""
-        self._last.set("context", self._context)
-        self._last.set("report", tuple(report))
-        self._last.keep_folders((_SHOP, _THEME), self._inputs)
+        last.set("context", self._context)
+        last.set("report", tuple(report))
+        last.keep_folders((_SHOP, _THEME), self._inputs)
 
 
 def build_what_changed(
@@ -306,13 +310,10 @@ def build_what_changed(
         BadInput: see `build`.
     """
     with LastBuild(project, folder) as last, ExitStack() as short:
-        short.enter_context(_collector_off())
-        comparison = Comparison(
-            project, folder, last, base_url=base_url, skip_broken_pictures=skip_broken_pictures
-        )
-        changed = comparison.changed_inputs()
-        known = last.get("report")
-        report = Report(*known) if known and len(known) == len(Report._fields) else None
+        short.enter_context(collector_off())
+        comparison = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+        changed = comparison.changed_inputs(last)
+        report = last.report()
         if changed == () and report:
             return report
         # Imported here: an unchanged shop does not need them.
@@ -326,15 +327,15 @@ def build_what_changed(
 
             site = read_site(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
             release = render_site(project, site, folder=folder, last=last)
-            made = _report_of(release)
+            made = report_of(release)
             last.set("release", release.id)
             keep_shop(release, site.catalogue.storefront.home.featured, last)
-        comparison.record(made)
+        comparison.record(last, made)
         return made
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
     """Collect no garbage: there is little, and what is kept would be looked through again and again."""
     was_on = gc.isenabled()
     gc.disable()
@@ -345,7 +346,8 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _report_of(release: "Release") -> Report:
+def report_of(release: "Release") -> Report:
+    """Return the report of a release that was just built."""
     from spillway.sitegen.release import Kind
 
     counts = Counter(site_object.kind for site_object in release.objects)

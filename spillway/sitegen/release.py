@@ -266,6 +266,8 @@ class OutputDir:
 
         Bodies of pages are files of the folder.
         """
+        # Another release than the published one is here from now on.
+        self._last.set("published", None)
         before = self._last.written()
         present = signatures_under(self._folder)
         valid = {

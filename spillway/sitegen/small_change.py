@@ -12,26 +12,27 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from chalicelib.domain.ids import Slug
-from chalicelib.storefront.json_ld import part_key, with_dates
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import HOME, Listing, Theme
 from spillway.project import Project
 from spillway.sitegen.cache import Report, signature_of
-from spillway.sitegen.changed_listings import ChangedListings, ListingPages, TooMuch
+from spillway.sitegen.changed_listings import ChangedListings, ListingPages, ShownPage, TooMuch
+from spillway.sitegen.changed_sitemaps import ChangedSitemaps, LiveShop
 from spillway.sitegen.edited_products import Edit, read_edits
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX
-from spillway.sitegen.known_shop import KnownProduct, KnownShop
+from spillway.sitegen.known_shop import Frame, KnownProduct, KnownShop
 from spillway.sitegen.last_build import LastBuild, Written
 from spillway.sitegen.listings import (
     SEARCH_PAGE_PRODUCTS_MAX,
+    pages_of_listing,
 )
 from spillway.sitegen.pages import (
-    SITEMAP_TYPE,
     EditionPages,
     StockedProducts,
     text_job,
@@ -40,19 +41,29 @@ from spillway.sitegen.pages import (
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.related import RELATED_REACH, related_of
-from spillway.sitegen.release import PageJob, listing_part, product_part, release_name
+from spillway.sitegen.release import Dated, PageJob, listing_part, product_part, release_name
 from spillway.sitegen.theming import load_templates
 
 # More pages are worth every core, which a whole build uses.
 _PAGES_MAX = 1000
 
 
-class _Made(NamedTuple):
+class MadeFile(NamedTuple):
     """A file: its job, its content, and its record from before."""
 
     job: PageJob
     body: bytes
     record: Written
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its bytes."""
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def is_new(self) -> bool:
+        """True if its bytes are others than before."""
+        return self.sha256 != self.record.sha256
 
 
 def make_small_change(
@@ -70,46 +81,114 @@ def make_small_change(
     Returns:
         The report of the shop as it is now.
     """
+    change = plan_small_change(project, folder, last, changed, report)
+    return change.write(report) if change else None
+
+
+def plan_small_change(
+    project: Project,
+    folder: Path,
+    last: LastBuild,
+    changed: Sequence[str],
+    report: Report,
+    live: LiveShop | None = None,
+) -> "SmallChange | None":
+    """Return the files that show a change, made in memory; None for a whole build to do it.
+
+    `live` is the shop in `folder` if that was made for it; see `make_small_change`. `last` has the products
+    as they are after the change, so roll it back unless the change is written.
+    """
     shop = KnownShop.of(last)
     if shop is None or report.left_out:
         return None
     edits = read_edits(project, shop, changed)
     if edits is None:
         return None
-    change = _SmallChange(project, folder, shop, last, edits)
+    change = SmallChange(project, folder, shop, last, edits, live)
     try:
-        made = change.make()
+        change.make()
     except Exception:  # noqa: BLE001 - a template that cannot render it, too: a whole build says where
         return None
-    last.keep_rewritten(_write(folder, made))
-    name = release_name(shop.frame.frame_digest, change.parts)
-    shop.put_frame(shop.frame._replace(theme=change.theme, parts=change.parts))
-    summary = report.summary.replace(last.get("release"), name, 1)
-    last.set("release", name)
-    return report._replace(summary=summary, sales=shop.sales())
+    return change
 
 
-class _SmallChange:
+class SmallChange:
     """A change of a few products, in a shop that is known otherwise.
 
-    `theme` is the shop's after `make`, and `parts` the sum in its release's name.
+    After `make`, `files` are those that show it, `theme` is the shop's with the first pages of listings,
+    `parts` the sum in its release's name, `products` are those that were looked at, `catalogued` those of
+    them that are others than before, and `dates` those of published pages that became others.
     """
 
     def __init__(
-        self, project: Project, folder: Path, shop: KnownShop, last: LastBuild, edits: Mapping[Slug, Edit]
+        self,
+        project: Project,
+        folder: Path,
+        shop: KnownShop,
+        last: LastBuild,
+        edits: Mapping[Slug, Edit],
+        live: LiveShop | None = None,
     ) -> None:
         self._project = project
         self._folder = folder
         self._shop = shop
         self._last = last
         self._edits = edits
+        self._live = live
+        self.files: list[MadeFile] = []
+        self.dates: dict[str, Dated] = {}
+        self.changes_listings = False
         self._known: dict[Slug, KnownProduct] = {slug: edit.now for slug, edit in edits.items()}
-        self._dates_before = {slug: edit.before.row.released_on for slug, edit in edits.items()}
         self.theme = shop.frame.theme
         self.parts = shop.frame.parts
 
-    def make(self) -> list[_Made]:
-        """Return the files that have to change.
+    @property
+    def release(self) -> str:
+        """The name of the release with the change."""
+        return release_name(self._shop.frame.frame_digest, self.parts)
+
+    @property
+    def edits(self) -> Mapping[Slug, Edit]:
+        """The edited products."""
+        return self._edits
+
+    def write(self, report: Report) -> Report:
+        """Write the files, keep what is known of the shop now, and return its report.
+
+        `report` is that of the shop before.
+        """
+        self._last.keep_rewritten(_write(self._folder, self.files))
+        release = self.release
+        self._shop.put_frame(self._shop.frame._replace(theme=self.theme, parts=self.parts))
+        self._shop.put_dates(self.dates)
+        summary = report.summary.replace(self._last.get("release"), release, 1)
+        self._last.set("release", release)
+        return report._replace(summary=summary, sales=self._shop.sales())
+
+    @property
+    def frame(self) -> Frame:
+        """The shop but its products and listings."""
+        return self._shop.frame
+
+    @cached_property
+    def complete_theme(self) -> Theme:
+        """Return the theme of the release, with every page of every listing."""
+        editions = []
+        for edition in self.theme.editions:
+            pages: list[Listing] = []
+            for first in edition.listings:
+                slugs = self._shop.listing(first.path)
+                if slugs is None or first.path == HOME:
+                    pages.append(first)
+                    continue
+                pages += pages_of_listing(
+                    first.path, first.title, first.description, slugs, first.picture, tags=first.tags
+                )
+            editions.append(replace(edition, listings=tuple(pages)))
+        return replace(self.theme, release=self.release, editions=tuple(editions))
+
+    def make(self) -> None:
+        """Make the files that have to change.
 
         Raises:
             TooMuch: a whole build has to do it.
@@ -118,7 +197,8 @@ class _SmallChange:
         self._shop.put(self._known.values())
         for slug, edit in self._edits.items():
             self.parts += product_part(slug, edit.now.digest) - product_part(slug, edit.before.digest)
-        product_slugs = {*self._edits, *self._with_other_related()}
+        self.catalogued = [*self._edits, *self._with_other_related()]
+        product_slugs = {*self.catalogued}
         product_slugs |= {
             other
             for slug, edit in self._edits.items()
@@ -134,20 +214,27 @@ class _SmallChange:
         newest = self._shop.newest_dated(ATOM_ENTRIES_MAX)
         fed = newest if newest != newest_before or self._edits.keys() & set(newest) else ()
         shown = list(chain.from_iterable(changed))
-        products = self._products(product_slugs, shown, fed)
+        self.products = products = self._products(product_slugs, shown, fed)
         load_templates(self._project)
         jobs: list[PageJob] = []
-        stocked = StockedProducts(products, {})
+        stocked = StockedProducts(products, self._live.stock(products.slugs) if self._live else {})
+        form_tokens = self._live.form_tokens if self._live else None
         for number, renderer in enumerate(Renderer(self.theme).editions):
-            pages = EditionPages(renderer, stocked, (), None)
+            pages = EditionPages(renderer, stocked, (), form_tokens)
             jobs += pages.product_pages(self._known[slug].row for slug in sorted(product_slugs))
-            jobs += (pages.listing_page(of_editions[number]) for _, of_editions in shown)
+            jobs += (pages.listing_page(page.now[number]) for page in shown)
             jobs += [pages.feed(fed)] if fed else []
             jobs += self._search(pages)
             if self._shop.frame.first in self._edits:
                 try_cloud_templates(renderer, products.named(self._shop.frame.first).product)
-        jobs += self._sitemaps(shown)
-        return self._made(jobs)
+        sitemaps = ChangedSitemaps(self._shop, self.theme, self._edits)
+        jobs += (
+            sitemaps.published(self._live, shown, stocked)
+            if self._live
+            else sitemaps.built(self._folder, shown)
+        )
+        self.dates = sitemaps.dates
+        self.files = self._made(jobs)
 
     def _with_other_related(self) -> Iterator[Slug]:
         """Yield the products whose pages show others than before, which are kept."""
@@ -178,24 +265,22 @@ class _SmallChange:
             editions.append(edition if pages == edition.listings else replace(edition, listings=pages))
         return replace(self.theme, editions=tuple(editions))
 
-    def _changed_pages(self, pages: ListingPages) -> list[tuple[Listing, tuple[Listing, ...]]]:
-        """Return the pages of a listing that are others now, or show an edited product.
-
-        Each is (the page before in the first edition, the page in each edition); `parts` follows.
-        """
+    def _changed_pages(self, pages: ListingPages) -> list[ShownPage]:
+        """Return the pages of a listing that are others now, or show an edited product; `parts` follows."""
         changed = []
         for before, now in zip(zip(*pages.before, strict=True), zip(*pages.now, strict=True), strict=True):
             if before != now:
+                self.changes_listings = True
                 for edition, old, new in zip(self.theme.editions, before, now, strict=True):
                     self.parts += listing_part(edition, new) - listing_part(edition, old)
             if before != now or now[0].path == HOME or not self._edits.keys().isdisjoint(now[0].slugs):
-                changed.append((before[0], now))
+                changed.append(ShownPage(before, now))
         return changed
 
     def _products(
         self,
         slugs: Iterable[Slug],
-        listings: Iterable[tuple[Listing, tuple[Listing, ...]]],
+        listings: Iterable[ShownPage],
         fed: Sequence[Slug],
     ) -> Products:
         """Return the products that pages show: those of `slugs` with what is below them, and of listings."""
@@ -204,7 +289,7 @@ class _SmallChange:
         else:
             self._read(slugs)
             self._read(other for slug in slugs for other in self._known[slug].related)
-            self._read(chain(fed, (slug for _, now in listings for slug in now[0].slugs)))
+            self._read(chain(fed, (slug for page in listings for slug in page.now[0].slugs)))
         rows = [self._known[slug].row for slug in sorted(self._known)]
         related = {slug: of.related for slug, of in self._known.items() if of.related}
         # Other pictures than before, too: the index had one of them.
@@ -226,31 +311,7 @@ class _SmallChange:
         if len(self._shop) <= SEARCH_PAGE_PRODUCTS_MAX:
             yield pages.search_page()
 
-    def _sitemaps(self, listings: Iterable[tuple[Listing, tuple[Listing, ...]]]) -> Iterator[PageJob]:
-        """Yield the jobs of the sitemap's parts in which a date is another."""
-        base_url, parts = self.theme.shop.base_url, self.theme.sitemap_parts
-        dates: dict[str, str | None] = {
-            f"/products/{slug}": edit.now.row.released_on
-            for slug, edit in self._edits.items()
-            if edit.before.row.released_on != edit.now.row.released_on
-        }
-        pages = [(before.slugs, now[0]) for before, now in listings]
-        released = self._shop.released_on(slug for before, now in pages for slug in (*before, *now.slugs))
-        for slugs_before, page in pages:
-            before = _latest(slugs_before, {**released, **self._dates_before})
-            now = _latest(page.slugs, released)
-            if before != now:
-                dates[page.path] = now
-        by_part: dict[str, dict[str, str | None]] = defaultdict(dict)
-        for edition in self.theme.editions:
-            for path, date in dates.items():
-                localized = edition.localized_path(path)
-                by_part[part_key(localized, parts)][localized] = date
-        for key, changed in by_part.items():
-            text = (self._folder / key).read_text("utf-8")
-            yield text_job(key, with_dates(text, base_url, changed), SITEMAP_TYPE)
-
-    def _made(self, jobs: Sequence[PageJob]) -> list[_Made]:
+    def _made(self, jobs: Sequence[PageJob]) -> list[MadeFile]:
         """Return the files of the jobs that changed.
 
         Raises:
@@ -261,7 +322,7 @@ class _SmallChange:
         if any(job.file not in records for job in jobs):
             raise TooMuch
         return [
-            _Made(job, job.make(), records[job.file])
+            MadeFile(job, job.make(), records[job.file])
             for job in jobs
             if job.digest != records[job.file].job_digest
         ]
@@ -305,11 +366,7 @@ def _likeness(row: ProductRow) -> tuple[object, ...]:
     return row.category, row.tags, row.price_minor, row.is_discontinued
 
 
-def _latest(slugs: Iterable[Slug], released: Mapping[Slug, str | None]) -> str | None:
-    return max((date for slug in slugs if (date := released.get(slug))), default=None)
-
-
-def _write(folder: Path, made: Iterable[_Made]) -> dict[str, Written]:
+def _write(folder: Path, made: Iterable[MadeFile]) -> dict[str, Written]:
     """Write the files whose bytes change, each at once under its name, and return the records of all."""
     beside = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(beside, ignore_errors=True)

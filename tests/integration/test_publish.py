@@ -12,7 +12,8 @@ from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud.shopper import forms_of
 from spillway.publish.s3 import Request
-from spillway.publish.sources import load_folder, source_key
+from spillway.publish.saved_sources import source_key
+from spillway.publish.sources import load_folder
 from spillway.sitegen.release import Release
 from tests.support.fake_s3 import S3Sink
 from tests.support.german_shop import make_german_shop

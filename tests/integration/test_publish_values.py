@@ -42,7 +42,8 @@ from spillway.publish.plan import (
 )
 from spillway.publish.run import PASSES_MAX, Published, refuse_mass_deletion, run_publish
 from spillway.publish.s3 import InFlightLimit, PreconditionFailed, Request, S3Bucket
-from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept, pack, source_key, unpack
+from spillway.publish.saved_sources import pack, source_key, unpack
+from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Dates, Kind, Release, SiteObject

@@ -13,7 +13,8 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.manifest import Claim, Kept, Manifest
 from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, diff
-from spillway.publish.sources import choose_kept, pack, source_key, unpack
+from spillway.publish.saved_sources import pack, source_key, unpack
+from spillway.publish.sources import choose_kept
 from spillway.sitegen.release import Kind, Release, ReleaseSource
 from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, sell_out
 from tests.support.small_shop import make_small_shop, own_file

@@ -32,18 +32,18 @@ def changed(project: Project, base_url: str | None = None) -> tuple[str, ...] | 
     """The files that changed since the last build; None where anything can have."""
     folder = project.root / "build" / "site"
     with LastBuild(project, folder) as last:
-        return Comparison(project, folder, last, base_url=base_url).changed_inputs()
+        return Comparison(project, folder, base_url=base_url).changed_inputs(last)
 
 
 def record(project: Project, while_it_runs: Callable[[], None] = lambda: None) -> None:
     """A build with `REPORT` that writes one file."""
     folder = project.root / "build" / "site"
     with LastBuild(project, folder) as last:
-        running = Comparison(project, folder, last, base_url=None)
+        running = Comparison(project, folder, base_url=None)
         while_it_runs()
         made = {path: Written("job", "sha", text) for path, text in signatures_under(folder).items()}
         last.keep_written(made, last.written())
-        running.record(REPORT)
+        running.record(last, REPORT)
 
 
 def edit(file: Path) -> None:

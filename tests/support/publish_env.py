@@ -10,6 +10,7 @@ from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import Cdn
 from chalicelib.tables.products import DomainListsTable, ProductsTable
 from spillway.project import Project
+from spillway.publish.change import publish_shop
 from spillway.publish.live_manifest import Claimant, ManifestStore
 from spillway.publish.plan import Plan
 from spillway.publish.run import Progress, Published, plan_publish, run_publish
@@ -71,12 +72,7 @@ class PublishEnv:
 
     def publish(self, progress: Progress | None = None, *, delete_many: bool = False) -> Published:
         """Publish the folder."""
-        return run_publish(
-            partial(load_folder, self.project),
-            self.target,
-            progress=progress or _ignore,
-            delete_many=delete_many,
-        )
+        return publish_shop(self.project, self.target, progress=progress or _ignore, delete_many=delete_many)
 
     def publish_release(self, release: Release) -> Published:
         """Publish a release that was built before, for any stock."""

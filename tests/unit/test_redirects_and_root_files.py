@@ -9,7 +9,7 @@ from chalicelib.storage import invalidation_paths
 from spillway.project import Project
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Reason, diff
-from spillway.publish.sources import pack, unpack
+from spillway.publish.saved_sources import pack, unpack
 from spillway.sitegen.feeds import ROOT_FILE_BYTES_MAX
 from spillway.sitegen.preview import Preview
 from spillway.sitegen.reading.toml_input import CatalogueInvalid

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from spillway.project import Project
-from spillway.publish.sources import pack, unpack
+from spillway.publish.saved_sources import pack, unpack
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.related import RELATED_MAX, RELATED_MIN, related_of
 from spillway.sitegen.release import Release
