@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -44,9 +44,11 @@ class RequestedEmail:
 
     def to_json(self) -> str:
         """Return the queue message's body: the fields that have no default value."""
-        usual = asdict(RequestedEmail(self.shopper))
-        facts = {name: value for name, value in asdict(self).items() if value != usual[name]}
-        return json.dumps({**facts, "shopper": self.shopper}, sort_keys=True)
+        facts = {known.name: getattr(self, known.name) for known in fields(self)}
+        usual = {known.name: known.default for known in fields(self)}
+        return json.dumps(
+            {name: value for name, value in facts.items() if value != usual[name]}, sort_keys=True
+        )
 
     @classmethod
     def from_json(cls, body: str) -> "RequestedEmail":

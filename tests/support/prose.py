@@ -15,6 +15,8 @@ WORDS = re.compile(
     r"|is to (?=[a-z])|are to (?=[a-z])|brings?|brought)\b",
     re.IGNORECASE,
 )
+# A file without any of these words has none in a docstring, and is not parsed.
+EVERY_WORD = (re.compile(rf"\b{_OPENER}"), WORDS)
 # A comment without such a word needs no tokenizer, which takes half of the time.
 SUSPECTS = (re.compile(rf"#.*\b{_OPENER}"), re.compile(f"#.*{WORDS.pattern}", re.IGNORECASE))
 CODE = re.compile(r"```.*?```|`[^`\n]*`|^ {4,}.*$|<[^>]+>|^\|?[-| :]+\|?$", re.MULTILINE | re.DOTALL)
@@ -36,6 +38,8 @@ def faults(text: str) -> Iterator[str]:
 def of_python(file: Path) -> Iterator[Fault]:
     """Yield line and fault of the docstrings and comments of a Python file."""
     source = file.read_text()
+    if not any(word.search(source) for word in EVERY_WORD):
+        return
     for node in _statements(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node) or ""

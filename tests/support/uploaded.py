@@ -1,6 +1,5 @@
 """The text that a deployment uploads, and what SAM makes of it: the stack as CloudFormation gets it."""
 
-import copy
 import fcntl
 import json
 from collections.abc import Mapping
@@ -47,7 +46,7 @@ class NoManagedPolicies:
 
 
 @cache
-def _translated() -> Mapping[str, Any]:
+def _translated() -> str:
     # Its import takes a second: not while tests are collected.
     from samtranslator.translator.transform import transform
 
@@ -55,13 +54,13 @@ def _translated() -> Mapping[str, Any]:
     defaults = {
         name: str(parameter.get("Default", "x")) for name, parameter in document["Parameters"].items()
     }
-    made: Mapping[str, Any] = transform(document, defaults, NoManagedPolicies())
-    return made
+    return json.dumps(transform(document, defaults, NoManagedPolicies()))
 
 
 def translated() -> dict[str, Any]:
     """The template that SAM makes of the uploaded text; a copy that a test may break."""
-    return copy.deepcopy(dict(_translated()))
+    document: dict[str, Any] = json.loads(_translated())
+    return document
 
 
 def resolved(value: Any, stack: str, region: str) -> Any:

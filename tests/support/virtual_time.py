@@ -1,12 +1,14 @@
-"""Workers side by side in time that only moves when all of them wait: threads that run one at a time.
+"""Workers side by side in time that only moves when all of them wait: greenlets, so one runs at a time.
 
 A worker waits by `sleep`; the first to wake runs next, so a run is the same every time.
 """
 
-import threading
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
+
+from greenlet import greenlet
 
 
 class VirtualTime:
@@ -14,48 +16,27 @@ class VirtualTime:
 
     def __init__(self, now_ms: int = 1_790_000_000_000) -> None:
         self.now_ms = now_ms
-        self._waking: list[tuple[int, int, threading.Event]] = []
+        self._waking: list[tuple[int, int, Any]] = []
         self._numbers = count()
-        self._idle = threading.Event()
-        self._errors: list[BaseException] = []
+        self._runner: Any = None
 
     def __call__(self) -> int:
         return self.now_ms
 
     def sleep(self, seconds: float) -> None:
         """Have a worker wait, and others work meanwhile."""
-        wake = self._wakes_after(seconds)
-        self._idle.set()
-        wake.wait()
+        self._wake_after(seconds, greenlet.getcurrent())
+        self._runner.switch()
 
     def run(self, workers: list[Callable[[], None]]) -> None:
-        """Run workers until every one has come to its end."""
-        threads = []
+        """Run workers until every one has come to its end; the first error of one is raised here."""
+        self._runner = greenlet.getcurrent()
         for worker in workers:
-            begin = self._wakes_after(0)
-            threads.append(threading.Thread(target=self._work, args=(begin, worker), daemon=True))
-            threads[-1].start()
+            self._wake_after(0, greenlet(worker))
         while self._waking:
-            at_ms, _, wake = heappop(self._waking)
+            at_ms, _, worker = heappop(self._waking)
             self.now_ms = max(self.now_ms, at_ms)
-            self._idle.clear()
-            wake.set()
-            self._idle.wait()
-        for thread in threads:
-            thread.join()
-        if self._errors:
-            raise self._errors[0]
+            worker.switch()
 
-    def _work(self, begin: threading.Event, worker: Callable[[], None]) -> None:
-        begin.wait()
-        try:
-            worker()
-        except BaseException as error:  # noqa: BLE001 - raised again by who runs the workers
-            self._errors.append(error)
-        finally:
-            self._idle.set()
-
-    def _wakes_after(self, seconds: float) -> threading.Event:
-        wake = threading.Event()
-        heappush(self._waking, (self.now_ms + round(seconds * 1000), next(self._numbers), wake))
-        return wake
+    def _wake_after(self, seconds: float, worker: Any) -> None:
+        heappush(self._waking, (self.now_ms + round(seconds * 1000), next(self._numbers), worker))

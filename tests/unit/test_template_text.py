@@ -101,7 +101,8 @@ def test_each_region_has_all_that_is_uploaded_to_it() -> None:
     from cfnlint.helpers import REGIONS
 
     ours = {region for region in REGIONS if not region.startswith(OTHER_PARTITIONS)}
-    missing = {region: missing_in(region, translated()) for region in ours}
+    document = translated()
+    missing = {region: missing_in(region, document) for region in ours}
     assert {region for region, types in missing.items() if not types} == COMPLETE
     assert {
         region for region, types in missing.items() if types == {"AWS::Budgets::Budget"}
