@@ -5,7 +5,7 @@ in for templates/product.html. Further files of the shop's own are added. Everyt
 default theme, so a shop gets its improvements with an upgrade.
 """
 
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,12 +91,17 @@ def is_default(name: str, text: str, default: Path = DEFAULT_THEME) -> bool:
 
 
 def _paths(folder: Path) -> dict[str, Path]:
-    return {file.relative_to(folder).as_posix(): file for file in _files(folder)}
-
-
-def _files(folder: Path) -> Iterator[Path]:
+    """Return the files in a folder and below it, by their names there, in any order."""
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder}: a file, where a folder belongs", hint="rename it, or delete it")
-    for file in folder.rglob("*"):
-        if file.is_file() and not file.name.startswith("."):
-            yield file
+    found: dict[str, Path] = {}
+    todo = [("", str(folder))] if folder.exists() else []
+    while todo:
+        prefix, place = todo.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append((f"{prefix}{entry.name}/", entry.path))
+                elif entry.is_file() and not entry.name.startswith("."):
+                    found[f"{prefix}{entry.name}"] = Path(entry.path)
+    return found
