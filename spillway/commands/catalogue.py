@@ -1,10 +1,9 @@
 """Exchange the catalogue with other services: `spillway import` and `spillway feed`."""
 
-import gc
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +20,7 @@ from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.importing.woocommerce import read_woocommerce
 from spillway.project import Project
-from spillway.sitegen.parallel import WorkerPool, chunks_of
+from spillway.sitegen.parallel import WorkerPool, chunks_of, collector_off
 from spillway.terminal import Show, pluralize, terminal_bar
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
         today=today,
     )
     try:
-        with _no_collector():
+        with collector_off():
             report = run_import(project, request, share=SharedWork())
     except NothingImported as error:
         _write_import_report(project, error.report)
@@ -117,18 +116,6 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
         for line in lines:
             click.echo(line)
     sys.exit(1 if report.left_out else 0)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Pause the garbage collector: an import makes many values and no cycles."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _write_import_report(project: Project, report: ImportReport) -> None:

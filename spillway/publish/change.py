@@ -40,8 +40,9 @@ from spillway.publish.saved_sources import pack_change
 from spillway.publish.target import PublishTarget
 from spillway.sitegen.cache import Report, ended_sales, late_launches
 from spillway.sitegen.known_shop import KnownShop
-from spillway.sitegen.last_build import Comparison, LastBuild, collector_off
+from spillway.sitegen.last_build import Comparison, LastBuild
 from spillway.sitegen.pages import StockBySlug
+from spillway.sitegen.parallel import collector_off
 from spillway.sitegen.products import Products
 from spillway.sitegen.release import SiteObject
 from spillway.sitegen.small_change import SmallChange, plan_small_change

@@ -10,13 +10,12 @@ the kernel itself sets the time of the last change of a file's metadata, so that
 back to the nanosecond, or a file system that does not keep this time.
 """
 
-import gc
 import marshal
 import pickle
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +31,7 @@ from spillway.sitegen.cache import (
     is_settled,
     signatures_by_folder,
 )
+from spillway.sitegen.parallel import collector_off
 from spillway.terminal import pluralize
 
 if TYPE_CHECKING:
@@ -332,18 +332,6 @@ def build_what_changed(
             keep_shop(release, site.catalogue.storefront.home.featured, last)
         comparison.record(last, made)
         return made
-
-
-@contextmanager
-def collector_off() -> Iterator[None]:
-    """Collect no garbage: there is little, and what is kept would be looked through again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def report_of(release: "Release") -> Report:

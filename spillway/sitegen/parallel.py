@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -84,6 +85,18 @@ def chunks_of(items: Sequence[T]) -> list[Sequence[T]]:
     """Return the items in chunks: large enough to be worth a message, small enough to end at one time."""
     size = max(_CHUNK_SIZE_MIN, -(-len(items) // _CHUNKS_MAX))
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """Collect no garbage: values without cycles would be looked through again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Numbers:
