@@ -5,16 +5,18 @@ import io
 import random
 import tracemalloc
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.traffic_log import lines
-from chalicelib.domain.traffic.agents import Device, agent_of, referring_host
-from chalicelib.domain.traffic.counting import Counting, LogName, count_log, log_name, week_of
+from chalicelib.domain.traffic.agents import Device, agent_of
+from chalicelib.domain.traffic.counting import Counting, LogName, count_log, log_name, time_of, week_of
 from chalicelib.domain.traffic.hour import HourStats, merged
 from chalicelib.domain.traffic.lines import FIELDS, LINE_BYTES_MAX, LOGGED_FIELDS
+from chalicelib.domain.traffic.request import referring_host
 from chalicelib.domain.traffic.sketch import NamedCounts, VisitorSketch
 from tests.support.access_log import (
     DESK,
@@ -334,6 +336,16 @@ def test_a_week_begins_on_monday_at_midnight_utc_and_its_visitors_are_sketched_a
 )
 def test_a_log_file_is_named_by_distribution_hour_and_id(key: str, name: LogName | None) -> None:
     assert log_name(key) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2026-11-27", "2026-1-2T3", "2026-W48-5T10", "2026-11-27T24", "2026-02-30T10", "2026-11-27T1\u0663"],
+)
+def test_an_hour_is_written_in_one_way(text: str) -> None:
+    assert time_of("2026-11-27T10") == datetime(2026, 11, 27, 10, tzinfo=UTC)
+    with pytest.raises(ValueError):  # noqa: PT011 - of this module or of datetime
+        time_of(text)
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 1_000, 30_000, 100_000])

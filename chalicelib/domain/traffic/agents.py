@@ -1,4 +1,4 @@
-"""Tell programs from people, and phones from desks, by the user agent; and name the sites people come from.
+"""Tell programs from people, and phones from desks, by the user agent.
 
 The list of programs is kept by hand. Each operator publishes the token of its program, under the address
 beside it; programs without a published token are found by the words that most of them use of themselves. A
@@ -107,10 +107,14 @@ class Device(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Agent:
-    """A user agent: its device, and the name of the program where no person sits before it."""
+    """A user agent as it is logged, its device, and the name of the program where no person sits before it.
 
+    It is equal to itself alone, which makes it a fast key.
+    """
+
+    logged: bytes
     device: Device
     program: str | None = None
 
@@ -118,9 +122,9 @@ class Agent:
 def agent_of(logged: bytes) -> Agent:
     """Return what a logged user agent is: CloudFront percent-encodes it, and writes `-` for none."""
     if logged in {b"-", b""}:
-        return Agent(Device.OTHER, NO_AGENT)
+        return Agent(logged, Device.OTHER, NO_AGENT)
     text = unquote(logged[:AGENT_CHARS_MAX].decode("utf-8", "replace")).lower()
-    return Agent(_device_of(text), _program_of(text))
+    return Agent(logged, _device_of(text), _program_of(text))
 
 
 def _program_of(text: str) -> str | None:
@@ -140,30 +144,3 @@ def _device_of(text: str) -> Device:
     if any(system in text for system in ("windows", "macintosh", "x11", "cros", "linux")):
         return Device.DESK
     return Device.OTHER
-
-
-REFERRER_CHARS_MAX = 2_048
-HOST_CHARS_MAX = 100
-NOT_A_SITE = "not a site"
-OWN_SITE = "the shop itself"
-# Apps name themselves in place of a site: "android-app://com.google.android.gm/".
-_SCHEMES = ("http", "https", "android-app", "ios-app")
-
-
-def referring_host(logged: bytes, own_hosts: frozenset[str]) -> str | None:
-    """Return the host of a logged referrer, `OWN_SITE` for a page of the shop, None where none is logged.
-
-    The path and the query of a referrer are dropped: they may hold what a person searched for.
-    """
-    if logged in {b"-", b""}:
-        return None
-    text = unquote(logged[:REFERRER_CHARS_MAX].decode("utf-8", "replace"))
-    scheme, found, rest = text.partition("://")
-    host = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2].lower()
-    if host in own_hosts:
-        return OWN_SITE
-    named = host.partition(":")[0].removeprefix("www.")
-    plain = named.replace(".", "").replace("-", "").replace("_", "").isalnum()
-    if not found or scheme.lower() not in _SCHEMES or not plain or len(named) > HOST_CHARS_MAX:
-        return NOT_A_SITE
-    return named

@@ -14,23 +14,23 @@ from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from itertools import compress
+from typing import Any, Generic, TypeVar
 
-from chalicelib.domain.traffic.agents import OWN_SITE, agent_of, referring_host
+from chalicelib.domain.traffic.agents import Agent, agent_of
 from chalicelib.domain.traffic.hour import HourStats
 from chalicelib.domain.traffic.lines import Aside, Bundle, LineReader, Lines, Source
+from chalicelib.domain.traffic.request import OWN_SITE, Request, referring_host
 from chalicelib.domain.traffic.sketch import DIGEST_BYTES, NamedCounts
-
-if TYPE_CHECKING:
-    from chalicelib.domain.traffic.request import Request
 
 # CloudFront delivers some lines up to 24 hours late, and names the file by their hour.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
 FAR = timedelta(hours=24)
 HOUR_FORMAT = "%Y-%m-%dT%H"
 MEMO_MAX = 4_096
-VISITORS_MAX = 4_096
-TALLY_MAX = 4_096
+VISITORS_MAX = 1_024
+TALLY_MAX = 1_024
+_HOUR = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3])", re.ASCII)
 # `{distribution}.{date}-{hour}.{unique id}.gz`, under whatever prefix.
 LOG_NAME = re.compile(r"(?:.*/)?([A-Za-z0-9]+\.(\d{4}-\d\d-\d\d)-([01]\d|2[0-3])\.[A-Za-z0-9]+)\.gz")
 
@@ -62,7 +62,9 @@ def time_of(hour: str) -> datetime:
     Raises:
         ValueError: the text is no hour.
     """
-    return datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC)
+    if not _HOUR.fullmatch(hour):
+        raise ValueError(f"{hour!r} is no hour")
+    return datetime.fromisoformat(hour).replace(tzinfo=UTC)
 
 
 def salts_of_weeks(secret: str) -> dict[str, str]:
@@ -80,6 +82,7 @@ def _is_hour(text: str) -> bool:
 
 
 Value = TypeVar("Value")
+_Visitor = tuple[bytes, Agent]
 
 
 class _Memo(dict[bytes, Value], Generic[Value]):
@@ -164,7 +167,6 @@ class _Reading:
 
     def __init__(self, own_hosts: frozenset[str]) -> None:
         self.agents = _Memo(agent_of)
-        self.programs = _Memo(lambda logged: self.agents[logged].program)
         self.referrers = _Memo(lambda logged: referring_host(logged, own_hosts))
 
 
@@ -179,10 +181,10 @@ class _Tally:
         self._programs: Counter[str] = Counter()
         self._views: Counter[tuple[Request, int]] = Counter()
         self._arrivals: Counter[tuple[Request, bytes]] = Counter()
-        self._agents: Counter[bytes] = Counter()
+        self._agents: Counter[Agent] = Counter()
         self._countries: Counter[bytes] = Counter()
         # The visitors that the sketch has for sure: each is hashed once, not for each page.
-        self._visitors: set[tuple[bytes, bytes]] = set()
+        self._visitors: set[_Visitor] = set()
 
     def count(self, bundle: Bundle) -> None:
         """Count some lines of the hour."""
@@ -193,7 +195,9 @@ class _Tally:
         self._requests.update(lines.requests)
         # Most lines are of assets: only those of pages are looked at further.
         self._count_pages(lines.where([request.is_page for request in lines.requests]))
-        tallies: tuple[Sized, ...] = (self._requests, self._views, self._arrivals, self._agents)
+        tallies: tuple[Sized, ...] = (
+            *(self._requests, self._views, self._arrivals, self._agents, self._countries),
+        )
         if max(map(len, tallies)) > TALLY_MAX:
             self.flush()
 
@@ -201,33 +205,34 @@ class _Tally:
         """Count requests for pages, and signups."""
         if pages.countries:
             self._countries.update(pages.countries)
-        programs = list(map(self._read.programs.__getitem__, pages.agents))
-        self._programs.update(filter(None, programs))
+        agents = list(map(self._read.agents.__getitem__, pages.agents))
+        self._programs.update([agent.program for agent in agents if agent.program])
         shown = [
-            request.is_view and not program for request, program in zip(pages.requests, programs, strict=True)
+            request.is_view and not agent.program
+            for request, agent in zip(pages.requests, agents, strict=True)
         ]
         if any(shown):
-            self._count_views(pages.where(shown))
+            self._count_views(pages.where(shown), list(compress(agents, shown)))
 
-    def _count_views(self, views: Lines) -> None:
+    def _count_views(self, views: Lines, agents: list[Agent]) -> None:
         self._views.update(zip(views.requests, views.minutes, strict=True))
         self._arrivals.update(zip(views.requests, views.referrers, strict=True))
-        self._agents.update(views.agents)
+        self._agents.update(agents)
         if self._keyed is None:
             self._stats.unsalted += len(views.requests)
         else:
-            self._add_visitors(set(zip(views.ips, views.agents, strict=True)), self._keyed)
+            self._add_visitors(set(zip(views.ips, agents, strict=True)), self._keyed)
 
-    def _add_visitors(self, visitors: set[tuple[bytes, bytes]], keyed: "blake2b") -> None:
+    def _add_visitors(self, visitors: set[_Visitor], keyed: "blake2b") -> None:
         if len(self._visitors) >= VISITORS_MAX:
             self._visitors.clear()
         fresh = visitors - self._visitors
         self._visitors |= fresh
         digests = []
-        # No address and no agent has a tab.
-        for visitor in map(b"\t".join, fresh):
+        for ip, agent in fresh:
             digest = keyed.copy()
-            digest.update(visitor)
+            # No address and no agent has a tab.
+            digest.update(b"%b\t%b" % (ip, agent.logged))
             digests.append(digest.digest())
         self._stats.visitors_of(self._week).add(digests)
 
@@ -244,7 +249,7 @@ class _Tally:
             if request.is_signup:
                 stats.signups[request.status] += count
         stats.programs.add(self._programs)
-        stats.devices.add((read.agents[agent].device.value, count) for agent, count in self._agents.items())
+        stats.devices.add((agent.device.value, count) for agent, count in self._agents.items())
         stats.countries.add((name[:2].decode("latin-1"), count) for name, count in self._countries.items())
         for (request, minute), count in self._views.items():
             stats.view(request.path, request.slug, minute, count)

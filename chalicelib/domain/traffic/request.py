@@ -1,4 +1,4 @@
-"""The kind of a logged request: a page, the page of a product, a signup.
+"""The kind of a logged request (a page, the page of a product, a signup), and the site that led to it.
 
 Few different requests make most lines of a log, so each is read once: see `lines.py`.
 """
@@ -6,11 +6,17 @@ Few different requests make most lines of a log, so each is read once: see `line
 import re
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 SIGNUP_PATH = "/api/waitlist"
 PATH_CHARS_MAX = 200
+REFERRER_CHARS_MAX = 2_048
+HOST_CHARS_MAX = 100
+NOT_A_SITE = "not a site"
+OWN_SITE = "the shop itself"
 OTHER = "other"
+# Apps name themselves in place of a site: "android-app://com.google.android.gm/".
+_SCHEMES = ("http", "https", "android-app", "ios-app")
 _API = "/api/"
 _PRODUCT = re.compile(r"(?:/[a-z]{2,3}(?:-[a-z0-9]{2,8})*)?/products/([^/]+)", re.ASCII)
 _SHOWN = frozenset({b"200", b"304"})
@@ -67,3 +73,22 @@ class Request:
 def path_of(stem: bytes) -> str:
     """Return the path that a logged one names; one way to write it, and of bounded length."""
     return unquote_to_bytes(stem[: 3 * PATH_CHARS_MAX]).decode("utf-8", "replace")[:PATH_CHARS_MAX]
+
+
+def referring_host(logged: bytes, own_hosts: frozenset[str]) -> str | None:
+    """Return the host of a logged referrer, `OWN_SITE` for a page of the shop, None where none is logged.
+
+    The path and the query of a referrer are dropped: they may hold what a person searched for.
+    """
+    if logged in {b"-", b""}:
+        return None
+    text = unquote(logged[:REFERRER_CHARS_MAX].decode("utf-8", "replace"))
+    scheme, found, rest = text.partition("://")
+    host = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2].lower()
+    if host in own_hosts:
+        return OWN_SITE
+    named = host.partition(":")[0].removeprefix("www.")
+    plain = named.replace(".", "").replace("-", "").replace("_", "").isalnum()
+    if not found or scheme.lower() not in _SCHEMES or not plain or len(named) > HOST_CHARS_MAX:
+        return NOT_A_SITE
+    return named
