@@ -1,5 +1,6 @@
 """A build that keeps files of an earlier build makes the same bytes as a build from nothing."""
 
+import os
 import random
 import re
 from collections.abc import Callable
@@ -277,6 +278,43 @@ def edit_asset(shop: Project, chance: random.Random) -> None:
     file.write_text(file.read_text() + f"/* {chance.randint(1, 3)} */")
 
 
+def rename_page(shop: Project, chance: random.Random) -> None:
+    """Give a content page another address; the first time, add it."""
+    about, story = (shop.site / "pages" / name for name in ("about.md", "story.md"))
+    if about.exists():
+        about.rename(story)
+    elif story.exists():
+        story.rename(about)
+    else:
+        about.write_text('+++\ntitle = "About"\ndescription = "Us."\n+++\nEight people.\n')
+
+
+def set_clock_back(shop: Project, chance: random.Random) -> None:
+    """Edit a product while the clock is a day behind."""
+    file = chance.choice(sorted((shop.site / "products").iterdir()))
+    long_ago_ns = file.stat().st_mtime_ns - 86_400 * 10**9
+    change(file, 'summary = "', 'summary = "Earlier: ')
+    os.utime(file, ns=(long_ago_ns, long_ago_ns))
+
+
+def keep_size_and_time(shop: Project, chance: random.Random) -> None:
+    """Change what a file says, and neither its size nor its time: in its place, or by another file."""
+    file = chance.choice(sorted((shop.site / "products").iterdir()))
+    before = file.stat()
+    lines = file.read_text().splitlines(keepends=True)
+    written = file.with_name("beside") if chance.random() < 0.5 else file
+    written.write_text("".join(_shouted(line) if line.startswith("summary = ") else line for line in lines))
+    written.replace(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def _shouted(line: str) -> str:
+    """Return a line with the case of each ASCII letter of its value changed."""
+    name, value = line.split("=", 1)
+    return f"{name}={''.join(sign.swapcase() if sign.isascii() else sign for sign in value)}"
+
+
 def swap_pictures(shop: Project, chance: random.Random) -> None:
     pictures = shop.site / "pictures"
     one, other = (pictures / name for name in ("jacket.webp", "scarf.webp"))
@@ -334,7 +372,7 @@ def edit_root_files(shop: Project, chance: random.Random) -> None:
 EDITS: tuple[Edit, ...] = (
     *(edit_redirects, edit_root_files),
     *(rename_scarf, add_product, drop_product, edit_text, edit_text, edit_shop, edit_theme, edit_asset),
-    *(swap_pictures, meddle, edit_language, edit_language),
+    *(swap_pictures, meddle, edit_language, edit_language, rename_page, set_clock_back, keep_size_and_time),
 )
 
 
@@ -363,7 +401,10 @@ def test_after_any_edits_it_is_the_build_from_nothing(
 
 # A test does not wait between an edit and the build after it; the kernel's clock ticks in between.
 FILES_SETTLE_AT_ONCE = ("spillway.sitegen.cache._UNSETTLED_NS", -(10**18))
-SMALL_EDITS = (edit_text, edit_text, edit_text, reword, reword, edit_language, rename_scarf, to_sheet)
+SMALL_EDITS = (
+    *(edit_text, edit_text, edit_text, reword, reword, edit_language, rename_scarf, to_sheet),
+    *(set_clock_back, keep_size_and_time),
+)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -390,6 +431,23 @@ def test_after_small_edits_the_command_makes_the_build_from_nothing(
         assert report.summary.startswith(f"release {fresh.id} for ")
         assert report.missing_translations == (*fresh.missing_translations, *fresh.notes)
         assert (report.sales, report.launches) == (fresh.sales, fresh.launches)
+
+
+@pytest.mark.parametrize("edit", [rename_page, set_clock_back, keep_size_and_time, to_sheet, rename_scarf])
+def test_after_an_edit_that_is_hard_to_see_the_command_makes_the_build_from_nothing(
+    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: Edit
+) -> None:
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    folder, texts = shop.output / "site", set()
+    for number in range(3):
+        build_what_changed(shop, folder)
+        made = files(folder)
+        (tmp_path / f"fresh{number}").mkdir()
+        fresh = build_from_nothing(shop, {}, tmp_path / f"fresh{number}")
+        assert made == {file_of(key): body for key, body in content(fresh).items()}
+        texts.add(b"".join(body for _, body in sorted(made.items())))
+        edit(shop, random.Random(number))
+    assert len(texts) > 1
 
 
 # In rounds: the file of a product, a text, and another one in its place.
