@@ -4,12 +4,11 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from chalicelib.domain.email import Email
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -28,6 +27,9 @@ from chalicelib.storefront.json_ld import organization_json_ld, product_json_ld
 from chalicelib.storefront.localization import in_sentence
 from chalicelib.storefront.picker import picker_of
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
+
+if TYPE_CHECKING:
+    from chalicelib.domain.email import Email
 
 # Returns the card of one product; its argument says if a reader sees it without scrolling.
 Card = Callable[..., Markup]
@@ -249,7 +251,7 @@ class Renderer:
         stock: Mapping[Sku, Stock] | None = None,
         items: Sequence[tuple[Product, Variant]] = (),
         coming: int | None = None,
-    ) -> Email:
+    ) -> "Email":
         """Return the email `name` about one variant, or about several: `items`, with that one among them.
 
         `coming` is the number of them that were never on sale; without it, the one variant decides.
@@ -273,8 +275,11 @@ class Renderer:
         }
         return self.email(name, **context)
 
-    def email(self, name: str, **context: Any) -> Email:
+    def email(self, name: str, **context: Any) -> "Email":
         """Return the email `name` about anything but a variant."""
+        # Imported here: a build of pages makes no email.
+        from chalicelib.domain.email import Email
+
         folder = f"emails/{name}"
         return Email(
             # A title with a line break in it must not start a second header.

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.project import LOCAL_STAGE
 from spillway.terminal import pluralize
+
+if TYPE_CHECKING:
+    from chalicelib.domain.ids import Sku
 
 stage_option = click.option(
     "--stage",
@@ -36,6 +38,9 @@ class Choice(click.Choice[str]):
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         """Return the error about a value that is none of the choices."""
+        # Imported here, as below: a command that builds an unchanged shop takes no longer than its imports.
+        from difflib import get_close_matches
+
         message = super().get_invalid_choice_message(value, ctx)
         near = get_close_matches(str(value), self.choices, n=1)
         return f"{message} Did you mean {near[0]!r}?" if near else message
@@ -138,17 +143,19 @@ class Share(click.ParamType[float]):
         return share
 
 
-class SkuType(click.ParamType[Sku]):
+class SkuType(click.ParamType["Sku"]):
     """An SKU as a merchant types it."""
 
     name = "sku"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Sku:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Sku":
         """Return the SKU.
 
         Raises:
             BadInput: The text is no SKU.
         """
+        from chalicelib.domain.ids import SkuRefused, parse_sku
+
         try:
             return parse_sku(str(value))
         except SkuRefused as refused:

@@ -1,7 +1,6 @@
 """Make the shop: `spillway build`, `serve`, `demo` and `messages`."""
 
 import re
-import shutil
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from spillway.commands.options import (
     skip_broken_pictures_option,
 )
 from spillway.errors import BadInput
-from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
+from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 from spillway.sitegen.cache import ended_sales, late_launches
 from spillway.sitegen.last_build import build_what_changed
@@ -185,6 +184,8 @@ def _welcome(shop: "RunningDemo") -> str:
     )
     awaited = next(iter(sold_out(shop.stage)), None)
     typed_name = sys.argv[0] if sys.argv[0].endswith("/spillway") else ".venv/bin/spillway"
+    import shutil
+
     spillway = "spillway" if shutil.which("spillway") else escape(typed_name)
     next_steps = (
         f"\n  Sign up at {shop.settings.shop_url}{awaited.path}, confirm in the inbox, then type:\n"

@@ -11,11 +11,11 @@ from chalicelib.mail.headers import parse_mailbox
 from chalicelib.settings import clock_ms
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
-from spillway.local_cloud import processes
+from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX, processes
 from spillway.local_cloud.access_logs import AccessLog
 from spillway.local_cloud.inbox_emails import Mailbox
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
-from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX, CloudRecord
+from spillway.local_cloud.record import CloudRecord
 from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
 from spillway.local_cloud.web_apps import Relay, front, inbox
 from spillway.project import Project

@@ -16,12 +16,11 @@ from typing import NoReturn
 import httpx
 
 from spillway.errors import BadInput, WorkFailed
-from spillway.local_cloud import processes
+from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX, processes
 from spillway.local_cloud.child import STOP_WITHIN_S
 from spillway.local_cloud.record import (
     DOOR_HEADER,
     LAMBDA_CONCURRENCY,
-    LAMBDA_INVOCATIONS_MAX,
     SAVE_EVERY_S,
     CloudKeys,
     LayerSettings,

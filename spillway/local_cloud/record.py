@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spillway.errors import WorkFailed
+from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX
 from spillway.project import private_file
 
 ACCESS_KEY_ALPHABET = string.ascii_uppercase + "234567"
@@ -130,7 +131,6 @@ async def save_regularly(every_s: float) -> None:
 
 
 SETTINGS_VARIABLE = "SPILLWAY_CLOUD_DOOR"
-LAMBDA_INVOCATIONS_MAX = 16
 LAMBDA_CONCURRENCY = 1_000
 SAVE_EVERY_S = 5.0
 

@@ -5,18 +5,20 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Picture, Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.rules.rule import Rule
 from chalicelib.storefront.choices import availability_of
 from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 from chalicelib.storefront.theme import Link, Shop
 from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.theme_section import ThemeSection
+
+if TYPE_CHECKING:
+    from chalicelib.rules.rule import Rule
 
 PICTURE_EXPECTED = "the name of a file in site/pictures"
 # File systems take names of 255 bytes.
@@ -332,7 +334,7 @@ class Catalogue:
     redirects: tuple[Redirect, ...] = ()
     root_files: tuple[RootFile, ...] = ()
     launches: tuple[Launch, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: "tuple[Rule, ...]" = ()
 
     @property
     def storefront(self) -> Storefront:
