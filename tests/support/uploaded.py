@@ -78,3 +78,7 @@ def resolved(value: Any, stack: str, region: str) -> Any:
     if isinstance(value, list):
         return [resolved(part, stack, region) for part in value]
     return value
+
+
+if __name__ == "__main__":
+    print(f"The package of the tests: {made_package().archive}")
