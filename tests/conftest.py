@@ -5,22 +5,22 @@ import os
 import signal
 import socket
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from moto import mock_aws
 from xdist.scheduler import LoadScopeScheduling
 
-from spillway.local_cloud.local_cloud import CloudSettings, local_cloud
 from spillway.local_cloud.record import CloudKeys, CloudRecord
-from spillway.sitegen.release import Release
-from spillway.sitegen.site import build
 from tests.support.aws import REGION
 from tests.support.clock import Clock
-from tests.support.german_shop import make_german_shop
 from tests.support.not_run import NotRun
-from tests.support.ses_service import SesService
-from tests.support.small_shop import make_small_shop
+
+# The process that hands out the tests runs none: heavy imports are those of fixtures.
+if TYPE_CHECKING:
+    from spillway.local_cloud.local_cloud import CloudSettings
+    from spillway.sitegen.release import Release
+    from tests.support.ses_service import SesService
 
 # No test may reach an AWS account of the person who runs it.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -92,7 +92,7 @@ def free_port() -> int:
         return port
 
 
-def record_of(settings: CloudSettings, shop_url: str = "http://shop.test") -> CloudRecord:
+def record_of(settings: "CloudSettings", shop_url: str = "http://shop.test") -> CloudRecord:
     """The record that a demo on this cloud leaves for other commands."""
     keys = settings.keys
     inbox_url = f"http://127.0.0.1:{settings.inbox_port}"
@@ -110,6 +110,8 @@ def clock() -> Clock:
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
     """AWS in this very process, as moto plays it; one account for a module."""
+    from moto import mock_aws
+
     with mock_aws():
         yield
 
@@ -117,31 +119,41 @@ def aws() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def local_cloud_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The emulator that the demo runs on, as strict as there, started once for all tests."""
+    from spillway.local_cloud.local_cloud import CloudSettings, local_cloud
+
     settings = CloudSettings(tmp_path_factory.mktemp("cloud"), free_port(), free_port(), keys=KEYS)
     with local_cloud(settings):
         yield settings.endpoint_url
 
 
 @pytest.fixture(scope="session")
-def small_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+def small_release(tmp_path_factory: pytest.TempPathFactory) -> "Release":
     """A release of two products in the real theme."""
+    from spillway.sitegen.site import build
+    from tests.support.small_shop import make_small_shop
+
     return build(make_small_shop(tmp_path_factory.mktemp("small-shop")))
 
 
 @pytest.fixture(scope="session")
-def german_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+def german_release(tmp_path_factory: pytest.TempPathFactory) -> "Release":
     """The same shop with a German edition."""
+    from spillway.sitegen.site import build
+    from tests.support.german_shop import make_german_shop
+
     return build(make_german_shop(tmp_path_factory.mktemp("german-shop")))
 
 
 @pytest.fixture(scope="session")
-def ses_service() -> SesService:
+def ses_service() -> "SesService":
     """SES at botocore's client: making a client takes a quarter of a second."""
+    from tests.support.ses_service import SesService
+
     return SesService()
 
 
 @pytest.fixture
-def ses(ses_service: SesService) -> Iterator[SesService]:
+def ses(ses_service: "SesService") -> "Iterator[SesService]":
     """SES that accepts every email."""
     yield ses_service
     ses_service.requests.clear()

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, cast
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from chalicelib.domain.entry import Entry, EntryState, Signup
 from chalicelib.tables.entries import EntriesTable
@@ -76,6 +75,8 @@ def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
     if request.param == "memory":
         yield cast("DynamoDBClient", MemoryDynamoDb())
     elif request.param == "moto":
+        from moto import mock_aws
+
         with mock_aws():
             yield boto3.client("dynamodb")
     else:

@@ -7,7 +7,6 @@ from uuid import uuid4
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from chalicelib.services.dead_letters import depth
 from chalicelib.stores import boto3_client
@@ -24,6 +23,8 @@ def clients(request: pytest.FixtureRequest) -> Iterator[Clients]:
     if request.param == "memory":
         yield MemoryAws().client
     elif request.param == "moto":
+        from moto import mock_aws
+
         with mock_aws():
             yield boto3_client
     else:

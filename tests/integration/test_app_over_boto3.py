@@ -7,7 +7,6 @@ boto3's requests, answers and errors make no difference.
 from collections.abc import Iterator
 
 import pytest
-from moto import mock_aws
 
 from chalicelib.stores import boto3_client
 from spillway.sitegen.release import Release
@@ -92,5 +91,7 @@ __all__ = [
 @pytest.fixture(scope="module")
 def deployed(german_release: Release) -> Iterator[AwsDoor]:
     """The small shop on moto, by the clients of a Lambda function."""
+    from moto import mock_aws
+
     with mock_aws(), deployed_on(boto3_client, german_release) as door:
         yield door

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from chalicelib.domain.domain_event import DomainEvent, EventType
 from chalicelib.domain.entry import HOUR_MS
@@ -111,6 +110,8 @@ def test_the_events_of_a_call_that_fails_are_refused_and_those_of_the_others_are
 
 
 def test_another_implementation_of_the_bus_takes_every_event_of_several_calls() -> None:
+    from moto import mock_aws
+
     with mock_aws():
         client = boto3.client("events", region_name="eu-central-1")
         client.create_event_bus(Name=BUS)

@@ -2,10 +2,10 @@
 
 import gc
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import moto
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +21,10 @@ from chalicelib.tables.expressions import (
 )
 from chalicelib.tables.table import PreparedStatement, Table, Update
 
-RESERVED = Path(moto.__file__).with_name("dynamodb") / "parsing" / "reserved_keywords.txt"
+MOTO = find_spec("moto")
+assert MOTO is not None
+assert MOTO.origin is not None
+RESERVED = Path(MOTO.origin).with_name("dynamodb") / "parsing" / "reserved_keywords.txt"
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.events.models import EventPattern
 
 from chalicelib.rules.pattern import LEAVES_MAX, matches, problem_of
 
@@ -52,6 +51,8 @@ PATTERNS = st.one_of(
 @settings(max_examples=60, deadline=None)
 def test_a_document_matches_as_eventbridge_has_it(pattern: dict[str, Any], document: dict[str, Any]) -> None:
     assert problem_of(pattern) is None
+    from moto.events.models import EventPattern
+
     oracle = EventPattern(json.dumps(pattern), pattern)
     assert matches(pattern, document) is oracle.matches_event(document)
 
