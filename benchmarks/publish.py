@@ -5,11 +5,17 @@ of latency injected, what counts is how many requests are on their way at once. 
 at whether every file arrived as it is. Rates are of objects in a second; in brackets in a CPU second of the
 publisher, where the S3's work and a busy machine show less.
 
-    python -m benchmarks publish [--count 10000]
+Then a shop in which one product changed: a publish, its build included, beside that build alone. The build is
+`spillway build`; the publish is all that `spillway publish` does once it knows its stage, from the start of
+Python on.
+
+    python -m benchmarks publish [--count 10000] [--changed 10000 50000]
 """
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +24,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.bucket import Bucket, bucket
-from benchmarks.processes import Run
+from benchmarks.catalogue import items, write_shop
+from benchmarks.generators import Spillway as Generator
+from benchmarks.processes import Run, run
 from benchmarks.publishers import Publisher, publishers
 from benchmarks.tables import write_table
 
@@ -29,7 +37,10 @@ COUNT = 10_000
 LATENCIES_S = (0.0, 0.03)
 # Ours by s5cmd's, at least.
 WANTED = {0.0: "3", 0.03: "2"}
+# A publish by its build alone, with one product changed.
+WANTED_OF_CHANGE = "1.3"
 _PAGE_BYTES = 7_000
+_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,9 @@ def main() -> None:
     """Measure, and write the table."""
     options = argparse.ArgumentParser(prog="python -m benchmarks publish")
     options.add_argument("--count", type=int, default=COUNT, help=f"so many objects instead of {COUNT:,}")
-    count = options.parse_args().count
+    options.add_argument("--changed", type=int, nargs="*", default=[10_000, 50_000], metavar="PRODUCTS")
+    asked = options.parse_args()
+    count = asked.count
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
         peers = publishers(_pages(Path(name), count))
@@ -59,6 +72,44 @@ def main() -> None:
         ("latency", *(f"{column} /s" for column in columns), "Spillway / s5cmd", "wanted", "the S3's CPU us"),
         rows,
     )
+    if asked.changed:
+        write_table(
+            "Publishing one changed product",
+            f"python -m benchmarks publish --changed {' '.join(map(str, asked.changed))}",
+            ("products", "build alone", "publish", "publish / build", "wanted at most", "objects put"),
+            [_row_of_change(count) for count in asked.changed],
+        )
+
+
+def _row_of_change(count: int) -> tuple[str, ...]:
+    """Return how a publish of one changed product compares with its build, in turns."""
+    memory = Path("/dev/shm")
+    with (
+        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name,
+        bucket(0.0) as s3,
+    ):
+        ours, edited = Generator(Path(name)), items(8)[7]
+        write_shop(ours.folder, items(count))
+        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        words = (sys.executable, "-m", "benchmarks.publish_change", str(ours.folder), s3.url)
+
+        def build_and_publish() -> tuple[Run, Run]:
+            return run(ours.command, ours.folder), run(words, ours.folder, environment=environment)
+
+        build_and_publish()
+        s3.taken()
+        pairs, asked = [], []
+        for number in range(ROUNDS):
+            ours.edit(edited, number)
+            pairs.append(build_and_publish())
+            asked.append(len(s3.taken().digests))
+    elapsed = median(published.elapsed_s / built.elapsed_s for built, published in pairs)
+    cpu = median(published.cpu_s / built.cpu_s for built, published in pairs)
+    cells = [
+        f"{median(item.elapsed_s for item in runs):.2f} s ({median(item.cpu_s for item in runs):.2f})"
+        for runs in zip(*pairs, strict=True)
+    ]
+    return f"{count:,}", *cells, f"{elapsed:.2f} ({cpu:.2f})", WANTED_OF_CHANGE, f"{median(asked):.0f}"
 
 
 def _row(peers: tuple[Publisher, ...], latency_s: float, s3: Bucket) -> tuple[str, ...]:

@@ -49,16 +49,12 @@ _PAGES_MAX = 1000
 
 
 class MadeFile(NamedTuple):
-    """A file: its job, its content, and its record from before."""
+    """A file: its job, its content with a digest of it, and its record from before."""
 
     job: PageJob
     body: bytes
+    sha256: str
     record: Written
-
-    @property
-    def sha256(self) -> str:
-        """The digest of its bytes."""
-        return hashlib.sha256(self.body).hexdigest()
 
     @property
     def is_new(self) -> bool:
@@ -321,11 +317,12 @@ class SmallChange:
         records = {path: Written(job, sha256, None) for path, job, sha256 in found}
         if any(job.file not in records for job in jobs):
             raise TooMuch
-        return [
-            MadeFile(job, job.make(), records[job.file])
-            for job in jobs
-            if job.digest != records[job.file].job_digest
-        ]
+        made = []
+        for job in jobs:
+            if job.digest != records[job.file].job_digest:
+                body = job.make()
+                made.append(MadeFile(job, body, hashlib.sha256(body).hexdigest(), records[job.file]))
+        return made
 
     @property
     def _pictures(self) -> Path:
@@ -373,12 +370,11 @@ def _write(folder: Path, made: Iterable[MadeFile]) -> dict[str, Written]:
     beside.mkdir()
     unfinished = beside / "file"
     records = {}
-    for job, body, before in made:
-        file = folder / job.file
-        sha256 = hashlib.sha256(body).hexdigest()
-        if sha256 != before.sha256:
-            unfinished.write_bytes(body)
+    for made_file in made:
+        file = folder / made_file.job.file
+        if made_file.is_new:
+            unfinished.write_bytes(made_file.body)
             os.replace(unfinished, file)  # noqa: PTH105 - as in `OutputDir`
-        records[job.file] = Written(job.digest, sha256, signature_of(file))
+        records[made_file.job.file] = Written(made_file.job.digest, made_file.sha256, signature_of(file))
     shutil.rmtree(beside)
     return records
