@@ -25,7 +25,7 @@ ROOT_KEY = "root"
 # Modules of the standard library that take long; the others differ between versions of Python.
 HEAVY = frozenset(
     {
-        *("asyncio", "bz2", "concurrent.futures", "csv", "ctypes", "decimal", "difflib", "email.message"),
+        *("asyncio", "bz2", "concurrent.futures", "ctypes", "decimal", "difflib", "email.message"),
         *("http.client", "http.cookiejar", "importlib.metadata", "inspect", "multiprocessing", "pickle"),
         *("random", "socket", "sqlite3", "ssl", "subprocess", "tarfile", "tempfile", "unittest"),
         *("urllib.request", "uuid", "xml.etree.ElementTree", "zipfile", "zoneinfo"),
