@@ -59,6 +59,8 @@ class EditionContext:
         edition, of = self.edition, self.globals
         parts = (
             (edition.shop, edition.root, of["menu"], of["navigation"], edition.settings),
+            # Jinja writes a constant amount or day when it compiles.
+            (edition.money, edition.days),
             (sorted(self.theme.assets.items()), sorted(self.files.items())),
         )
         return sha256(repr((parts, edition.texts.digest)).encode("utf-8", "surrogatepass")).hexdigest()
