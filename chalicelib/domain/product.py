@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 
 from chalicelib.domain.ids import Sku, Slug, sku_id
+
+_VALUE = itemgetter(1)
 
 
 class Condition(StrEnum):
@@ -116,7 +119,7 @@ class Variant:
     @property
     def label(self) -> str:
         """The label for a person: "Moss, M"; empty when there is no choice."""
-        return ", ".join([value for _, value in self.options])
+        return ", ".join(map(_VALUE, self.options))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,14 @@ class Availability(StrEnum):
     DISCONTINUED = "Discontinued"
     COMING_SOON = "ComingSoon"
 
-    @property
-    def can_buy(self) -> bool:
-        """True when the page says "buy"; any other state but Discontinued says "notify me"."""
-        return self in _CAN_BUY
+    can_buy: bool
+    """True when the page says "buy"; any other state but Discontinued says "notify me"."""
+
+    def __init__(self, word: str) -> None:
+        # An attribute: a page asks some dozens of times.
+        self.can_buy = word in {"InStock", "PreOrder", "BackOrder"}
 
 
-_CAN_BUY = frozenset({Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER})
 # The words that an event may use, and a search engine reads.
 SCHEMA_ORG_WORDS = tuple(word for word in Availability if word is not Availability.COMING_SOON)
 _SCHEMA_ORG = re.compile(r"https?://schema\.org/")

@@ -9,6 +9,8 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import Checkout
 
 _LATER = frozenset({Availability.PRE_ORDER, Availability.BACK_ORDER})
+# A page asks dozens of times, and a member of a class is looked up more slowly than a name.
+_COMING_SOON, _DISCONTINUED = Availability.COMING_SOON, Availability.DISCONTINUED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,12 @@ class Choice:
     @property
     def is_coming(self) -> bool:
         """True for a variant that was never on sale."""
-        return self.availability is Availability.COMING_SOON
+        return self.availability is _COMING_SOON
 
     @property
     def can_wait(self) -> bool:
         """False for a discontinued variant too, which never comes back."""
-        return not self.can_buy and self.availability is not Availability.DISCONTINUED
+        return not self.availability.can_buy and self.availability is not _DISCONTINUED
 
     @property
     def ships_on(self) -> str | None:

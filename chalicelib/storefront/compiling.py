@@ -6,7 +6,7 @@ part of what Jinja writes for them counts: see `benchmarks build`.
 
 import pickle
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from hashlib import sha256
@@ -41,6 +41,7 @@ class ConstantFolder(NodeTransformer):
         self._texts = texts
         self._known = {name: value for name, value in known.items() if name not in own}
         self._gettext = _TEXT - own
+        self._has_plurals = "ngettext" not in own
         self._files = files
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - Jinja's name
@@ -100,14 +101,17 @@ class ConstantFolder(NodeTransformer):
     def _words(self, node: nodes.Expr) -> list[nodes.Expr] | None:
         """Return a translated text in parts, words and variables; None for what is no such text."""
         match node:
-            case nodes.Call(node=nodes.Name(name=name), args=[nodes.Const(value=text)], dyn_args=None):
-                if name not in self._gettext or node.dyn_kwargs:
-                    return None
+            case nodes.Call(node=nodes.Name(name=name), dyn_args=None, dyn_kwargs=None):
+                translated = self._translated(
+                    name, [getattr(argument, "value", None) for argument in node.args]
+                )
             case _:
                 return None
+        if translated is None:
+            return None
         variables = {variable.key: variable.value for variable in node.kwargs}
         words: list[nodes.Expr] = []
-        translated, done = self._texts.one(text), 0
+        done = 0
         for found in _PLACEHOLDER.finditer(translated):
             variable, percent, other = found.groups()
             if other or (variable and variable not in variables):
@@ -117,7 +121,19 @@ class ConstantFolder(NodeTransformer):
             done = found.end()
         return [*words, _data(translated[done:], node)]
 
+    def _translated(self, name: str, arguments: Sequence[object]) -> str | None:
+        """Return the text that a function of translations returns; None where that is not known."""
+        match name, arguments:
+            case _, [str(text)] if name in self._gettext:
+                return self._texts.one(text)
+            case "ngettext", [str(singular), str(plural), int(number)] if self._has_plurals:
+                return self._texts.of_number(singular, plural, number)
+        return None
+
     def _value(self, node: nodes.Node) -> Any:
+        """Return the known value of a name, or of an attribute of one; None without one."""
+        if isinstance(node, nodes.Getattr):
+            return getattr(self._value(node.node), node.attr, None)
         return self._known.get(node.name) if isinstance(node, nodes.Name) else None
 
 

@@ -1,5 +1,6 @@
 """The one renderer: the operator's build and the cloud render each page and email with it."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -30,6 +31,9 @@ from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
 if TYPE_CHECKING:
     from chalicelib.domain.email import Email
+
+# Tags and spaces, and a word without an entity.
+_FIRST_WORD = re.compile(r"(?:\s|<[^!<>]*>)*([^\s<&]*)")
 
 # Returns the card of one product; its argument says if a reader sees it without scrolling.
 Card = Callable[..., Markup]
@@ -66,6 +70,7 @@ class Renderer:
             day=self._edition.days.write,
             in_sentence=partial(in_sentence, locale=self.language),
             csp_hash=csp_hash,
+            begins_with=begins_with,
         )
         self._environment.globals["editions"] = theme.editions
 
@@ -307,6 +312,16 @@ class Renderer:
 
 def _cards_of(slugs: Sequence[Slug], cards: Mapping[Slug, Card]) -> tuple[Card, ...]:
     return tuple(cards[slug] for slug in slugs if slug in cards)
+
+
+def begins_with(html: str, text: str) -> bool:
+    """Return whether the text of some markup begins with a text, as `striptags` reads markup."""
+    # Most markup begins with another word: the tags of the rest need not be looked for.
+    first = _FIRST_WORD.match(html)
+    word = first[1] if first else ""
+    if not (text.startswith(word) or word.startswith(text)):
+        return False
+    return Markup(html).striptags().startswith(text)  # noqa: S704 - nothing is shown of it
 
 
 def csp_hash(text: str) -> str:

@@ -28,7 +28,7 @@ from chalicelib.storefront.environment import (
 )
 from chalicelib.storefront.localization import DayFormat, Texts
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.theme import Link, Theme
+from chalicelib.storefront.theme import Link, ReturnBy, ReturnPolicy, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, theme
 
 LINKS = (Link("About", "/about"), Link("Privacy", "/privacy"))
@@ -143,7 +143,13 @@ def test_pages_say_the_same_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pages() == quick
 
 
-GERMAN = {"From %(price)s": ("Ab %(price)s, 100%%",), "Odd": ("50% %(price)s",), "Other": ("%(cost)s",)}
+GERMAN = {
+    "From %(price)s": ("Ab %(price)s, 100%%",),
+    "Odd": ("50% %(price)s",),
+    "Other": ("%(cost)s",),
+    "In %(days)s day": ("In %(days)s Tag", "In %(days)s Tagen"),
+}
+DAYS = "{%% trans days=%s %%}In {{ days }} day{%% pluralize %%}In {{ days }} days{%% endtrans %%}"
 
 
 @pytest.mark.parametrize("is_escaped", [True, False])
@@ -154,6 +160,9 @@ GERMAN = {"From %(price)s": ("Ab %(price)s, 100%%",), "Odd": ("50% %(price)s",),
         ("{{ _('From %(price)s', price=price) }}", "Ab <2>, 100%"),
         ("{% set said = _('From %(price)s', price=price) %}{{ said }}", "Ab <2>, 100%"),
         ("{{ _('No %(price)s', price=price) }}", "No <2>"),
+        (DAYS % 1, "In 1 Tag"),
+        (DAYS % 30, "In 30 Tagen"),
+        (DAYS % "shop.returns.days", "In 14 Tagen"),
     ],
 )
 def test_a_text_with_a_variable_is_translated_when_it_is_compiled(
@@ -165,7 +174,7 @@ def test_a_text_with_a_variable_is_translated_when_it_is_compiled(
     assert environment.get_template("page.html").render(price="<2>") == (
         said.replace("<2>", "&lt;2&gt;") if is_escaped else said
     )
-    if "set" not in source:
+    if "{% set" not in source:
         assert not list(environment.parse(source).find_all(nodes.Call))
 
 
@@ -180,7 +189,9 @@ def test_a_translation_that_cannot_be_filled_in_is_reported_with_its_line(
 
 
 def german(source: str, **options: bool) -> LocalizedEnvironment:
-    edition = replace(common().edition, texts=Texts(GERMAN))
+    returns = ReturnPolicy("DE", 14, is_free=True, by=ReturnBy.MAIL)
+    known = common().edition
+    edition = replace(known, texts=Texts(GERMAN), shop=replace(known.shop, returns=returns))
     context = EditionContext(common().theme, edition)
     options = {"autoescape": True, **options}
     return LocalizedEnvironment(context, loader=DictLoader({"page.html": source}), **options)

@@ -10,14 +10,17 @@ from functools import partial
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jinja2 import UndefinedError
+from markupsafe import Markup
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.localization import MoneyFormat, Texts
-from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.renderer import Renderer, begins_with
 from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
 from spillway.sitegen.translations import read_texts
 from tests.support.small_shop import THEME
@@ -458,3 +461,14 @@ def test_an_option_is_asked_for_in_a_sentence_of_the_page(name: str, locale: str
     edition = replace(base.editions[0], texts=german if locale.startswith("de") else Texts())
     html = Renderer(replace(base, editions=(edition,))).product(replace(JACKET, variants=variants), {})
     assert f'<p class="ask">{asked}</p>' in html
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from(["<p>", "<b>x", "</b>", "Wool", "Wo", "<!-- a -->", " ", "&amp;", "&", "coat"])),
+    st.sampled_from(["Wool", "Wool coat", "Woolcoat", "& Wool", "x", ""]),
+)
+def test_markup_begins_with_a_text_as_its_text_does(parts: list[str], text: str) -> None:
+    html = "".join(parts)
+
+    assert begins_with(html, text) == Markup(html).striptags().startswith(text)
