@@ -15,7 +15,6 @@ import pickle
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -309,8 +308,7 @@ def build_what_changed(
     Raises:
         BadInput: see `build`.
     """
-    with LastBuild(project, folder) as last, ExitStack() as short:
-        short.enter_context(collector_off())
+    with collector_off(), LastBuild(project, folder) as last:
         comparison = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
         changed = comparison.changed_inputs(last)
         report = last.report()
@@ -321,7 +319,6 @@ def build_what_changed(
 
         made = make_small_change(project, folder, last, changed, report) if changed and report else None
         if made is None:
-            short.close()
             from spillway.sitegen.known_shop import keep_shop
             from spillway.sitegen.site import read_site, render_site
 

@@ -4,6 +4,7 @@ A file whose job has not changed, and that nobody has touched, stays where it is
 folder beside it, and replace the old ones only when all are complete: an error leaves the folder as it was.
 """
 
+import gc
 import hashlib
 import os
 import shutil
@@ -27,6 +28,9 @@ from spillway.sitegen.reading.catalogue import ContentPage, Launch
 from spillway.sitegen.reading.redirects import Redirect
 
 _DIGEST_LENGTH = 12
+# The values of a rendered page refer to each other: they are garbage that only the collector finds. It looks
+# through what is new after so many pages, which takes less than its own habit.
+_PAGES_A_COLLECTION = 50
 _PARTS_END = 2**256
 
 
@@ -295,11 +299,13 @@ class OutputDir:
 
         def make(jobs: Sequence[PageJob]) -> list[tuple[str, str]]:
             made = []
-            for job in jobs:
+            for number, job in enumerate(jobs, 1):
                 body = job.make()
                 with open(root + job.file, "wb", buffering=0) as file:  # noqa: PTH123 - ten thousand times
                     file.write(body)
                 made.append((job.file, hashlib.sha256(body).hexdigest()))
+                if number % _PAGES_A_COLLECTION == 0:
+                    gc.collect(0)
             return made
 
         written = dict(row for rows in pool.map_batches(make, _chunks(stale)) for row in rows)
