@@ -278,6 +278,19 @@ def test_a_constant_is_written_in_the_formats_of_each_edition() -> None:
     assert said == ["£1,480.00 2026-12-31 size", "1.480,00 € 31. D 2026 Size", "£1,480.00 2026-12-31 size"]
 
 
+def test_compiled_templates_are_those_of_the_formats_of_an_edition() -> None:
+    edition = common().edition
+    euros = replace(edition, money=replace(edition.money, prefix="", suffix=" €"))
+    dated = replace(edition, days=DayFormat("{day}. {month} {year}", tuple("JFMAMJJASOND")))
+    page = '{{ 148000 | money }} {{ "2026-12-31" | day }}'
+    said = []
+    for own in (edition, euros, dated):
+        themed = replace(theme(), templates={"page.html": page}, editions=(own,))
+        said.append(Renderer(themed).page("page.html"))
+
+    assert said == ["£1,480.00 2026-12-31", "1,480.00 € 2026-12-31", "£1,480.00 31. D 2026"]
+
+
 def test_a_template_is_parsed_once_for_all_editions_and_again_when_it_changes() -> None:
     trees = SyntaxTrees()
     environment = templates("")
