@@ -118,7 +118,7 @@ def watch(demo: DemoProcess) -> Iterator[Watch]:
     yield watching
     assert watching.strangers == []
     assert watching.complaints == []
-    assert watching.refused == []
+    assert watching.refused == [], demo.failures()
 
 
 @pytest.fixture

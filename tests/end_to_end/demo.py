@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from spillway.errors import BadInput
 from spillway.local_cloud import processes
 from spillway.local_cloud.shopper import until
 from spillway.project import Project
+from spillway.stage import stage_named
 from tests.support.uploaded import made_package
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +32,8 @@ COPIED = (
     ".chalice/resources",
 )
 DEMO = (sys.executable, "-m", "spillway", "demo")
+# An error in a function's log, or the end of one that took too long or broke down.
+FAILURE = re.compile(r"_failed\"|Traceback|Task timed out|errorMessage")
 MARK = "SPILLWAY_TEST_RUN"
 OPEN_WITHIN_S = 120.0
 END_WITHIN_S = 30.0
@@ -122,6 +126,18 @@ class DemoProcess:
     def printed(self) -> str:
         """Everything it printed so far, on either stream."""
         return self.printed_to.read_text()
+
+    def failures(self) -> list[str]:
+        """Messages of functions that failed or were ended, as their logs have them."""
+        logs = stage_named(self.project, "local").client("logs")
+        groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+        pages = [
+            page
+            for group in groups
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        ]
+        messages = [event["message"] for page in pages for event in page["events"]]
+        return [message for message in messages if FAILURE.search(message)]
 
     def prints(self, words: str) -> None:
         """Wait until it has printed `words`."""

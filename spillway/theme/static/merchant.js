@@ -73,8 +73,8 @@
     const picture = (place, url) => {
       if (place.dataset.url === (url || "")) return;
       place.dataset.url = url || "";
-      const image = Object.assign(document.createElement("img"), { src: url, alt: "", width: 40, height: 40, loading: "lazy" });
-      place.replaceChildren(...(url ? [image] : []));
+      const image = () => Object.assign(document.createElement("img"), { alt: "", width: 40, height: 40, loading: "lazy", src: url });
+      place.replaceChildren(...(url ? [image()] : []));
     };
 
     const badge = (place, name, text) => { set(place, "class", `badge ${name}`); put(place, text); };
