@@ -25,6 +25,7 @@ from tests.support.small_shop import make_small_shop
 
 OWNER, PACKER = "owner@heron.example", "packer@heron.example"
 NAMED = f"{OWNER}, second@heron.example"
+TICKS = count(clock_ms())
 
 
 class MerchantStage(SmallStage):
@@ -36,9 +37,12 @@ class MerchantStage(SmallStage):
         return {"MerchantAddresses": self.named}
 
     def container(self) -> Container:
-        """Return the objects of this stage, each reading of whose clock is a millisecond later."""
+        """Return the objects of this stage, each reading of whose clock is a millisecond later.
+
+        Two commands that run within a millisecond stay in order: they read one clock.
+        """
         container = super().container()
-        container.clock_ms = count(clock_ms()).__next__
+        container.clock_ms = TICKS.__next__
         return container
 
 
