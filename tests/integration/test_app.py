@@ -26,6 +26,7 @@ from chalicelib.tables.shards import Notified, ShardsTable
 from spillway.local_cloud.shopper import forms_of
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
+from tests.support.clock import TickingClock
 from tests.support.memory_aws import MemoryAws
 from tests.support.moto_server import AwsDoor, aws_door
 
@@ -77,6 +78,7 @@ def deployed_on(client: "ClientFactory", release: Release) -> Iterator[AwsDoor]:
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(cloud, "container", Container.of_lambda(client))
+        cloud.container.clock_ms = TickingClock()
         for entry in release.products:
             cloud.container.products.put_catalogue(entry.product, entry.stock, known=None)
         with aws_door(lambda url: AwsDoor(url, client)) as door:

@@ -1,7 +1,6 @@
 """The commands about merchants, typed: what they print, write down and refuse."""
 
 import json
-from itertools import count
 from typing import Any
 
 import boto3
@@ -19,13 +18,14 @@ from spillway.project import Project
 from tests.integration.test_merchant_commands import SmallStage
 from tests.integration.test_people_commands import OPERATOR, Secrets, Sts, typed
 from tests.support.aws import REGION, create_table
+from tests.support.clock import TickingClock
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.shop import IDENTITY_KEY
 from tests.support.small_shop import make_small_shop
 
 OWNER, PACKER = "owner@heron.example", "packer@heron.example"
 NAMED = f"{OWNER}, second@heron.example"
-TICKS = count(clock_ms())
+CLOCK_MS = TickingClock()
 
 
 class MerchantStage(SmallStage):
@@ -37,12 +37,9 @@ class MerchantStage(SmallStage):
         return {"MerchantAddresses": self.named}
 
     def container(self) -> Container:
-        """Return the objects of this stage, each reading of whose clock is a millisecond later.
-
-        Two commands that run within a millisecond stay in order: they read one clock.
-        """
+        """Return the objects of this stage, for two commands within a millisecond with one clock."""
         container = super().container()
-        container.clock_ms = TICKS.__next__
+        container.clock_ms = CLOCK_MS
         return container
 
 

@@ -1,4 +1,6 @@
-"""A clock that moves when a test moves it."""
+"""A clock that moves when a test moves it, and one that moves with each reading."""
+
+from chalicelib.settings import clock_ms
 
 
 class Clock:
@@ -13,3 +15,14 @@ class Clock:
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
         self.now_ms += int(seconds * 1000)
+
+
+class TickingClock:
+    """Tells the time of now, but never a time twice: what happens in one millisecond stays in order."""
+
+    def __init__(self) -> None:
+        self._last_ms = 0
+
+    def __call__(self) -> int:
+        self._last_ms = max(clock_ms(), self._last_ms + 1)
+        return self._last_ms
