@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,13 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
+# Temporary files are in memory where there is room for them: a disk takes a third of what the system does.
+MEMORY, ROOM_BYTES_MIN = Path("/dev/shm"), 4 << 30
+if MEMORY.is_dir():
+    room = os.statvfs(MEMORY)
+    if room.f_bavail * room.f_frsize >= ROOM_BYTES_MIN and not room.f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 # No test asserts wall-clock time: Hypothesis's deadline of 200 ms fails on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -46,13 +54,16 @@ GARBAGE_THRESHOLDS = (20_000, 20, 20)
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+SHARING = ("tests/browser", "tests/contract", "tests/end_to_end")
+
+
 class Together(LoadScopeScheduling):  # type: ignore[misc]
     """Keeps on one worker what shares what is slow to start: a folder's demo, a module's fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.split("::", 1)[0]
         folder = module.rsplit("/", 1)[0]
-        return folder if folder.endswith(("browser", "contract", "end_to_end")) else module
+        return folder if folder.startswith(SHARING) else module
 
 
 def pytest_configure(config: pytest.Config) -> None:

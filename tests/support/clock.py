@@ -18,7 +18,7 @@ class Clock:
 
 
 class TickingClock:
-    """Tells the time of now, but never a time twice: what happens in one millisecond stays in order."""
+    """The time of now, but no time twice: what happens in one millisecond stays in order."""
 
     def __init__(self) -> None:
         self._last_ms = 0

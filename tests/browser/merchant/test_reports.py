@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from spillway.preflight.bill import traffic_prices
-from tests.browser import test_merchant_page as merchant_page
 from tests.browser.axe import require_no_violations
 from tests.browser.conftest import PHONE
-from tests.browser.test_merchant_page import BUSY, Answers, answering
+from tests.browser.merchant import test_page as merchant_page
+from tests.browser.merchant.test_page import BUSY, Answers, answering
 from tests.browser.watch import Watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]

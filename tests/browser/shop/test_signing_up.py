@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
 from spillway.local_cloud.shopper import Shopper
 from tests.browser.conftest import PHONE, NewPerson, NewWindow, signed_form_token
-from tests.browser.kinds import BAD_ADDRESS
+from tests.browser.shop.kinds import BAD_ADDRESS
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
 

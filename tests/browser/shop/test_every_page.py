@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
 from tests.browser.axe import EVERY_RULE, RULES_OF_COLOUR, require_no_violations
 from tests.browser.conftest import SEEN_WITHIN_MS, Post, signed_form_token
-from tests.browser.kinds import KINDS, SOLD_OUT_SKU, Place
+from tests.browser.shop.kinds import KINDS, SOLD_OUT_SKU, Place
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
 
