@@ -23,6 +23,8 @@ THROTTLES = frozenset(
         "TooManyRequestsException",
     }
 )
+# Botocore's bases of an endpoint that cannot be reached, closes the connection or does not answer in time.
+UNANSWERED = frozenset({"botocore.exceptions.ConnectionError", "botocore.exceptions.HTTPClientError"})
 # Two writers met at one item, in one region or two: a moment later there is one.
 PASSING = THROTTLES | {
     "ReplicatedWriteConflictException",
@@ -61,10 +63,16 @@ def code_of(error: BaseException) -> str:
 
 def passes(error: BaseException) -> bool:
     """Return whether the same call may succeed a moment later."""
-    if isinstance(error, AwsUnreachable) or code_of(error) in PASSING:
+    if isinstance(error, AwsUnreachable) or _is_unanswered(error) or code_of(error) in PASSING:
         return True
     status = error.status if isinstance(error, AwsRefused) else _status(error)
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _is_unanswered(error: BaseException) -> bool:
+    """Return whether boto3 (not imported for this) says that no answer came, or not in time."""
+    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    return not names.isdisjoint(UNANSWERED)
 
 
 def _status(error: BaseException) -> int:

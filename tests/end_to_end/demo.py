@@ -32,8 +32,8 @@ COPIED = (
     ".chalice/resources",
 )
 DEMO = (sys.executable, "-m", "spillway", "demo")
-# An error in a function's log, or the end of one that took too long or broke down.
-FAILURE = re.compile(r"_failed\"|Traceback|Task timed out|errorMessage")
+# An error in a function's log or the emulator's, or the end of a function that took too long or broke down.
+FAILURE = re.compile(r"_failed\"|Traceback|[Tt]imed out|errorMessage| ERROR ")
 MARK = "SPILLWAY_TEST_RUN"
 OPEN_WITHIN_S = 120.0
 END_WITHIN_S = 30.0
@@ -128,7 +128,7 @@ class DemoProcess:
         return self.printed_to.read_text()
 
     def failures(self) -> list[str]:
-        """Messages of functions that failed or were ended, as their logs have them."""
+        """Errors, as the logs of the functions and of the emulator have them."""
         logs = stage_named(self.project, "local").client("logs")
         groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
         pages = [
@@ -137,6 +137,7 @@ class DemoProcess:
             for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         ]
         messages = [event["message"] for page in pages for event in page["events"]]
+        messages += (self.project.root / ".spillway/local/cloud.log").read_text().splitlines()
         return [message for message in messages if FAILURE.search(message)]
 
     def prints(self, words: str) -> None:

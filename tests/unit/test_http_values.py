@@ -10,6 +10,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 from chalice.app import MultiDict, Response
 
 from chalicelib.aws.connections import AwsRefused
@@ -687,6 +694,25 @@ LINK_GONE = "This link no longer works. Ask again from the product's page."
                 retry_after_s=6,
             ),
             {"event": "request_put_off", "error": "AwsRefused", "code": "ThrottlingException"},
+        ),
+        # The SDK's own, after its attempts; the endpoint is not logged.
+        *(
+            (
+                silence(endpoint_url="https://dynamodb.eu-west-1.amazonaws.com", error="x"),
+                bad(
+                    "Too many people at once. Try again in a moment.",
+                    status=HTTPStatus.SERVICE_UNAVAILABLE,
+                    retry_after_s=6,
+                ),
+                {"event": "request_put_off", "error": silence.__name__, "code": ""},
+            )
+            for silence in (
+                ConnectionClosedError,
+                ConnectTimeoutError,
+                EndpointConnectionError,
+                ReadTimeoutError,
+                SSLError,
+            )
         ),
         (
             RuntimeError("secret"),
