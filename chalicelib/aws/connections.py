@@ -4,13 +4,14 @@ A TLS handshake costs more than a signup.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from socket import IPPROTO_TCP, TCP_NODELAY, create_connection, socket
 from ssl import SSLContext, create_default_context
 from typing import Any
 from urllib.parse import urlsplit
+
+from chalicelib.aws.answers import Answer, NoHttp, read_answer
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
@@ -91,15 +92,6 @@ ANSWER_BYTES_MAX = 16 * 1024 * 1024
 ONE_PACKET_BYTES_MAX = 32 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a request."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Connections:
     """Connections to `endpoint` (an origin). Any number of threads may send at once."""
 
@@ -107,7 +99,9 @@ class Connections:
         parts = urlsplit(endpoint)
         self._encrypted = parts.scheme == "https"
         self.host = parts.netloc
-        self._idle: list[HTTPConnection] = []
+        self._name = parts.hostname or ""
+        self._port = parts.port or (443 if self._encrypted else 80)
+        self._idle: list[socket] = []
         if self._encrypted:
             _tls()
 
@@ -135,37 +129,39 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    def _open(self) -> HTTPConnection:
-        if self._encrypted:
-            connection: HTTPConnection = HTTPSConnection(self.host, timeout=CONNECT_TIMEOUT_S, context=_tls())
-        else:
-            connection = HTTPConnection(self.host, timeout=CONNECT_TIMEOUT_S)
+    def _open(self) -> socket:
         try:
-            connection.connect()
+            connection = create_connection((self._name, self._port), CONNECT_TIMEOUT_S)
+            try:
+                connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+                if self._encrypted:
+                    connection = _tls().wrap_socket(connection, server_hostname=self._name)
+            except OSError:
+                connection.close()
+                raise
         except OSError as error:
             raise AwsUnreachable(f"cannot connect: {type(error).__name__}") from error
-        connection.sock.settimeout(READ_TIMEOUT_S)
+        connection.settimeout(READ_TIMEOUT_S)
         return connection
 
-    def _on(self, connection: HTTPConnection, method: str, head: bytes, body: bytes) -> Answer:
+    def _on(self, connection: socket, method: str, head: bytes, body: bytes) -> Answer:
         try:
-            # One packet where it is small: http.client would send two.
+            # One packet where it is small.
             if len(body) <= ONE_PACKET_BYTES_MAX:
-                connection.sock.sendall(head + body)
+                connection.sendall(head + body)
             else:
-                connection.sock.sendall(head)
-                connection.sock.sendall(body)
-            answer = HTTPResponse(connection.sock, method=method)
-            answer.begin()
-            content = answer.read(ANSWER_BYTES_MAX)
-        except (OSError, HTTPException) as error:
+                connection.sendall(head)
+                connection.sendall(body)
+            with connection.makefile("rb") as received:
+                answer, keeps = read_answer(received, method, bytes_max=ANSWER_BYTES_MAX)
+        except (OSError, NoHttp) as error:
             connection.close()
             raise AwsUnreachable(f"no answer: {type(error).__name__}") from error
-        if answer.will_close or not answer.isclosed() or len(self._idle) >= IDLE_MAX:
-            connection.close()
-        else:
+        if keeps and len(self._idle) < IDLE_MAX:
             self._idle.append(connection)
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+        else:
+            connection.close()
+        return answer
 
 
 def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:

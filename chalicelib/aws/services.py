@@ -13,7 +13,8 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib.aws.connections import Answer, AwsError, AwsRefused, AwsUnreachable, Connections, passes
+from chalicelib.aws.answers import Answer
+from chalicelib.aws.connections import AwsError, AwsRefused, AwsUnreachable, Connections, passes
 from chalicelib.aws.signing import Credentials, CredentialSource, Signer
 
 ATTEMPTS_MAX = 4

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,7 +25,9 @@ from chalicelib.aws.services import (
 from chalicelib.aws.signing import Credentials, CredentialSource
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.table import Table, Update
+from tests.integration.test_https_post import tls_endpoint
 from tests.support.aws import create_table
+from tests.support.certificate import write_certificate
 from tests.support.moto_server import HANGS_UP_BEFORE, AwsDoor, aws_door
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -116,6 +119,29 @@ def test_where_nobody_listens_there_is_no_answer() -> None:
         port = server.getsockname()[1]
     with pytest.raises(AwsUnreachable, match="cannot connect"):
         Connections(f"http://127.0.0.1:{port}").send("POST", "/", {}, b"")
+
+
+def test_a_call_over_tls_reaches_the_server_that_its_certificate_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = write_certificate(tmp_path, name="aws.example")
+    with tls_endpoint(certificate) as endpoint:
+        endpoint.pieces = [b"HTTP/1.1 200 OK\r\nContent-Len", b"gth: 2\r\n\r\n{", b"}"]
+        strangers = Connections(f"https://127.0.0.1:{endpoint.port}")
+        with pytest.raises(AwsUnreachable, match=r"^cannot connect: SSLCertVerificationError$"):
+            strangers.send("POST", "/", {}, b"x")
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        monkeypatch.setattr(connections_module, "_tls", lambda: trusting)
+        # Another name for the same machine is not in the certificate.
+        with pytest.raises(AwsUnreachable, match=r"^cannot connect: SSLCertVerificationError$"):
+            Connections(f"https://localhost:{endpoint.port}").send("POST", "/", {}, b"x")
+        connections = Connections(f"https://127.0.0.1:{endpoint.port}")
+        answer = connections.send("POST", "/a", {"host": connections.host}, b"x")
+        connections.close()
+        assert (answer.status, answer.body, endpoint.names[-2]) == (200, b"{}", "localhost")
+        assert endpoint.received == [
+            f"POST /a HTTP/1.1\r\nhost: 127.0.0.1:{endpoint.port}\r\ncontent-length: 1\r\n\r\nx".encode()
+        ]
 
 
 def test_the_endpoint_beside_the_function_is_asked_again_before_keys_end(tmp_path: Path) -> None:

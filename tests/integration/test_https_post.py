@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -63,11 +63,20 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_certificate(tmp_path_factory.mktemp("certificate"), name=NAME)
 
 
+@contextmanager
+def tls_endpoint(certificate: Path) -> Iterator[Endpoint]:
+    """A TLS server with this certificate, for as long as the block lasts."""
+    server = Endpoint(certificate)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
 @pytest.fixture
 def endpoint(certificate: Path) -> Iterator[Endpoint]:
-    server = Endpoint(certificate)
-    yield server
-    server.close()
+    with tls_endpoint(certificate) as server:
+        yield server
 
 
 def poster(certificate: Path, *, timeout_s: float = 15.0) -> HttpsPoster:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws.connections import Answer, AwsUnreachable, Connections
+from chalicelib.aws.answers import Answer
+from chalicelib.aws.connections import AwsUnreachable, Connections
 from chalicelib.aws.services import DYNAMODB, DynamoDb, JsonApi
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address

@@ -19,7 +19,8 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from chalicelib.aws.connections import Answer, AwsError, AwsRefused, Connections, code_of, passes
+from chalicelib.aws.answers import Answer
+from chalicelib.aws.connections import AwsError, AwsRefused, Connections, code_of, passes
 from chalicelib.aws.services import (
     ATTEMPTS_MAX,
     BACKOFF_S,

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.aws.answers import Answer
 from chalicelib.aws.connections import (
-    Answer,
     AwsError,
     AwsRefused,
     AwsUnreachable,
