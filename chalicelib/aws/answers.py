@@ -47,13 +47,11 @@ def read_answer(file: BinaryIO, method: str, *, bytes_max: int) -> tuple[Answer,
         NoHttp: it is none of HTTP/1.1, it is cut off, or its body is longer than `bytes_max`.
         OSError: the connection broke, or nothing came in time.
     """
-    status, is_current = _status(file)
-    headers = _headers(file)
-    for _ in range(INTERIM_MAX):
-        if status >= 200:
-            break
+    for _ in range(INTERIM_MAX + 1):
         status, is_current = _status(file)
         headers = _headers(file)
+        if status >= 200:
+            break
     else:
         raise NoHttp("interim answers")
     keeps = is_current and "close" not in headers.get("connection", "").lower()

@@ -21,6 +21,7 @@ from chalicelib.aws.answers import (
 BYTES_MAX = 1_000
 NAMES = ("Content-Type", "x-amz-crc32", "X-AMZN-RequestId", "Date", "connection")
 VALUES = ("application/json", "close", "Keep-Alive", "", "  a b  ", "7", "\xe9")
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 BODIES = st.binary(max_size=40)
 
 
@@ -59,8 +60,8 @@ def answers(draw: st.DrawFn) -> bytes:
             extension = draw(st.sampled_from(["", ";a=b"]))
             body = b"".join(f"{len(part):x}{extension}\r\n".encode() + part + b"\r\n" for part in parts)
             body += b"0\r\n\r\n"
-    interim = draw(st.sampled_from(["", "HTTP/1.1 100 Continue\r\n\r\n"]))
-    return interim.encode() + "\r\n".join([*head, "", ""]).encode("latin-1") + body
+    interim = draw(st.sampled_from([b"", INTERIM]))
+    return interim + "\r\n".join([*head, "", ""]).encode("latin-1") + body
 
 
 @given(answers(), st.sampled_from(["POST", "HEAD"]))
@@ -72,7 +73,10 @@ def test_an_answer_is_read_as_the_library_reads_it(data: bytes, method: str) -> 
     assert (answer.status, answer.headers, answer.body) == (status, headers, body)
     # The library keeps connections of HTTP/1.0 that ask for it, and others after an answer of no length.
     assert keeps or not ours
-    if data.startswith(b"HTTP/1.1") and {"content-length", "transfer-encoding"} & headers.keys():
+    if (
+        data.removeprefix(INTERIM).startswith(b"HTTP/1.1")
+        and {"content-length", "transfer-encoding"} & headers.keys()
+    ):
         assert ours is keeps
 
 
@@ -139,7 +143,7 @@ def test_a_longest_answer_and_values_of_one_name_are_read() -> None:
     assert read(head + b"\r\n" + body) == (Answer(200, {"vary": "a, b"}, body), False)
     many = b"".join(b"h%d: 1\r\n" % number for number in range(HEADERS_MAX))
     assert len(read(b"HTTP/1.1 204 No\r\n" + many + b"\r\n")[0].headers) == HEADERS_MAX
-    interim = b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n" * (INTERIM_MAX - 1)
+    interim = b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n" * INTERIM_MAX
     assert read(interim + b"HTTP/1.1 204 No\r\n\r\n") == (Answer(204, {}, b""), True)
 
 
