@@ -37,7 +37,7 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
-# Temporary files are in memory where there is room for them: a disk takes a third of what the system does.
+# Temporary files are in memory where there is room for them: writing to a disk is half of the system's CPU.
 MEMORY, ROOM_BYTES_MIN = Path("/dev/shm"), 4 << 30
 if MEMORY.is_dir():
     room = os.statvfs(MEMORY)
@@ -53,7 +53,7 @@ GARBAGE_THRESHOLDS = (20_000, 20, 20)
 # A build server ends a run with SIGTERM: as after Ctrl-C, what tests have started must stop.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-
+# Folders whose tests share what is slow to start.
 SHARING = ("tests/browser", "tests/contract", "tests/end_to_end")
 
 

@@ -1,7 +1,7 @@
 """The answers of AWS, read from a connection (HTTP/1.1, RFC 9112).
 
-`http.client` reads headers with the parser of emails, which takes a tenth of a signup's CPU, and a tenth of
-the cold start to import.
+`http.client` reads headers with the parser of emails, which takes a tenth of a signup's CPU and is one more
+import of the cold start.
 """
 
 import re

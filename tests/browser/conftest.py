@@ -1,4 +1,4 @@
-"""One demo and one Chromium for all tests of this folder; every window they open is watched."""
+"""A demo and a Chromium for all tests of a folder that one worker runs; every window they open is watched."""
 
 import os
 from collections.abc import Callable, Iterator

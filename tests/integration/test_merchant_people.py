@@ -1,6 +1,8 @@
 """The commands about merchants, typed: what they print, write down and refuse."""
 
 import json
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import boto3
@@ -18,28 +20,27 @@ from spillway.project import Project
 from tests.integration.test_merchant_commands import SmallStage
 from tests.integration.test_people_commands import OPERATOR, Secrets, Sts, typed
 from tests.support.aws import REGION, create_table
-from tests.support.clock import TickingClock
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.shop import IDENTITY_KEY
 from tests.support.small_shop import make_small_shop
 
 OWNER, PACKER = "owner@heron.example", "packer@heron.example"
 NAMED = f"{OWNER}, second@heron.example"
-CLOCK_MS = TickingClock()
 
 
 class MerchantStage(SmallStage):
     """A stage whose stack names the first merchants."""
 
     named: str
+    ticks: Iterator[int]
 
     def parameters(self) -> dict[str, str]:
         return {"MerchantAddresses": self.named}
 
     def container(self) -> Container:
-        """Return the objects of this stage, for two commands within a millisecond with one clock."""
+        """Return the objects of this stage, each reading of whose one clock is a millisecond later."""
         container = super().container()
-        container.clock_ms = CLOCK_MS
+        container.clock_ms = self.ticks.__next__
         return container
 
 
@@ -59,7 +60,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, sts: Sts) -> MerchantStage:
     stage = MerchantStage("local", REGION, boto3.Session(region_name=REGION))
     names = {"MerchantTable": create_table(dynamodb, "MerchantTable"), "SigningKeysSecret": "keys"}
     clients = {"dynamodb": dynamodb, "sts": sts, "secretsmanager": Secrets()}
-    for name, value in {"clients": clients, "names": names, "named": ""}.items():
+    for name, value in {"clients": clients, "names": names, "named": "", "ticks": count(clock_ms())}.items():
         object.__setattr__(stage, name, value)
     monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     return stage

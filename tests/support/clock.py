@@ -1,6 +1,4 @@
-"""A clock that moves when a test moves it, and one that moves with each reading."""
-
-from chalicelib.settings import clock_ms
+"""A clock that moves when a test moves it."""
 
 
 class Clock:
@@ -15,14 +13,3 @@ class Clock:
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
         self.now_ms += int(seconds * 1000)
-
-
-class TickingClock:
-    """The time of now, but no time twice: what happens in one millisecond stays in order."""
-
-    def __init__(self) -> None:
-        self._last_ms = 0
-
-    def __call__(self) -> int:
-        self._last_ms = max(clock_ms(), self._last_ms + 1)
-        return self._last_ms
