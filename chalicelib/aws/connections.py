@@ -11,7 +11,7 @@ from ssl import SSLContext, create_default_context
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.aws.answers import Answer, NoHttp, read_answer
+from chalicelib.aws.response import Response, parse_response
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
@@ -88,7 +88,9 @@ def _answer(error: BaseException) -> dict[str, Any]:
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 3.0
 IDLE_MAX = 16
+# The head and the body.
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
+READ_BYTES_MAX = 64 * 1024
 ONE_PACKET_BYTES_MAX = 32 * 1024
 
 
@@ -105,7 +107,7 @@ class Connections:
         if self._encrypted:
             _tls()
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Send one request and return its answer; redirects are answers.
 
         Raises:
@@ -144,7 +146,7 @@ class Connections:
         connection.settimeout(READ_TIMEOUT_S)
         return connection
 
-    def _on(self, connection: socket, method: str, head: bytes, body: bytes) -> Answer:
+    def _on(self, connection: socket, method: str, head: bytes, body: bytes) -> Response:
         try:
             # One packet where it is small.
             if len(body) <= ONE_PACKET_BYTES_MAX:
@@ -152,16 +154,31 @@ class Connections:
             else:
                 connection.sendall(head)
                 connection.sendall(body)
-            with connection.makefile("rb") as received:
-                answer, keeps = read_answer(received, method, bytes_max=ANSWER_BYTES_MAX)
-        except (OSError, NoHttp) as error:
+            response = _received(connection, method)
+        except (OSError, ValueError) as error:
             connection.close()
             raise AwsUnreachable(f"no answer: {type(error).__name__}") from error
-        if keeps and len(self._idle) < IDLE_MAX:
-            self._idle.append(connection)
-        else:
+        if response.closes or len(self._idle) >= IDLE_MAX:
             connection.close()
-        return answer
+        else:
+            self._idle.append(connection)
+        return response
+
+
+def _received(connection: socket, method: str) -> Response:
+    data = b""
+    while True:
+        part = connection.recv(READ_BYTES_MAX)
+        data += part
+        if len(data) > ANSWER_BYTES_MAX:
+            raise ValueError("a long response")
+        if not data:
+            raise ConnectionResetError("the connection was closed before the response")
+        response = parse_response(data, ended=not part, method=method)
+        if response is not None:
+            return response
+        if not part:
+            raise ValueError("the response is cut off")
 
 
 def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:

@@ -13,8 +13,8 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib.aws.answers import Answer
 from chalicelib.aws.connections import AwsError, AwsRefused, AwsUnreachable, Connections, passes
+from chalicelib.aws.response import Response
 from chalicelib.aws.signing import Credentials, CredentialSource, Signer
 
 ATTEMPTS_MAX = 4
@@ -174,7 +174,7 @@ def aws_origin(name: str, region: str) -> str:
     return f"https://{name}.{region}.{suffix}"
 
 
-def _document(answer: Answer) -> dict[str, Any]:
+def _document(answer: Response) -> dict[str, Any]:
     checksum = answer.headers.get("x-amz-crc32")
     if checksum is not None and checksum != str(zlib.crc32(answer.body)):
         raise AwsUnreachable("the answer was damaged on its way")
@@ -185,7 +185,7 @@ def _document(answer: Answer) -> dict[str, Any]:
     return document
 
 
-def _code(answer: Answer) -> str:
+def _code(answer: Response) -> str:
     """Return the code: "com.amazonaws.dynamodb.v20120810#ThrottlingException" is the last part."""
     try:
         named = json.loads(answer.body)["__type"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from spillway.publish.connection import Response
+from chalicelib.aws.response import Response
 from spillway.publish.manifest import Manifest, UnreadableManifest, dates_of
 from spillway.publish.s3 import PreconditionFailed, Request
 from spillway.sitegen.release import Dated

@@ -1,34 +1,15 @@
 """One kept-alive HTTP/1.1 connection: send a request, parse its response.
 
-An asyncio protocol without streams: streams cost as much as all other work for a small object. The parser
-knows as much of HTTP/1.1 as S3 uses.
+An asyncio protocol without streams: streams cost as much as all other work for a small object.
 """
 
 import asyncio
-import re
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
+from chalicelib.aws.response import Response, parse_response
+
 TIMEOUT_S = 60.0
-HEAD_BYTES_MAX = 64 * 1024
-_HEADER = re.compile(r"\r\n([^:\r\n]+):([^\r\n]*)")
-_STATUSES_WITHOUT_BODY = frozenset({204, 304})
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response of the server. Header names are in lower case.
-
-    Attributes:
-        closes: the server sends nothing more on this connection.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    closes: bool = False
 
 
 class Connection:
@@ -141,70 +122,3 @@ class ResponseProtocol(asyncio.Protocol):
                 self._transport.abort()
                 return
         self._timer = self._loop.call_at(due_s, self._check_timeout)
-
-
-def parse_response(data: bytes, *, ended: bool = False) -> Response | None:
-    """Return the response in `data`, or None while it is incomplete.
-
-    Args:
-        data: the bytes received since the request was sent.
-        ended: the server has closed its side; no more bytes follow.
-
-    Raises:
-        ValueError: `data` is no HTTP response, or holds more than one.
-    """
-    head_end = data.find(b"\r\n\r\n")
-    if head_end < 0:
-        if len(data) > HEAD_BYTES_MAX:
-            raise ValueError(f"response headers of more than {HEAD_BYTES_MAX} bytes")
-        return None
-    head = data[:head_end].decode("latin-1")
-    version, _, rest = head.partition(" ")
-    if not version.startswith("HTTP/1."):
-        raise ValueError("the response is not HTTP/1")
-    status = int(rest[:3])
-    if status < 200:
-        return parse_response(data[head_end + 4 :], ended=ended)
-    headers = {name.lower(): value.strip() for name, value in _HEADER.findall(head)}
-    found = _body(data, head_end + 4, status, headers, ended=ended)
-    if found is None:
-        return None
-    body, end = found
-    if end < len(data):
-        raise ValueError("more than one response")
-    closes = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
-    return Response(status, headers, body, closes or ended)
-
-
-def _body(
-    data: bytes, start: int, status: int, headers: Mapping[str, str], *, ended: bool
-) -> tuple[bytes, int] | None:
-    """Return the body that begins at `start` and its end, or None while it is incomplete."""
-    if status in _STATUSES_WITHOUT_BODY:
-        return b"", start
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return _chunked_body(data, start)
-    if "content-length" not in headers:
-        return (data[start:], len(data)) if ended else None
-    end = start + _size(headers["content-length"], 10)
-    return (data[start:end], end) if end <= len(data) else None
-
-
-def _chunked_body(data: bytes, at: int) -> tuple[bytes, int] | None:
-    chunks: list[bytes] = []
-    while (line_end := data.find(b"\r\n", at)) >= 0:
-        size_bytes = _size(data[at:line_end].partition(b";")[0].decode("latin-1").strip(), 16)
-        if not size_bytes:
-            # Trailers between the last chunk and the empty line are not needed.
-            end = data.find(b"\r\n\r\n", line_end)
-            return (b"".join(chunks), end + 4) if end >= 0 else None
-        start, at = line_end + 2, line_end + 2 + size_bytes + 2
-        chunks.append(data[start : at - 2])
-    return None
-
-
-def _size(text: str, base: int) -> int:
-    # int() accepts signs and underscores, too.
-    if not (text.isascii() and text.isalnum()):
-        raise ValueError(f"the response states a size of {text!r} bytes")
-    return int(text, base)

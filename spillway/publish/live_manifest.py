@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chalicelib.aws.response import Response
 from spillway.errors import WorkFailed
 from spillway.publish.bases import JSON_HEADERS, BaseIsGone, Bases, ManifestBucket
-from spillway.publish.connection import Response
 from spillway.publish.manifest import MANIFEST_KEY, Claim, Manifest, UnreadableManifest
 from spillway.publish.plan import Plan
 from spillway.publish.s3 import PreconditionFailed

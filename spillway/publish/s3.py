@@ -20,10 +20,11 @@ from urllib.parse import quote, urlsplit
 
 import uvloop
 
+from chalicelib.aws.response import Response
 from chalicelib.aws.services import aws_origin
 from chalicelib.aws.signing import Credentials, Signer
 from spillway.errors import WorkFailed
-from spillway.publish.connection import TIMEOUT_S, Connection, Response
+from spillway.publish.connection import TIMEOUT_S, Connection
 
 T = TypeVar("T")
 

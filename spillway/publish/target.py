@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from chalicelib.aws.response import Response
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import StockedProduct
@@ -20,7 +21,6 @@ from chalicelib.storage import Cdn
 from chalicelib.storefront.theme import Shop
 from spillway.errors import WorkFailed
 from spillway.project import LOCAL_STAGE, Project
-from spillway.publish.connection import Response
 from spillway.publish.live_manifest import Claimant, ManifestStore
 from spillway.publish.manifest import MANIFEST_KEY
 from spillway.publish.s3 import Request, S3Bucket

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.aws.response import Response
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock, StockedProduct
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import WorkFailed
-from spillway.publish.connection import Response
 from spillway.publish.live_manifest import CLAIM_MS, CLAIM_RENEWED_AFTER_MS, CLAIM_TRUSTED_MS
 from spillway.publish.manifest import Claim, Manifest
 from spillway.publish.run import _send

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib.aws.response import HEAD_BYTES_MAX, Response, parse_response
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.tokens import FormTokens
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.publish import connection as connection_module
 from spillway.publish import sources, target
-from spillway.publish.connection import HEAD_BYTES_MAX, Connection, Response, ResponseProtocol, parse_response
+from spillway.publish.connection import Connection, ResponseProtocol
 from spillway.publish.live_manifest import (
     CLAIM_MS,
     CLAIM_RENEWED_AFTER_MS,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws.answers import Answer
 from chalicelib.aws.connections import AwsUnreachable, Connections
+from chalicelib.aws.response import Response
 from chalicelib.aws.services import DYNAMODB, DynamoDb, JsonApi
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
@@ -71,11 +71,11 @@ class NoNetwork(Connections):
         self.host = "dynamodb.example"
         self._door = door
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         status, document = self._door.answer(headers["x-amz-target"], json.loads(body))
         if not status:
             raise AwsUnreachable("no answer")
-        return Answer(status, {}, json.dumps(document).encode())
+        return Response(status, {}, json.dumps(document).encode())
 
     def close(self) -> None:
         """There is nothing to hang up."""

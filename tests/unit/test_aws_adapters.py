@@ -19,8 +19,8 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from chalicelib.aws.answers import Answer
 from chalicelib.aws.connections import AwsError, AwsRefused, Connections, code_of, passes
+from chalicelib.aws.response import Response
 from chalicelib.aws.services import (
     ATTEMPTS_MAX,
     BACKOFF_S,
@@ -163,18 +163,18 @@ def wire(request: pytest.FixtureRequest) -> Wire:
 
 
 class _Scripted(Connections):
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Response) -> None:
         self.host = "aws.example"
         self.answers = list(answers)
         self.sent: list[tuple[Mapping[str, str], bytes]] = []
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         self.sent.append((headers, body))
         return self.answers.pop(0)
 
 
 def called(
-    service: Service, operation: str, request: dict[str, Any], *answers: Answer, share: float = 1.0
+    service: Service, operation: str, request: dict[str, Any], *answers: Response, share: float = 1.0
 ) -> tuple[Any, _Scripted, list[float]]:
     pauses: list[float] = []
     connections = _Scripted(*answers)
@@ -230,7 +230,7 @@ def test_every_error_of_a_call_without_the_sdk_is_tried_again_or_raised_as_it_is
     for code, again in {**meant, **COMMON}.items():
         status, headers, body = json_error(code)
         result, connections, pauses = called(
-            service, operation, {}, *[Answer(status, headers, body)] * ATTEMPTS_MAX
+            service, operation, {}, *[Response(status, headers, body)] * ATTEMPTS_MAX
         )
         assert isinstance(result, AwsRefused), code
         assert (result.code, result.status) == (code, status)
@@ -243,13 +243,13 @@ def test_pauses_between_attempts_are_a_random_share_of_a_growing_limit() -> None
     status, headers, body = json_error("ThrottlingException")
     for share in (0.0, 0.5, 1.0):
         _, _, pauses = called(
-            DYNAMODB, "GetItem", {}, *[Answer(status, headers, body)] * ATTEMPTS_MAX, share=share
+            DYNAMODB, "GetItem", {}, *[Response(status, headers, body)] * ATTEMPTS_MAX, share=share
         )
         assert pauses == [share * BACKOFF_S * 2, share * BACKOFF_S * 4, share * BACKOFF_S * 8]
 
 
 def test_a_signups_own_request_is_valid_by_the_model_of_dynamodb(clock: Clock) -> None:
-    connections = _Scripted(Answer(200, {}, b"{}"))
+    connections = _Scripted(Response(200, {}, b"{}"))
     api = JsonApi(DYNAMODB, "eu-west-1", connections, lambda: Credentials("AKID", "secret"))
     entries = EntriesTable(_any(DynamoDb(api)), "entries")
     Signups(entries, b"identity", clock).sign_up(

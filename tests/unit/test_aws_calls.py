@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.aws.answers import Answer
 from chalicelib.aws.connections import (
     AwsError,
     AwsRefused,
@@ -20,6 +19,7 @@ from chalicelib.aws.connections import (
     code_of,
     passes,
 )
+from chalicelib.aws.response import Response
 from chalicelib.aws.services import (
     ATTEMPTS_MAX,
     BACKOFF_MAX_S,
@@ -41,12 +41,12 @@ THROTTLED = (400, "ProvisionedThroughputExceededException")
 class ScriptedConnections(Connections):
     """Answers from a list; an exception in it is raised."""
 
-    def __init__(self, *answers: Answer | AwsError) -> None:
+    def __init__(self, *answers: Response | AwsError) -> None:
         self.host = "dynamodb.example"
         self.answers = list(answers)
         self.sent: list[tuple[Mapping[str, str], bytes]] = []
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         self.sent.append((headers, body))
         answer = self.answers.pop(0)
         if isinstance(answer, AwsError):
@@ -54,17 +54,19 @@ class ScriptedConnections(Connections):
         return answer
 
 
-def answer(status: int, document: Any, **headers: str) -> Answer:
-    return Answer(status, headers, document if isinstance(document, bytes) else json.dumps(document).encode())
+def answer(status: int, document: Any, **headers: str) -> Response:
+    return Response(
+        status, headers, document if isinstance(document, bytes) else json.dumps(document).encode()
+    )
 
 
-def refused(code: str, status: int = 400) -> Answer:
+def refused(code: str, status: int = 400) -> Response:
     return answer(
         status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "ada@example.com"}
     )
 
 
-def call(*answers: Answer | AwsError) -> tuple[Any, ScriptedConnections, list[float]]:
+def call(*answers: Response | AwsError) -> tuple[Any, ScriptedConnections, list[float]]:
     pauses: list[float] = []
     connections = ScriptedConnections(*answers)
     api = JsonApi(
@@ -105,7 +107,7 @@ def test_a_call_names_its_operation_and_carries_the_session() -> None:
         answer(200, b"{"),
     ],
 )
-def test_what_passes_is_tried_again_and_in_the_end_given_up(failure: Answer | AwsError) -> None:
+def test_what_passes_is_tried_again_and_in_the_end_given_up(failure: Response | AwsError) -> None:
     result, connections, pauses = call(*[failure] * (ATTEMPTS_MAX - 1), answer(200, {}))
     assert result == {}
     assert len(connections.sent) == ATTEMPTS_MAX
@@ -171,9 +173,9 @@ def test_a_call_is_one_signed_post_of_the_smallest_json() -> None:
     keys = Credentials("AKID", "secret", "token")
 
     class Noting(ScriptedConnections):
-        def send(self, *request: Any) -> Answer:
+        def send(self, *request: Any) -> Response:
             sent.append(request)
-            return Answer(200, {}, b"")
+            return Response(200, {}, b"")
 
     for service, prefix, version in (
         (DYNAMODB, "DynamoDB_20120810", "1.0"),
@@ -204,7 +206,7 @@ def test_a_call_is_one_signed_post_of_the_smallest_json() -> None:
         (answer(400, {"__type": "Denied"}, **{"x-amzn-errortype": "Other"}), "Denied (400)"),
     ],
 )
-def test_an_error_says_what_aws_calls_it(failure: Answer, message: str) -> None:
+def test_an_error_says_what_aws_calls_it(failure: Response, message: str) -> None:
     result, _, _ = call(*[failure] * ATTEMPTS_MAX)
     assert str(result) == message
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.aws.response import Response
 from spillway.errors import WorkFailed
 from spillway.publish.bases import BASE_OBJECTS_MIN, Base
-from spillway.publish.connection import Response
 from spillway.publish.live_manifest import CLAIM_MS, Claimant, ManifestStore
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.plan import Plan

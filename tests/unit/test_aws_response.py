@@ -1,13 +1,28 @@
 """An answer is read right however it comes, and nothing is read that is none."""
 
+from http.client import HTTPResponse
+from io import BytesIO
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.publish.connection import HEAD_BYTES_MAX, Response, parse_response
+from chalicelib.aws.response import HEAD_BYTES_MAX, Response, parse_response
 
 BODIES = st.binary(max_size=300)
+METHODS = st.sampled_from(["POST", "HEAD"])
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=8)
+
+
+class Sock:
+    """Bytes in the form from which the library reads."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _mode: str) -> Any:
+        return BytesIO(self._data)
 
 
 def in_chunks(body: bytes, sizes: list[int]) -> bytes:
@@ -47,6 +62,36 @@ def test_an_answer_is_whole_with_its_last_byte_and_not_before(answer: tuple[byte
     assert [parse_response(text[:end]) for end in range(len(text))] == [None] * len(text)
 
 
+@given(answers(), METHODS, st.sampled_from([b"HTTP/1.1 ", b"HTTP/1.0 "]), st.booleans())
+def test_a_response_is_read_as_the_library_reads_it(
+    answer: tuple[bytes, Response], method: str, version: bytes, closes: bool
+) -> None:
+    head, end, body = answer[0].rpartition(b"ETag:")[2].partition(b"\r\n\r\n")
+    before = answer[0].rpartition(b"ETag:")[0].replace(b"HTTP/1.1 ", version)
+    said = b"Connection: Close\r\n" if closes else b""
+    text = before + said + b"ETag:" + head + end + (b"" if method == "HEAD" else body)
+    read = HTTPResponse(Sock(text), method=method)
+    read.begin()
+    headers = {name.lower(): value.strip() for name, value in read.getheaders()}
+    expected = Response(read.status, headers, read.read(), read.will_close)
+    assert parse_response(text, method=method) == expected
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_are_anything_but_a_response_or_a_part_of_one(data: bytes, ended: bool) -> None:
+    for text in (data, b"HTTP/1.1 200 OK\r\n" + data):
+        try:
+            parse_response(text, ended=ended)
+        except ValueError:
+            continue
+
+
+def test_values_of_one_name_are_joined_and_two_thousand_interim_responses_are_skipped() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n" * 2_000
+    text = interim + b"HTTP/1.1 204\r\nVary: a\r\nvary:b\r\n\r\n"
+    assert parse_response(text) == Response(204, {"vary": "a, b"}, b"")
+
+
 def test_a_body_of_no_known_length_ends_with_the_connection() -> None:
     text = b"HTTP/1.1 500 Oh\r\n\r\n<Code>InternalError</Code>"
     assert parse_response(text) is None
@@ -74,6 +119,15 @@ def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
     [
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"HTTP/1.1 twohundred\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\na: 1\r\n b: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length : 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}x",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 1_0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 1, 1\r\n\r\na",
