@@ -207,6 +207,26 @@ def test_a_merchant_signs_in_by_email_and_sees_a_signup_within_seconds(
     watch.refused.clear()
 
 
+# Records each address that an image of the page gets.
+RECORD_SOURCES = """
+window.sources = [];
+const image = HTMLImageElement.prototype, src = Object.getOwnPropertyDescriptor(image, "src");
+Object.defineProperty(image, "src", { ...src, set(url) { sources.push(url); src.set.call(this, url); } });
+"""
+
+
+def test_an_image_is_made_for_a_picture_and_none_for_a_variant_without_one(
+    played: Callable[..., Answers],
+) -> None:
+    shown, without = row("A", 2, picture="/pictures/a.webp"), row("B", 1)
+    answers = played(overview(shown, without, waves=[WAVE]))
+    answers.page.add_init_script(RECORD_SOURCES)
+    answers.page.goto(PAGE)
+    expect(answers.page.locator("tbody tr")).to_have_count(2, timeout=SEEN_WITHIN_MS)
+    expect(answers.page.locator(".waves li")).to_have_count(1, timeout=SEEN_WITHIN_MS)
+    assert answers.page.evaluate("sources") == ["/pictures/a.webp"]
+
+
 def test_axe_finds_nothing_and_no_phone_scrolls_sideways(played: Callable[..., Answers]) -> None:
     answers = played(BUSY, viewport={"width": PHONES_PX[-1], "height": 844})
     page = answers.page
