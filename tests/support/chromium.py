@@ -75,6 +75,10 @@ FONTS_CONF = """\
   <cachedir prefix="xdg">fontconfig</cachedir>
 </fontconfig>
 """
+# Chromium sets this variable on one thread while another reads the environment, which glibc does not allow:
+# one start in 350 on a busy machine ends with SIGSEGV in getenv. A variable that exists is replaced without
+# moving the others.
+SET_BY_CHROMIUM = {"FC_FONTATIONS": "1"}
 FETCHED = ROOT / ".tools" / f"chromium-{CHROMIUM.version}"
 
 
@@ -91,7 +95,7 @@ class Chromium:
         return {
             "executable_path": str(self.executable),
             "args": [*self.args, *args],
-            "env": {**os.environ, **self.env},
+            "env": {**os.environ, **SET_BY_CHROMIUM, **self.env},
         }
 
 

@@ -61,6 +61,8 @@ def test_the_fetched_browser_is_used_and_the_systems_if_none_was_fetched_or_it_i
     assert options["args"] == ["--headless=shell", "--no-sandbox", "--more"]
     assert options["env"]["LD_LIBRARY_PATH"] == str(tmp_path / "fetched/lib")
     assert options["env"]["FONTCONFIG_PATH"] == str(tmp_path / "fetched")
+    assert options["env"]["FC_FONTATIONS"] == "1"
+    assert system.launch_options()["env"]["FC_FONTATIONS"] == "1"
 
 
 def test_the_pinned_archive_is_unpacked_with_its_libraries_and_fonts(tmp_path: Path) -> None:
