@@ -4,6 +4,9 @@ Validation is email-validator's (RFC 5321, 5322, 6531). The domain is kept as it
 case, the local part as typed for sending. Two spellings that differ only in ASCII case are one
 shopper; dots and +tags are somebody's own business and stay part of the identity. Only a cap on emails
 looks through them.
+
+A plain address, as nearly all are, passes one regular expression that is narrower than these rules: the
+library's import is a fifth of a cold start, its validation a tenth of a signup.
 """
 
 import hashlib
@@ -14,8 +17,6 @@ from collections.abc import Collection, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from email_validator import EmailNotValidError, validate_email
-
 from chalicelib.domain.ids import ShopperId
 
 ADDRESS_OCTETS_MAX = 254
@@ -23,6 +24,19 @@ SHOPPER_ID_BYTES = 16
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
 # How an encoded word begins (RFC 2047): =?utf-8?q?
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.ASCII | re.IGNORECASE)
+
+# An address in lower case that email-validator returns as it is. Every other text is left to the library.
+# A label with hyphens in its third and fourth place may be an A-label (RFC 5891, 4.2.3.1).
+PLAIN = re.compile(
+    r"""
+    (?= [^@]{1,64} @ )                                          # RFC 5321, 4.5.3.1.1
+    [a-z0-9_+-]+ (?: \. [a-z0-9_+-]+ )* @
+    (?: (?! ..-- ) [a-z0-9] (?: [a-z0-9-]{0,61} [a-z0-9] )? \. )+
+    (?! (?: arpa | invalid | local | localhost | onion | test ) \Z )   # reserved, RFC 6761
+    [a-z]{2,63}
+    """,
+    re.VERBOSE,
+)
 
 
 class AddressFault(StrEnum):
@@ -88,6 +102,10 @@ class Address:
         """
         if len(text) > ADDRESS_OCTETS_MAX:
             raise AddressRefused("An address has at most 254 characters.", AddressFault.TOO_LONG)
+        if PLAIN.fullmatch(text):
+            return cls(mailbox=text, key=text)
+        from email_validator import EmailNotValidError, validate_email
+
         try:
             valid = validate_email(
                 text, allow_smtputf8=False, check_deliverability=False, strict=True, test_environment=False

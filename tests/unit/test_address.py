@@ -1,8 +1,9 @@
+import email_validator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.address import Address, AddressFault, AddressRefused
+from chalicelib.domain.address import PLAIN, Address, AddressFault, AddressRefused
 
 KEY = b"identity"
 
@@ -120,6 +121,64 @@ def test_any_text_is_either_refused_or_becomes_printable_ascii(typed: str) -> No
     assert address.mailbox.isprintable()
     assert " " not in address.mailbox
     assert Address.parse(address.mailbox) == address
+
+
+PIECES = st.lists(
+    st.sampled_from(["ada", "x" * 31, "1", "-", "--", "xn--", ".", "+", "_", "A", "\n"]), max_size=4
+)
+ENDINGS = st.sampled_from([".com", ".test", ".c", ".1", ".com\n", ""])
+
+
+def by_the_library(typed: str) -> str | None:
+    """Return the mailbox that email-validator makes of a text; None where it refuses."""
+    try:
+        valid = email_validator.validate_email(typed, check_deliverability=False, strict=True)
+    except email_validator.EmailNotValidError:
+        return None
+    return f"{valid.local_part}@{valid.ascii_domain}"
+
+
+@settings(max_examples=200)
+@given(PIECES.map("".join), PIECES.map("".join), ENDINGS)
+def test_a_plain_address_is_what_the_library_makes_of_it(local: str, domain: str, ending: str) -> None:
+    typed = f"{local}@shop{domain}{ending}"
+    assert not PLAIN.fullmatch(typed) or by_the_library(typed) == typed
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["a@b.co", "1_a.b-c+d@1-2.x--y.museum", f"{'x' * 64}@{'y' * 63}.{'z' * 63}", "ada@test.arpa.local.com"],
+)
+def test_an_address_in_lower_case_and_ascii_is_plain(typed: str) -> None:
+    assert PLAIN.fullmatch(typed)
+    assert by_the_library(typed) == typed
+    assert Address.parse(typed) == Address(mailbox=typed, key=typed)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "ada@ab--c.com",
+        f"ada@{'y' * 64}.com",
+        f"ada@shop.{'z' * 64}",
+        "ada@shop.c1",
+        "ada@shop.com\n",
+        "ada@com",
+    ],
+)
+def test_a_text_that_the_library_refuses_is_not_plain(typed: str) -> None:
+    assert by_the_library(typed) is None
+    assert not PLAIN.fullmatch(typed)
+    with pytest.raises(AddressRefused):
+        Address.parse(typed)
+
+
+def test_a_reserved_domain_is_no_plain_one() -> None:
+    assert PLAIN.fullmatch("ada@shop.example.com")
+    for name in email_validator.SPECIAL_USE_DOMAIN_NAMES:
+        assert not PLAIN.fullmatch(f"ada@shop.{name}")
+        with pytest.raises(AddressRefused):
+            Address.parse(f"ada@shop.{name}")
 
 
 @pytest.mark.parametrize(
