@@ -62,7 +62,8 @@ class WorkerPool:
                 that any process has begun.
         """
         workers = min(self._workers, len(chunks), sum(map(len, chunks)) // self._items_per_worker_min)
-        gc.freeze()  # a collection would write to pages of memory that are shared, and so copy them
+        if workers > 1:
+            gc.freeze()  # a collection would write to pages of memory that are shared, and so copy them
         others: list[_Worker[T, R]] = []
         try:
             with _Numbers(len(chunks)) as numbers:
@@ -78,7 +79,8 @@ class WorkerPool:
         finally:
             for worker in others:
                 worker.stop()
-            gc.unfreeze()
+            if workers > 1:
+                gc.unfreeze()
 
 
 def chunks_of(items: Sequence[T]) -> list[Sequence[T]]:
