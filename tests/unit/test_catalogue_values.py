@@ -34,13 +34,15 @@ def test_the_small_shop_is_read_as_it_stands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("locale", ["en-GB", "de-DE", "fr-FR", "en-IN", "ja-JP", "de-CH", "es-ES", "sv-SE"])
 @pytest.mark.parametrize("currency", ["GBP", "EUR", "JPY", "INR", "KWD", "CHF"])
-@pytest.mark.parametrize("minor", [5, 99, 14800, 123456, 12345678])
-def test_prices_are_written_as_babel_writes_them(locale: str, currency: str, minor: int) -> None:
+def test_prices_are_written_as_babel_writes_them(locale: str, currency: str) -> None:
     money = money_format(currency, locale)
+    prices = [5, 99, 14800, 123456, 12345678]
 
-    expected = format_currency(money.plain(minor), currency, locale=locale.replace("-", "_"))
+    expected = [
+        format_currency(money.plain(minor), currency, locale=locale.replace("-", "_")) for minor in prices
+    ]
 
-    assert money.write(minor) == expected
+    assert [money.write(minor) for minor in prices] == expected
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "de-DE", "fr-FR", "en-IN", "ja-JP", "de-CH", "sv-SE"])
