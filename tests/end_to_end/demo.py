@@ -49,7 +49,9 @@ def checkout(folder: Path) -> Project:
         source, copy = ROOT / name, folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            # Compiled modules are copied too: they hold, since a copy keeps the time of its source. Those
+            # that another process is writing have one more ending.
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copyfile(source, copy)
     # Pictures are developed once for all; whatever else is kept there belongs to one checkout alone.
