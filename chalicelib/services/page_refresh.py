@@ -12,8 +12,8 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.log import log
 from chalicelib.storage import Cdn, PageChange, PagesBucket, ThemeStore
-from chalicelib.storefront.json_ld import part_key, with_lastmod, written_time
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.sitemaps import part_key, with_lastmod, written_time
 from chalicelib.storefront.theme import Edition, Listing
 from chalicelib.tables.products import ProductsTable
 

@@ -17,7 +17,7 @@ from statistics import mean
 import brotli
 
 from chalicelib.storage import HOME_KEY, invalidation_paths
-from chalicelib.storefront.json_ld import part_key
+from chalicelib.storefront.sitemaps import part_key
 from spillway.errors import BadInput
 
 # CloudFront compresses objects of 1,000 to 10,000,000 bytes when a browser takes it.

@@ -14,7 +14,7 @@ from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Availability, StockedProduct
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import PAGE_CACHE_CONTROL
-from chalicelib.storefront.json_ld import written_time
+from chalicelib.storefront.sitemaps import written_time
 from spillway.project import Project
 from spillway.publish.live_manifest import LiveManifest, StaleManifest
 from spillway.publish.manifest import Kept

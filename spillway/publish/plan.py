@@ -9,7 +9,7 @@ from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage import object_key, page_path
-from chalicelib.storefront.json_ld import part_key
+from chalicelib.storefront.sitemaps import part_key
 from chalicelib.storefront.theme import Theme
 from spillway.publish.manifest import Kept, Manifest
 from spillway.sitegen.release import Kind, Release, SiteObject

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.storage import THEME_KEY, CdnBusy
-from chalicelib.storefront.json_ld import written_time
+from chalicelib.storefront.sitemaps import written_time
 from chalicelib.storefront.theme import Theme
 from spillway.errors import BadInput, WorkFailed
 from spillway.publish.live_manifest import Hold, LiveManifest, StaleManifest

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.tokens import FormTokens
-from chalicelib.storefront.json_ld import part_key, with_dates
+from chalicelib.storefront.sitemaps import part_key, with_dates
 from chalicelib.storefront.theme import Theme
 from spillway.sitegen.changed_listings import ShownPage
 from spillway.sitegen.edited_products import Edit

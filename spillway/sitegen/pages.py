@@ -18,8 +18,8 @@ from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import Checkout
-from chalicelib.storefront.json_ld import sitemaps
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.sitemaps import sitemaps
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
 from spillway.sitegen.cache import code_digest, digest_of
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, ROBOTS_KEY, atom_feed, robots_text

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import Stock
 from chalicelib.storage import PAGE_CACHE_CONTROL
-from chalicelib.storefront.json_ld import written_time
+from chalicelib.storefront.sitemaps import written_time
 from chalicelib.storefront.theme import Edition, Listing, Theme
 from spillway.sitegen.cache import digest_of
 from spillway.sitegen.feeds import RootFile

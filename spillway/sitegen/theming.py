@@ -18,7 +18,7 @@ from rjsmin import jsmin
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.environment import CompiledTemplates, EditionContext
-from chalicelib.storefront.json_ld import parts_for
+from chalicelib.storefront.sitemaps import parts_for
 from chalicelib.storefront.theme import Edition, Theme, menu_of
 from spillway.errors import BadInput
 from spillway.project import Project

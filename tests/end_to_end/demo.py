@@ -49,8 +49,8 @@ def checkout(folder: Path) -> Project:
         source, copy = ROOT / name, folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            # Compiled modules are copied too: they hold, since a copy keeps the time of its source. Those
-            # that another process is writing have one more ending.
+            # Compiled modules hold in the copy, which keeps the time of their sources. A module that another
+            # process is writing just now has one more ending.
             shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copyfile(source, copy)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.json_ld import part_key, parts_for, sitemaps, with_lastmod
+from chalicelib.storefront.sitemaps import part_key, parts_for, sitemaps, with_lastmod
 from spillway.sitegen.release import Dated, Dates
 from tests.unit.test_renderer_pages import theme
 
