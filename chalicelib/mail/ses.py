@@ -16,7 +16,9 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    ProxyConnectionError,
 )
 
 from chalicelib.domain.email import (
@@ -66,6 +68,8 @@ STATUSES: Mapping[str, SendResult] = MappingProxyType(
         "INVALID_SENDING_POOL_NAME": SendResult(Delivery.POSTPONED, refusal=Refusal.INVALID),
     }
 )
+# Errors of the SDK before it sends anything: nobody was emailed.
+_NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ProxyConnectionError)
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html#API_SendBulkEmail_Errors
 PAUSED_CODES = frozenset({"AccountSuspendedException", "SendingPausedException"})
 INVALID_CODES = frozenset(
@@ -131,9 +135,11 @@ class _Call:
     def __call__(self, entries: Sequence[Any]) -> list[SendResult]:
         try:
             answer = self._client.send_bulk_email(**self._common, BulkEmailEntries=entries)
-        except (ConnectTimeoutError, EndpointConnectionError) as error:
+        except ParamValidationError as error:
+            raise SendRefused(type(error).__name__, Refusal.INVALID, about_emails=True) from error
+        except _NEVER_SENT as error:
             raise SendRefused(type(error).__name__) from error
-        except (HTTPClientError, BotoCoreError) as error:
+        except BotoCoreError as error:
             raise OutcomeUnknown(type(error).__name__) from error
         except ClientError as error:
             raise _refusal(error) from error

@@ -265,9 +265,9 @@ class EntriesTable:
         """Count one requested email; false when the limit of the last 24 hours is reached.
 
         The limit is per inbox over all SKUs, which prevents mail bombs, and each kind of email has its own
-        `budget`. `emails=-1` gives back an email that could not be sent. The same write stores the `claim`,
-        so that one of the messages about one visit sends; a repeat of that message may send again. One
-        read, one conditional write.
+        `budget`. `emails=-1` gives back the email that was counted at `at_ms` and could not be sent; a
+        repeat changes nothing. The same write stores the `claim`, so that one of the messages about one
+        visit sends; a repeat of that message may send again. One read, one conditional write.
 
         Raises:
             AlreadyClaimed: another message's email covers the signups of `claim`.
@@ -281,7 +281,9 @@ class EntriesTable:
                 raise AlreadyClaimed
             times = [time for time in map(int, before.split()) if time > at_ms - DAY_MS]
             if emails < 0:
-                times.remove(at_ms if at_ms in times else times[-1])
+                if at_ms not in times:
+                    return True
+                times.remove(at_ms)
             elif len(times) >= ASKED_EMAILS_PER_DAY_MAX:
                 return False
             else:

@@ -232,19 +232,19 @@ def test_the_network_is_kept_until_an_entry_is_confirmed(entries: ShardedEntries
 def test_emails_are_capped_by_network_in_any_24_hours_and_by_kind(
     entries: ShardedEntries, clock: Clock
 ) -> None:
-    def pluralize(source: str = "net4-x", **how: Any) -> bool:
+    def count(source: str = "net4-x", **how: Any) -> bool:
         return entries.count_asked_by_network(source, at_ms=clock(), limit=3, **how)
 
-    assert [pluralize() for _ in range(5)] == [True, True, True, False, False]
-    assert pluralize(emails=-1)
-    assert pluralize()
-    assert not pluralize()
-    assert pluralize("net4-y")
-    assert pluralize(budget="my-waitlists")
+    assert [count() for _ in range(5)] == [True, True, True, False, False]
+    assert count(emails=-1)
+    assert count()
+    assert not count()
+    assert count("net4-y")
+    assert count(budget="my-waitlists")
     clock.pass_s(23 * 3600)
-    assert not pluralize()
+    assert not count()
     clock.pass_s(3600)
-    assert [pluralize() for _ in range(4)] == [True, True, True, False]
+    assert [count() for _ in range(4)] == [True, True, True, False]
 
 
 def test_one_message_claims_the_email_that_covers_others(entries: ShardedEntries, clock: Clock) -> None:
@@ -309,6 +309,18 @@ def test_emails_are_capped_by_inbox_in_any_24_hours_and_by_kind(
     assert entries.count_requested_email("ada", at_ms=clock())
     assert not entries.count_requested_email("ada", at_ms=clock())
     assert entries.count_requested_email("ada", at_ms=clock(), budget="my-waitlists")
+
+
+def test_an_email_that_is_given_back_twice_is_given_back_once(entries: ShardedEntries, clock: Clock) -> None:
+    for _ in range(2):
+        assert entries.count_requested_email("nobody", at_ms=clock(), emails=-1)
+    early_ms = clock()
+    for number in range(ASKED_EMAILS_PER_DAY_MAX):
+        assert entries.count_requested_email("ada", at_ms=early_ms + number)
+    for _ in range(2):
+        assert entries.count_requested_email("ada", at_ms=early_ms + 1, emails=-1)
+    assert entries.count_requested_email("ada", at_ms=clock() + 100)
+    assert not entries.count_requested_email("ada", at_ms=clock() + 101)
     clock.pass_s(24 * 3600 - 1)
     assert not entries.count_requested_email("ada", at_ms=clock())
     clock.pass_s(1)

@@ -82,7 +82,7 @@ def at_the_head(shop: MemoryShop, count: int) -> set[str]:
     return {entry.mailbox for page in heads for entry in page.entries}
 
 
-def pluralize(shop: MemoryShop) -> dict[str, int]:
+def counters(shop: MemoryShop) -> dict[str, int]:
     restock = shop.opened()[-1]
     done = shop.progress.of(restock.id, LINES)
     return {
@@ -107,7 +107,7 @@ def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(count: int, c
     # Each is tried once at its position, at the rate; a few come again before the last of the others.
     assert (last_ms - opened_ms) / 1000 <= (WAITERS + 3 * len(bad)) / 14 + 20
     assert {answering(shop).tries[mailbox] for mailbox in bad} == {1 + len(DEFERRED_S)}
-    assert pluralize(shop) == {
+    assert counters(shop) == {
         "notified": len(good),
         "rejected": 0,
         "unclear": 0,
@@ -130,21 +130,21 @@ def test_a_deferred_email_is_shown_as_such_until_it_is_taken(clock: Clock) -> No
     shop.observe(IN_STOCK)
     while any(not isinstance(message, NotifyOne) for message in shop.queue.messages):
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    assert pluralize(shop) == {"notified": 9, "rejected": 0, "unclear": 0, "deferred_now": 1, "given_up": 0}
+    assert counters(shop) == {"notified": 9, "rejected": 0, "unclear": 0, "deferred_now": 1, "given_up": 0}
     grey.clear()
     work_off(shop)
-    assert pluralize(shop) == {"notified": 10, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 0}
+    assert counters(shop) == {"notified": 10, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 0}
 
 
 def test_who_leaves_while_their_email_is_put_off_is_counted_out(clock: Clock) -> None:
     shop = shop_of(clock, 1, lambda _: Delivery.DEFERRED)
     shop.observe(IN_STOCK)
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    while not pluralize(shop)["deferred_now"]:
+    while not counters(shop)["deferred_now"]:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     shop.leave("s00000")
     work_off(shop)
-    assert pluralize(shop)["deferred_now"] == 0
+    assert counters(shop)["deferred_now"] == 0
     assert answering(shop).tries["s00000@example.com"] == 1
 
 
@@ -177,7 +177,7 @@ def test_of_a_wave_an_email_that_is_given_up_goes_back(clock: Clock) -> None:
     shop.observe(IN_STOCK, 5)
     work_off(shop)
     assert shop.progress.wave(SKU).left == 3
-    assert pluralize(shop) == {"notified": 2, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 1}
+    assert counters(shop) == {"notified": 2, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 1}
 
 
 class Spoiling(PlainComposer):

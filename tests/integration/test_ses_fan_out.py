@@ -61,7 +61,7 @@ def calls(ses: SesService) -> list[list[str]]:
     return [list(map(address, request["BulkEmailEntries"])) for request in ses.requests]
 
 
-def pluralize(shop: MemoryShop) -> tuple[int, int, int]:
+def counters(shop: MemoryShop) -> tuple[int, int, int]:
     """The entries of the restock that were notified, rejected and unclear."""
     progress = shop.progress.of(shop.opened()[0].id, shards_of(SKU))
     return progress.notified, progress.rejected, progress.unclear
@@ -90,7 +90,7 @@ def test_of_fifty_only_the_one_that_ses_puts_off_is_sent_again(
     ses.answer = answers(one_of_fifty(status))
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES, [MAILBOXES[7]]]
-    assert pluralize(fifty) == (50, 0, 0)
+    assert counters(fifty) == (50, 0, 0)
     assert states(fifty) == {EntryState.NOTIFIED}
 
 
@@ -101,7 +101,7 @@ def test_of_fifty_the_one_that_ses_rejects_is_settled_and_never_sent_again(
     ses.answer = answers(one_of_fifty(status))
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES]
-    assert pluralize(fifty) == (50, 1, 0)
+    assert counters(fifty) == (50, 1, 0)
     assert states(fifty) == {EntryState.NOTIFIED}
 
 
@@ -113,7 +113,7 @@ def test_a_call_that_is_rejected_for_one_email_alone_is_not_made_again(
     ses.answer = refuse("MessageRejected")
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES[:1]]
-    assert pluralize(fifty) == (1, 1, 0)
+    assert counters(fifty) == (1, 1, 0)
     assert fifty.state(WAITERS[0]) is EntryState.NOTIFIED
 
 
@@ -124,7 +124,7 @@ def test_a_day_quota_that_ends_in_mid_call_leaves_the_rest_waiting_in_their_orde
     ses.answer = answers(["SUCCESS"] * 20 + full * 30, full * 30, ["SUCCESS"] * 10 + full * 20)
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES, MAILBOXES[20:], MAILBOXES[20:], MAILBOXES[30:]]
-    assert pluralize(fifty) == (50, 0, 0)
+    assert counters(fifty) == (50, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -155,5 +155,5 @@ def test_a_call_that_never_answers_is_made_twice_and_then_counted_as_unclear(
     ses.answer = never
     notify_all(fifty, OutcomeUnknown)
     assert calls(ses) == [MAILBOXES, MAILBOXES]
-    assert pluralize(fifty) == (50, 0, 50)
+    assert counters(fifty) == (50, 0, 50)
     assert states(fifty) == {EntryState.NOTIFIED}

@@ -235,6 +235,20 @@ def test_a_deferred_email_whose_shopper_is_suppressed_by_now_is_counted_out(
     ]
 
 
+@pytest.mark.parametrize(("shard", "gives"), [("A#1", False), (ALL_SHARDS, True)])
+def test_a_deferred_email_whose_shopper_unsubscribed_while_it_waited_for_its_turn_is_counted_out(
+    clock: Clock, shard: str, gives: bool
+) -> None:
+    one = NotifyOne("A:1:e1", "A", "ada", deferrals=1, wave=4)
+    given: list[tuple[Any, ...]] = [("progress.give_back", "A", 1, {"number": 4})] if gives else []
+    assert Batches(clock).notify(ADA, shard=shard, one=one) == [
+        ("progress.add", "A:1:e1", shard, {"at_ms": clock(), "deferred_now": -1}),
+        *given,
+    ]
+    first = NotifyOne("A:1:e1", "A", "ada", wave=4)
+    assert Batches(clock).notify(ADA, shard=shard, one=first) == []
+
+
 @pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize("shard", ["A#1", ALL_SHARDS])
 def test_a_deferred_email_is_queued_noted_and_counted_once(

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import (
     ClientError,
+    ConnectionClosedError,
     ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ProxyConnectionError,
     ReadTimeoutError,
 )
 
@@ -166,6 +171,10 @@ def test_an_outage_leaves_the_outcome_unknown(ses: SesService) -> None:
     ("error", "raised"),
     [
         (ConnectTimeoutError(endpoint_url="https://ses"), SendRefused),
+        (EndpointConnectionError(endpoint_url="https://ses"), SendRefused),
+        (ProxyConnectionError(proxy_url="https://proxy"), SendRefused),
+        (NoCredentialsError(), SendRefused),
+        (ConnectionClosedError(endpoint_url="https://ses"), OutcomeUnknown),
         (ReadTimeoutError(endpoint_url="https://ses"), OutcomeUnknown),
     ],
 )
@@ -178,6 +187,18 @@ def test_a_call_that_was_never_made_is_known_not_to_be_taken(
     ses.answer = fail
     with pytest.raises(raised):
         sender(ses).send(SENDER, emails(2))
+
+
+def test_an_email_that_the_sdk_itself_refuses_is_set_apart_from_the_others(ses: SesService) -> None:
+    def fail(entries: list[dict[str, Any]]) -> list[str]:
+        if any("s3@" in json.dumps(entry) for entry in entries):
+            raise ParamValidationError(report="Unknown parameter")
+        return ["SUCCESS"] * len(entries)
+
+    ses.answer = fail
+    results = sender(ses).send(SENDER, emails(5))
+    accepted = [Delivery.ACCEPTED if number != 3 else Delivery.REJECTED for number in range(5)]
+    assert [result.delivery for result in results] == accepted
 
 
 def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one() -> None:

@@ -243,13 +243,13 @@ def test_emails_asked_for_are_counted_twenty_times_at_most() -> None:
 def test_the_last_email_that_may_be_asked_for_is_counted_and_the_next_is_not() -> None:
     times = [str(number) for number in range(1, ASKED_EMAILS_PER_DAY_MAX)]
 
-    def pluralize(*more: str) -> tuple[bool, list[str]]:
+    def count(*more: str) -> tuple[bool, list[str]]:
         asking = scripted({"Item": {"times": {"S": " ".join([*times, *more])}}})
         done = EntriesTable(asking, "entries").count_requested_email("ada", at_ms=99)
         return done, [method for method, _ in asking.asked]
 
-    assert pluralize() == (True, ["get_item", "update_item"])
-    assert pluralize("98") == (False, ["get_item"])
+    assert count() == (True, ["get_item", "update_item"])
+    assert count("98") == (False, ["get_item"])
 
 
 def test_a_claim_covers_what_is_as_new_as_it_and_not_its_own_message() -> None:

@@ -173,7 +173,7 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS - 1, emails=-1),
         lambda t: [t.entries.count_requested_email("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
     ),
-    "an email given back of an unknown time": (
+    "an email given back that was given back before": (
         lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS + 9, emails=-1),
         lambda t: [t.entries.count_requested_email("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
     ),

@@ -106,9 +106,9 @@ class Notifier:
         now = self._store.shards.still_waiting(batch.entries, not_deferred_for=left_out)
         for entry in now.suppressed:
             self._store.entries.unsubscribe(entry.shopper, entry.sku, at_ms=self._clock_ms())
+        if not now.may_be_mailed:
             if batch.deferrals:
                 self.drop(batch)
-        if not now.may_be_mailed:
             return
         try:
             self._mark(batch, self._send(batch, now.may_be_mailed, stocked))
