@@ -40,7 +40,7 @@ from spillway.publish.saved_sources import pack_change
 from spillway.publish.target import PublishTarget
 from spillway.sitegen.cache import Report, ended_sales, late_launches
 from spillway.sitegen.known_shop import KnownShop
-from spillway.sitegen.last_build import Comparison, LastBuild
+from spillway.sitegen.last_build import Comparison, DatabaseDamaged, LastBuild
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import collector_off
 from spillway.sitegen.products import Products
@@ -133,9 +133,10 @@ def publish_shop(
 
         return load_folder(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
 
-    published, stock_moved = _publish_change(project, files, target, progress) or (None, True)
-    if published is None:
+    done = _publish_change(project, files, target, progress)
+    if done is None:
         return run_publish(load, target, progress=progress, delete_many=delete_many)
+    published, stock_moved = done
     if stock_moved:
         run_publish(load, target, delete_many=delete_many)
     return published
@@ -164,7 +165,7 @@ def _publish_change(
             put_published(last, known.folder._replace(etag=done.etag or ""), source)
             files.record(last, report)
             return _published(plan, report, known.folder, shop), shop.stock_moved
-    except (_NotSmall, StaleManifest):
+    except (_NotSmall, StaleManifest, DatabaseDamaged):
         return None
 
 

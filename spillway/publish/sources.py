@@ -14,7 +14,7 @@ from spillway.publish.plan import Plan
 from spillway.publish.published import keep_published, publish_folder
 from spillway.publish.saved_sources import source_key, unpack, with_change
 from spillway.publish.target import Bucket, PublishTarget
-from spillway.sitegen.last_build import Comparison, LastBuild, report_of
+from spillway.sitegen.last_build import Comparison, LastBuild, again_if_damaged, report_of
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
@@ -63,9 +63,13 @@ def load_folder(
 
     def keep(release: Release, live: LiveManifest, plan: Plan, form_tokens: FormTokens) -> None:
         featured = site.catalogue.storefront.home.featured
-        with LastBuild(project, folder) as last:
-            keep_published(last, release, live, form_tokens, featured=featured, abandoned=plan.abandoned)
-            files.record(last, report_of(release))
+
+        def write() -> None:
+            with LastBuild(project, folder) as last:
+                keep_published(last, release, live, form_tokens, featured=featured, abandoned=plan.abandoned)
+                files.record(last, report_of(release))
+
+        again_if_damaged(write)
 
     return LoadedSite(site.source.theme.shop, render, keep)
 

@@ -1,9 +1,9 @@
 """Keep what the last build into a folder knew in an SQLite database: files, products, and their pages.
 
-A build begins by comparing the files of the shop and of the folder with it. Everything is written in one
-transaction at the end of a build: one that dies leaves what was known before, and files that look otherwise
-than recorded, which the next build makes again. A database that is damaged, or of another version, is
-deleted: a build from nothing makes the same files.
+A build begins by comparing the files of the shop and of the folder with it. All writes are one transaction,
+committed at the end of a build. A build that dies changes no record; the files it wrote differ from their
+records, so the next build makes them again. A database that is damaged is deleted, and one of another version
+gets new tables: a build from nothing makes the same files.
 
 A file is known by its size, its times of change and its inode. A change that keeps all four cannot be seen:
 the kernel itself sets the time of the last change of a file's metadata, so that takes a clock that is set
@@ -14,11 +14,12 @@ import marshal
 import pickle
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -36,7 +37,7 @@ from spillway.terminal import pluralize
 if TYPE_CHECKING:
     from spillway.sitegen.release import Release
 
-# Changes with the tables below.
+# Raise this number when `_TABLES` changes.
 _VERSION = 3
 _TABLES = """
 CREATE TABLE known (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -59,12 +60,27 @@ _VALUES_MAX = 500
 _CHANGED_NS = itemgetter(2)
 # The format of `marshal` in which equal values have equal bytes.
 _MARSHAL = 2
-# Folders by whose they are: the shop's, the default theme's, the output's.
+# The first part of a folder's path: the shop, the default theme, the output.
 _SHOP, _THEME, _OUTPUT = "site", "theme", "output"
 
 # The files of a folder by name, with their signatures. None stands for a file that was written a moment ago:
 # it can be written again and look the same.
 _Files = Mapping[str, Signature | None]
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+T = TypeVar("T")
+
+
+class DatabaseDamaged(BadInput):
+    """The database cannot be read; it is deleted, so the same work succeeds when it is done again."""
+
+
+def again_if_damaged(work: Callable[[], T]) -> T:
+    """Return the result of `work`, which is done once more if it meets a damaged database."""
+    try:
+        return work()
+    except DatabaseDamaged:
+        return work()
 
 
 class Written(NamedTuple):
@@ -94,18 +110,30 @@ class LastBuild:
                     f"{self._output_dir}: another build into this folder is running",
                     hint="wait until it has ended, and build again",
                 ) from None
-            for file in self._file.parent.glob(f"{self._file.name}*"):
-                file.unlink()
+            if error.sqlite_errorcode not in _DAMAGED:
+                hint = "make the file and its folder writable, or delete it"
+                raise BadInput(f"{self._file}: {error}", hint=hint) from None
+            self._delete()
             self._connection = self._opened()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in _DAMAGED:
+            self._connection.close()
+            self._delete()
+            raise DatabaseDamaged(
+                f"{self._file}: the database is damaged, and was deleted", hint="run the command again"
+            ) from None
         try:
             self._connection.execute("ROLLBACK" if kind else "COMMIT")
         finally:
             self._connection.close()
+
+    def _delete(self) -> None:
+        for file in self._file.parent.glob(f"{self._file.name}*"):
+            file.unlink()
 
     def get(self, name: str) -> Any:
         """Return the value that a build set under `name`; None without one, or when it cannot be read."""
@@ -308,6 +336,14 @@ def build_what_changed(
     Raises:
         BadInput: see `build`.
     """
+    return again_if_damaged(
+        partial(_build_what_changed, project, folder, base_url, skip_broken_pictures=skip_broken_pictures)
+    )
+
+
+def _build_what_changed(
+    project: Project, folder: Path, base_url: str | None, *, skip_broken_pictures: bool
+) -> Report:
     with collector_off(), LastBuild(project, folder) as last:
         comparison = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
         changed = comparison.changed_inputs(last)

@@ -229,6 +229,23 @@ def test_a_change_that_dies_is_published_whole_by_the_next_publish(tmp_path: Pat
         assert ours == theirs
 
 
+def test_a_damaged_database_is_made_again_by_a_whole_publish(tmp_path: Path) -> None:
+    with twins(tmp_path, make_small_shop) as both:
+        both.publish()
+        both.pass_s(60)
+        both.edit(("scarf", 'summary = "', 'summary = "New: '))
+        for database in (both.env.project.cache / "output-dirs").glob("*.sqlite"):
+            whole = database.read_bytes()
+            page_bytes = int.from_bytes(whole[16:18], "big")
+            database.write_bytes(whole[:page_bytes] + bytes(len(whole) - page_bytes))
+
+        both.publish()
+        both.pass_s(60)
+        both.edit(("scarf", 'summary = "New: ', 'summary = "Old: '))
+        with nothing_whole():
+            both.publish()
+
+
 def test_what_another_machine_published_is_compared_whole(env: PublishEnv, other: PublishEnv) -> None:
     for machine in (env, other, env):
         machine.clock.now_ms = env.clock() + 60_000

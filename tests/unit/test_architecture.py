@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from chalicelib.settings import Settings
 from chalicelib.tables.merchant import Kind
 from chalicelib.tables.sending import Row
 from spillway.commands import COMMANDS
+from spillway.sitegen import cache
 from tests.support.aws import ROOT, template
 
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
@@ -196,6 +198,28 @@ def test_every_file_named_in_the_architecture_exists() -> None:
     }
     assert named
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+# Modules that a build imports and that decide no byte of it: messages, the preview's server, a type.
+DECIDES_NO_BYTE = {
+    "spillway.errors",
+    "spillway.terminal",
+    "starlette",
+    "chalicelib.services.waitlist.Awaited",
+}
+DISTRIBUTIONS = {"fontTools": "fonttools", "markdown_it": "markdown-it-py", "PIL": "pillow"}
+
+
+def test_a_build_is_made_again_when_code_or_a_library_that_decides_its_bytes_changes() -> None:
+    folders = (ROOT / part for part in cache.CODE if (ROOT / part).is_dir())
+    modules = {module for folder in folders for file in folder.rglob("*.py") for module in imported(file)}
+    covered = {part.removesuffix(".py").replace("/", ".") for part in cache.CODE} | DECIDES_NO_BYTE
+    libraries = {
+        DISTRIBUTIONS.get(name, name.replace("_", "-"))
+        for name in {module.partition(".")[0] for module in modules if not belongs_to(module, covered)}
+        if name not in sys.stdlib_module_names
+    }
+    assert libraries == set(cache.LIBRARIES)
 
 
 def test_every_module_named_in_the_docs_exists() -> None:

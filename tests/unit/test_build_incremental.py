@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability, Stock
 from spillway.__main__ import cli
-from spillway.errors import SpillwayError
+from spillway.errors import BadInput, SpillwayError
 from spillway.project import Project
 from spillway.sitegen.last_build import build_what_changed
 from spillway.sitegen.parallel import WorkerPool
@@ -502,6 +502,45 @@ def test_a_changed_summary_is_made_without_looking_at_the_other_products(
     made = {key for key in files(folder) if before.get(key) != (folder / key).stat().st_mtime_ns}
     assert made == {"products/scarf", "shop/accessories"}
     assert b"A longer scarf." in (folder / "products/scarf").read_bytes()
+
+
+def damage(shop: Project) -> None:
+    """Overwrite each page of the databases except the first, so that they open and cannot be read."""
+    for database in (shop.cache / "output-dirs").glob("*.sqlite"):
+        whole = database.read_bytes()
+        page_bytes = int.from_bytes(whole[16:18], "big")
+        database.write_bytes(whole[:page_bytes] + b"\xa5" * (len(whole) - page_bytes))
+
+
+@pytest.mark.parametrize("edit", [None, ("A long scarf.", "A longer scarf.")])
+def test_a_database_that_is_damaged_inside_is_made_again(
+    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: tuple[str, str] | None
+) -> None:
+    folder = shop.output / "site"
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    build_what_changed(shop, folder)
+    damage(shop)
+    if edit:
+        change(shop.site / "products/scarf.toml", *edit)
+
+    build_what_changed(shop, folder)
+
+    fresh = build_from_nothing(shop, {}, tmp_path)
+    assert files(folder) == {file_of(key): body for key, body in content(fresh).items()}
+    monkeypatch.setattr("spillway.sitegen.site.read_site", None)
+    assert build_what_changed(shop, folder).summary.startswith(f"release {fresh.id} for ")
+
+
+def test_a_database_that_cannot_be_written_is_named(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shop.output / "site"
+    build_what_changed(shop, folder)
+    (database,) = (shop.cache / "output-dirs").glob("*.sqlite")
+    database.unlink()
+    database.mkdir()
+    with pytest.raises(BadInput, match="unable to open database file") as refused:
+        build_what_changed(shop, folder)
+    assert str(database) in str(refused.value)
+    assert refused.value.hint == "make the file and its folder writable, or delete it"
 
 
 @pytest.mark.parametrize("died_at", [1, 2, 3])
