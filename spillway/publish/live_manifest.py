@@ -215,7 +215,7 @@ class ManifestStore:
 
     def _checked(self, claimed: LiveManifest, plan: Plan) -> LiveManifest:
         response = self._bucket.get(MANIFEST_KEY, unless=claimed.etag)
-        current = claimed if response.status == 304 else self._parse(response)
+        current = claimed if response.status == 304 else self.read()
         claim = current.manifest.claim
         if claim is not None and claim.owner == self._claimant.token:
             return current

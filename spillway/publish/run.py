@@ -6,7 +6,7 @@ first manifest names the keys that may change, the last one says that they did a
 invalidated. Between batches the claim is checked: a publish that was overtaken stops.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -240,13 +240,13 @@ def _invalidate(plan: Plan, target: PublishTarget) -> None:
 
 
 def _send(
-    bucket: Bucket, requests: Iterable[Request], hold: Hold, on_done: Callable[[], None] = lambda: None
+    bucket: Bucket, requests: Sequence[Request], hold: Hold, on_done: Callable[[], None] = lambda: None
 ) -> None:
     """Send the requests in batches; a batch ends when the claim has to be checked again."""
     pending = iter(requests)
     for first in pending:
         hold.check()
-        bucket.send(chain([first], _while_trusted(pending, hold)), on_done)
+        bucket.send(chain([first], _while_trusted(pending, hold)), on_done, count=len(requests))
 
 
 def _while_trusted(pending: Iterator[Request], hold: Hold) -> Iterator[Request]:
@@ -268,8 +268,8 @@ def _counter(total: int, progress: Progress) -> Callable[[], None]:
     return on_done
 
 
-def _puts(plan: Plan, kind: Kind) -> Iterator[Request]:
-    return (_put(upload.site_object) for upload in plan.uploads if upload.site_object.kind is kind)
+def _puts(plan: Plan, kind: Kind) -> list[Request]:
+    return [_put(upload.site_object) for upload in plan.uploads if upload.site_object.kind is kind]
 
 
 def _put(site_object: SiteObject) -> Request:

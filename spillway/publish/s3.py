@@ -9,11 +9,11 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Set, Sized
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from itertools import chain, count, islice
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -114,17 +114,30 @@ class S3Bucket:
             raise PreconditionFailed(key)
         return response.headers.get("etag", "")
 
-    def send(self, requests: Iterable[Request], on_done: Callable[[], None] = lambda: None) -> None:
-        """Send every request, many at once and in no order; call `on_done` after each.
+    def send(
+        self,
+        requests: Iterable[Request],
+        on_done: Callable[[], None] = lambda: None,
+        *,
+        count: int | None = None,
+    ) -> None:
+        """Send every request, many at once and in no order.
+
+        Args:
+            requests: the requests. Each is taken when a connection is free for it.
+            on_done: called after each.
+            count: the number of requests, or more, where `requests` has no length; None for many.
 
         Raises:
             WorkFailed: S3 refused a request, or every attempt to reach it failed.
         """
-        pending = iter(requests)
-        first = list(islice(pending, CONNECTIONS_MAX * _REQUESTS_PER_CONNECTION))
-        if first:
-            connections = -(-len(first) // _REQUESTS_PER_CONNECTION)
-            _run(self._send_all(chain(first, pending), connections, on_done))
+        if isinstance(requests, Sized):
+            count = len(requests)
+        elif count is None:
+            count = CONNECTIONS_MAX * _REQUESTS_PER_CONNECTION
+        connections = min(CONNECTIONS_MAX, -(-count // _REQUESTS_PER_CONNECTION))
+        if connections:
+            _run(self._send_all(iter(requests), connections, on_done))
 
     def _send_one(self, request: Request, *, accepted: set[int]) -> Response:
         async def once() -> Response:
@@ -165,7 +178,7 @@ class S3Bucket:
         self, connection: Connection, request: Request, accepted: Set[int], limit: "InFlightLimit"
     ) -> Response:
         """Send a request until its response has an accepted status."""
-        for attempt in count(1):
+        for attempt in count_from(1):
             try:
                 response = await self._attempt(connection, request, limit)
             except (OSError, TimeoutError, ValueError) as error:

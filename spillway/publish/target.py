@@ -36,7 +36,9 @@ _TOKENS_MAX = 100
 class Bucket(Protocol):
     """The calls to a bucket that a publish needs."""
 
-    def send(self, requests: Iterable[Request], on_done: Callable[[], None] = ...) -> None: ...
+    def send(
+        self, requests: Iterable[Request], on_done: Callable[[], None] = ..., *, count: int | None = None
+    ) -> None: ...
     def get(self, key: str) -> Response: ...
 
 

@@ -1,8 +1,8 @@
 """Keep what the last build into a folder knew in an SQLite database: files, products, and their pages.
 
-A build begins by comparing the files of the shop and of the folder with it. All writes are one transaction,
-committed at the end of a build. A build that dies changes no record; the files it wrote differ from their
-records, so the next build makes them again. A database that is damaged is deleted, and one of another version
+A build begins by comparing the files of the shop and of the folder with it, and writes in one transaction,
+committed at its end. A build that dies changes no record; the files it wrote differ from their records, so
+the next build makes them again. A database that is damaged is deleted, and one of another version
 gets new tables: a build from nothing makes the same files.
 
 A file is known by its size, its times of change and its inode. A change that keeps all four cannot be seen:

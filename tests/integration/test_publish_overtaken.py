@@ -200,7 +200,14 @@ def test_a_batch_ends_when_the_claim_has_to_be_looked_at_again(env: PublishEnv) 
     batches: list[list[str]] = []
 
     class SlowBucket:
-        def send(self, requests: Iterable[Request], done: Callable[[], None] = lambda: None) -> None:
+        def send(
+            self,
+            requests: Iterable[Request],
+            on_done: Callable[[], None] = lambda: None,
+            *,
+            count: int | None = None,
+        ) -> None:
+            assert count == 7
             batches.append([])
             for request in requests:
                 batches[-1].append(request.key)
@@ -210,7 +217,7 @@ def test_a_batch_ends_when_the_claim_has_to_be_looked_at_again(env: PublishEnv) 
             raise NotImplementedError
 
     env.sink.asked.clear()
-    _send(SlowBucket(), (Request("PUT", str(number)) for number in range(7)), hold)
+    _send(SlowBucket(), [Request("PUT", str(number)) for number in range(7)], hold)
     assert batches == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
     assert env.sink.asked == [("GET", "release/manifest.json")] * 2
 

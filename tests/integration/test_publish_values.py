@@ -422,8 +422,10 @@ def test_a_connection_is_opened_for_every_four_requests_and_for_none_without_any
 
     monkeypatch.setattr(S3Bucket, "_send_all", all_of_them)
     for count in (0, 1, 4, 5, 1024, 1025, 5000):
-        Asked().send(Request("PUT", str(number)) for number in range(count))
-    assert opened == [1, 1, 2, 256, 256, 256]
+        requests = [Request("PUT", str(number)) for number in range(count)]
+        Asked().send(requests)
+        Asked().send(iter(requests), count=count)
+    assert opened == [1, 1, 1, 1, 2, 2, *[256] * 6]
 
 
 def test_each_request_is_sent_with_its_body_and_heard_of_when_it_is_done() -> None:
@@ -514,7 +516,13 @@ class MemoryBucket:
             raise PreconditionFailed(key)
         return self.etag
 
-    def send(self, requests: Iterable[Request]) -> None:
+    def send(
+        self,
+        requests: Iterable[Request],
+        on_done: Callable[[], None] = lambda: None,
+        *,
+        count: int | None = None,
+    ) -> None:
         raise AssertionError("a small manifest has no base")
 
 

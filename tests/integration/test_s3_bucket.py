@@ -1,6 +1,7 @@
 """Sending to S3: everything arrives, signed, whatever the server does with its connections."""
 
 import ssl
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def test_everything_arrives_once_and_is_heard_of(sink: S3Sink) -> None:
     assert sink.objects == {f"pages/page-{number}": b"%d" % number for number in range(3000)}
     assert len(sink.asked) == len(heard) == 3000
     assert sink.connections <= 256
+
+
+@pytest.mark.parametrize(("count", "connections"), [(None, 256), (2000, 256), (30, 8), (1, 1)])
+def test_a_request_is_taken_when_a_connection_is_free_for_it(
+    sink: S3Sink, count: int | None, connections: int
+) -> None:
+    taken, ahead, done = 0, 0, 0
+
+    def requests() -> Iterator[Request]:
+        nonlocal taken, ahead
+        for request in puts(600):
+            taken += 1
+            ahead = max(ahead, taken - done)
+            yield request
+
+    def on_done() -> None:
+        nonlocal done
+        done += 1
+
+    bucket(sink).send(requests(), on_done, count=count)
+    assert (taken, done, ahead) == (600, 600, connections)
 
 
 def test_a_body_is_loaded_when_its_turn_comes(sink: S3Sink) -> None:

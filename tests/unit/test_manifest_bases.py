@@ -160,6 +160,24 @@ def test_a_copy_of_the_base_that_is_damaged_is_read_again(
     assert machine(objects, tmp_path, clock).presumed().presumed
 
 
+def test_an_overtaken_publish_says_so_although_the_base_that_it_reads_is_replaced_meanwhile(
+    objects: Objects, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = machine(objects, tmp_path, clock), machine(objects, tmp_path, clock, "other")
+    publish(store, LARGE)
+    hold = store.claim(store.presumed(), plan_of(edited(LARGE, KEYS[3])))
+    clock.now_ms += CLAIM_MS
+    publish(other, edited(LARGE, *KEYS[:400], release="r3"))
+    read_late = objects.bodies["manifest.json"]
+    publish(other, edited(LARGE, *KEYS[200:], release="r4"))
+    gets, answers = objects.get, [Response(200, {"etag": "late"}, read_late)]
+    monkeypatch.setattr(objects, "get", lambda key, **how: answers.pop() if answers else gets(key, **how))
+
+    with pytest.raises(WorkFailed, match="another publish took over"):
+        hold.check()
+    assert answers == []
+
+
 def test_a_base_that_is_gone_is_reported_with_a_way_out(
     objects: Objects, tmp_path: Path, clock: Clock
 ) -> None:
