@@ -149,6 +149,10 @@ def show_published(published: Published, *, quiet: bool = False) -> None:
     for slug in published.abandoned:
         click.echo(f"  {slug}: no longer in the catalogue; shoppers may still wait for it", err=True)
     show_left_out(published.left_out)
+    if published.stock_moved:
+        click.echo(
+            "stock changed during every pass: a page may be older than its stock; publish again", err=True
+        )
 
 
 def show_plan(plan: Plan) -> None:

@@ -7,7 +7,7 @@ invalidated. Between batches the claim is checked: a publish that was overtaken 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ class Published:
         ended_sales: a line for each sale that has ended; see `ended_sales`.
         left_out: see `Release.left_out`.
         late_launches: a line for each launch whose day has passed; see `late_launches`.
+        stock_moved: stock changed during every pass, so that a page may be older than its stock.
     """
 
     release: str
@@ -62,6 +63,7 @@ class Published:
     ended_sales: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     late_launches: tuple[str, ...] = ()
+    stock_moved: bool = False
 
 
 def run_publish(
@@ -74,7 +76,7 @@ def run_publish(
     """Publish a site, and return what the first pass did.
 
     The site is read once. Stock may move during a publish: then the pages are rendered with the new stock and
-    published in another pass, so that no outdated page covers a refreshed one.
+    published in another pass, up to `PASSES_MAX`, so that no outdated page covers a refreshed one.
 
     Args:
         load: reads the site.
@@ -103,10 +105,10 @@ def run_publish(
             continue
         passes.append(_result(plan, release, stored, at_ms))
         site.keep(release, done, plan, target.form_tokens)
-        if len(passes) == PASSES_MAX or not _stock_moved(stored, target.products.stock_of_all()):
-            break
+        stock_moved = _stock_moved(stored, target.products.stock_of_all())
+        if len(passes) == PASSES_MAX or not stock_moved:
+            return replace(passes[0], stock_moved=stock_moved)
         stored, live = target.stored_products(), target.manifest.presumed()
-    return passes[0]
 
 
 def plan_publish(load: "Callable[[], LoadedSite]", target: PublishTarget) -> Plan:

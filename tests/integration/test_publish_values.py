@@ -1076,6 +1076,7 @@ def test_the_site_is_read_once_and_rendered_again_only_when_stock_moved(env: Pub
     published = run_publish(load, env.target)
     assert counts == {"read": 1, "rendered": min(moves + 1, PASSES_MAX)}
     assert published.uploaded == 1, "the result is that of the first pass"
+    assert published.stock_moved == (moves >= PASSES_MAX)
     assert "More." in env.page("privacy")
 
 
