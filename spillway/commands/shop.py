@@ -19,7 +19,7 @@ from spillway.errors import BadInput
 from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 from spillway.sitegen.cache import ended_sales, late_launches
-from spillway.sitegen.last_build import build_what_changed
+from spillway.sitegen.incremental import build_what_changed
 from spillway.terminal import StopRequested, interruptible, pluralize
 
 if TYPE_CHECKING:

@@ -39,8 +39,9 @@ from spillway.publish.run import Contents, Progress, Published, apply, run_publi
 from spillway.publish.saved_sources import pack_change
 from spillway.publish.target import PublishTarget
 from spillway.sitegen.cache import Report, ended_sales, late_launches
+from spillway.sitegen.incremental import Comparison
 from spillway.sitegen.known_shop import KnownShop
-from spillway.sitegen.last_build import Comparison, DatabaseDamaged, LastBuild
+from spillway.sitegen.last_build import DatabaseDamaged, LastBuild
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import collector_off
 from spillway.sitegen.products import Products

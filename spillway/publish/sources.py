@@ -14,7 +14,8 @@ from spillway.publish.plan import Plan
 from spillway.publish.published import keep_published, publish_folder
 from spillway.publish.saved_sources import source_key, unpack, with_change
 from spillway.publish.target import Bucket, PublishTarget
-from spillway.sitegen.last_build import Comparison, LastBuild, again_if_damaged, report_of
+from spillway.sitegen.incremental import Comparison, report_of
+from spillway.sitegen.last_build import LastBuild, again_if_damaged
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.toml_input import CatalogueInvalid

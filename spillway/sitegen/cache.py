@@ -180,13 +180,17 @@ def files_under(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntr
                 yield f"{prefix}{entry.name}", entry
 
 
-def signatures_by_folder(root: str, name: str = "") -> dict[str, dict[str, Signature]]:
+def signatures_by_folder(
+    root: str, name: str = "", *, follows_links: bool = False
+) -> dict[str, dict[str, Signature]]:
     """Return the signature of every file under `root`, by its name, by the path of its folder.
 
-    Paths begin with `name` and end with a slash. A link that leads nowhere has a signature of zeros. Most
-    of an incremental build is spent in this loop, so it calls no function.
+    Paths begin with `name` and end with a slash. With `follows_links`, a link to a folder is followed, to
+    each folder once; else it counts as a file. A link that leads nowhere has a signature of zeros. Most of
+    an incremental build is spent in this loop, so it calls no function.
     """
     found: dict[str, dict[str, Signature]] = {}
+    linked: set[str] = set()
     waiting = [(root, f"{name}/" if name else "")]
     while waiting:
         folder, path = waiting.pop()
@@ -201,6 +205,12 @@ def signatures_by_folder(root: str, name: str = "") -> dict[str, dict[str, Signa
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((f"{folder}/{entry.name}", f"{path}{entry.name}/"))
+                        continue
+                    if follows_links and entry.is_symlink() and entry.is_dir():
+                        target = os.path.realpath(f"{folder}/{entry.name}")
+                        if target not in linked:
+                            linked.add(target)
+                            waiting.append((f"{folder}/{entry.name}", f"{path}{entry.name}/"))
                         continue
                     try:
                         of = entry.stat()

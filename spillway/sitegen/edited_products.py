@@ -57,6 +57,8 @@ def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Map
             return None
         if before.row.digest != row.digest and not _follows(shop, before.row, row):
             return None
+        if before.row.launches or row.launches:  # the report names the lines of launches
+            return None
         products = Products([row], Path(), shop.image_variants([row]), related={})
         edits[slug] = Edit(before, before._replace(row=row, digest=products.digest(slug)))
     skus = [sku for edit in edits.values() for sku in edit.now.row.skus]
@@ -70,10 +72,9 @@ def _follows(shop: KnownShop, before: ProductRow, now: ProductRow) -> bool:
     page_slugs = {page.slug for page in shop.frame.contents}
     return (
         # The feed is there with the first product that has a date, and the report has a line for each product
-        # that is not in every language, and for each launch.
+        # that is not in every language.
         (before.released_on is None) == (now.released_on is None)
         and [locale for locale, _ in before.titles] == [locale for locale, _ in now.titles]
-        and not (before.launches or now.launches)
         and all(shop.listing(f"/shop/{category}") is not None for category in now.categories)
         and all(_is_plain_tag(shop, tag) for tag in {*before.tags} ^ {*now.tags})
         and not any(shop.has_sku(sku, but=now.slug) for sku in {*now.skus} - {*before.skus})

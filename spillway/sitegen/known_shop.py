@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.domain.ids import Slug
 from chalicelib.storefront.theme import EVERYTHING, Edition, Listing, Theme
-from spillway.sitegen.last_build import LastBuild
+from spillway.sitegen.last_build import LastBuild, unpacked
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.release import Dated, Release
 
@@ -35,7 +35,7 @@ class KnownProduct(NamedTuple):
     def of(cls, stored: tuple[Any, ...]) -> "KnownProduct":
         """Return the product of the columns `_COLUMNS`."""
         _, digest, related, row, packed = stored
-        values = marshal.loads(row)  # noqa: S302 - see `LastBuild.get`
+        values = unpacked(marshal.loads, row)
         return cls(ProductRow._make((*values, packed)), digest, tuple(map(Slug, related.split())))
 
     def stored(self) -> tuple[Any, ...]:
@@ -136,14 +136,14 @@ class KnownShop:
     def listing(self, path: str) -> list[Slug] | None:
         """Return the products of a listing, in the order of all its pages; None where there is none."""
         for (slugs,) in self._last.query("SELECT slugs FROM listings WHERE path = ?", path):
-            return list(map(Slug, marshal.loads(slugs)))  # noqa: S302 - see `LastBuild.get`
+            return list(map(Slug, unpacked(marshal.loads, slugs)))
         return None
 
     def by_place(self) -> Iterator[ProductRow]:
         """Yield products, not their contents, as the home page has them: discontinued ones last."""
         statement = "SELECT row FROM products ORDER BY is_discontinued, released_on DESC, title, slug"
         for (row,) in self._last.each(statement):
-            yield ProductRow._make((*marshal.loads(row), b""))  # noqa: S302 - see `LastBuild.get`
+            yield ProductRow._make((*unpacked(marshal.loads, row), b""))
 
     def newest_dated(self, count: int) -> tuple[Slug, ...]:
         """Return the newest products with a release date; see `pages.newest_dated`."""
@@ -192,7 +192,7 @@ class KnownShop:
         """Return the image variants of the pictures of products."""
         names = (name for row in rows for name in row.image_names)
         found = self._last.query_each("SELECT name, variants FROM pictures WHERE name IN (...)", names)
-        return {name: pickle.loads(variants) for name, variants in found}  # noqa: S301 - see `LastBuild.get`
+        return {name: unpacked(pickle.loads, variants) for name, variants in found}
 
     def dates(self, paths: Iterable[str]) -> dict[str, Dated]:
         """Return the dates of published pages, as the last publish left them."""

@@ -13,29 +13,20 @@ back to the nanosecond, or a file system that does not keep this time.
 import marshal
 import pickle
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import (
     Report,
     Signature,
-    code_digest,
     digest_of,
-    is_settled,
     signatures_by_folder,
 )
-from spillway.sitegen.parallel import collector_off
-from spillway.terminal import pluralize
-
-if TYPE_CHECKING:
-    from spillway.sitegen.release import Release
 
 # Raise this number when `_TABLES` changes.
 _VERSION = 3
@@ -61,18 +52,37 @@ _CHANGED_NS = itemgetter(2)
 # The format of `marshal` in which equal values have equal bytes.
 _MARSHAL = 2
 # The first part of a folder's path: the shop, the default theme, the output.
-_SHOP, _THEME, _OUTPUT = "site", "theme", "output"
+SHOP, THEME, OUTPUT = "site", "theme", "output"
 
 # The files of a folder by name, with their signatures. None stands for a file that was written a moment ago:
 # it can be written again and look the same.
-_Files = Mapping[str, Signature | None]
+Files = Mapping[str, Signature | None]
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# SQLite finds no database, a broken page or no table. None: a value that cannot be decoded or unpacked.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, None)
 T = TypeVar("T")
 
 
 class DatabaseDamaged(BadInput):
     """The database cannot be read; it is deleted, so the same work succeeds when it is done again."""
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Return whether an error says that the database is damaged."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.DatabaseError) and code in _DAMAGED
+
+
+def unpacked(load: Callable[[bytes], Any], value: bytes) -> Any:
+    """Return a value of the database that `load`, of marshal or pickle, unpacks.
+
+    Raises:
+        sqlite3.DatabaseError: the value is damaged.
+    """
+    try:
+        return load(value)
+    except Exception as error:
+        raise sqlite3.DatabaseError(f"a value that cannot be unpacked: {error}") from error
 
 
 def again_if_damaged(work: Callable[[], T]) -> T:
@@ -105,12 +115,12 @@ class LastBuild:
         try:
             self._connection = self._opened()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 raise BadInput(
                     f"{self._output_dir}: another build into this folder is running",
                     hint="wait until it has ended, and build again",
                 ) from None
-            if error.sqlite_errorcode not in _DAMAGED:
+            if not is_damage(error):
                 hint = "make the file and its folder writable, or delete it"
                 raise BadInput(f"{self._file}: {error}", hint=hint) from None
             self._delete()
@@ -120,7 +130,7 @@ class LastBuild:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in _DAMAGED:
+        if is_damage(error):
             self._connection.close()
             self._delete()
             raise DatabaseDamaged(
@@ -188,9 +198,9 @@ class LastBuild:
     def written(self) -> dict[str, Written]:
         """Return the record of each file, by its path in the folder."""
         signatures = {
-            f"{path.removeprefix(f'{_OUTPUT}/')}{name}": signature
+            f"{path.removeprefix(f'{OUTPUT}/')}{name}": signature
             for path, files in self._folders()
-            if path.startswith(f"{_OUTPUT}/")
+            if path.startswith(f"{OUTPUT}/")
             for name, signature in _read_files(files).items()
         }
         rows = self._connection.execute("SELECT path, job, sha256 FROM files")
@@ -204,21 +214,21 @@ class LastBuild:
         self.put("files", new)
         folders: dict[str, dict[str, Signature | None]] = {}
         for path, written in files.items():
-            folder, _, name = f"{_OUTPUT}/{path}".rpartition("/")
+            folder, _, name = f"{OUTPUT}/{path}".rpartition("/")
             folders.setdefault(f"{folder}/", {})[name] = written.signature
-        self.keep_folders((_OUTPUT,), folders)
+        self.keep_folders((OUTPUT,), folders)
 
     def keep_rewritten(self, files: Mapping[str, Written]) -> None:
         """Keep the records of these files, which are known already; those of others stay."""
         self.put("files", ((path, *written[:2]) for path, written in files.items()))
         folders: dict[str, dict[str, Signature | None]] = {}
         for path, written in files.items():
-            folder, _, name = f"{_OUTPUT}/{path}".rpartition("/")
+            folder, _, name = f"{OUTPUT}/{path}".rpartition("/")
             folders.setdefault(f"{folder}/", {})[name] = written.signature
         known = self.query_each("SELECT path, files FROM folders WHERE path IN (...)", folders)
         self.put("folders", ((path, _dumped(_read_files(blob) | folders[path])) for path, blob in known))
 
-    def changed_in(self, folders: Mapping[str, _Files], *names: str) -> tuple[str, ...] | None:
+    def changed_in(self, folders: Mapping[str, Files], *names: str) -> tuple[str, ...] | None:
         """Return the files that look otherwise than in the last build; None when one came or went.
 
         Args:
@@ -245,7 +255,7 @@ class LastBuild:
             changed += here
         return tuple(changed)
 
-    def keep_folders(self, names: Sequence[str], folders: Mapping[str, _Files]) -> None:
+    def keep_folders(self, names: Sequence[str], folders: Mapping[str, Files]) -> None:
         """Keep how these files look, and nothing else of the folders whose paths begin with `names`."""
         known = {path: blob for path, blob in self._folders() if path.startswith(_beginnings(names))}
         gone = [(path,) for path in known.keys() - folders.keys()]
@@ -274,114 +284,6 @@ class LastBuild:
         return connection
 
 
-class Comparison:
-    """The files of a shop and of its output directory, compared with the last build into that directory."""
-
-    def __init__(
-        self,
-        project: Project,
-        output_dir: Path,
-        *,
-        base_url: str | None,
-        skip_broken_pictures: bool = False,
-    ) -> None:
-        """Take the signatures of the shop's files as they are now."""
-        self._output_dir = output_dir
-        self._context = digest_of(code_digest(), base_url, skip_broken_pictures)
-        self._inputs: dict[str, _Files] = {
-            path: _settled(files)
-            for name, folder in ((_SHOP, project.site), (_THEME, project.default_theme))
-            for path, files in signatures_by_folder(str(folder), name).items()
-        }
-
-    def changed_inputs(self, last: LastBuild) -> tuple[str, ...] | None:
-        """Return the files that changed where nothing else did; None where anything can have.
-
-        Names begin with "site/", or with "theme/" for the default theme. Nothing else means: the last build
-        had the same options and the same code, no file was added or removed, and its output is untouched.
-        """
-        if last.get("context") != self._context:
-            return None
-        changed = last.changed_in(self._inputs, _SHOP, _THEME)
-        if changed is None:
-            return None
-        output = signatures_by_folder(str(self._output_dir), _OUTPUT)
-        return changed if last.changed_in(output, _OUTPUT) == () else None
-
-    @property
-    def unsettled(self) -> tuple[str, ...]:
-        """The files that were written a moment ago, and count as changed."""
-        return tuple(
-            f"{path}{name}"
-            for path, files in self._inputs.items()
-            for name, signature in files.items()
-            if signature is None
-        )
-
-    def record(self, last: LastBuild, report: Report) -> None:
-        """Record a build that just succeeded. Files edited while it ran count as changed."""
-        last.set("context", self._context)
-        last.set("report", tuple(report))
-        last.keep_folders((_SHOP, _THEME), self._inputs)
-
-
-def build_what_changed(
-    project: Project, folder: Path, *, base_url: str | None = None, skip_broken_pictures: bool = False
-) -> Report:
-    """Make `folder` hold the shop under `project`, and return the report.
-
-    Nothing is done when nothing changed. A change inside product files makes the pages that depend on them;
-    any other change is left to a whole build, which looks at everything. The files are the same in each case.
-
-    Raises:
-        BadInput: see `build`.
-    """
-    return again_if_damaged(
-        partial(_build_what_changed, project, folder, base_url, skip_broken_pictures=skip_broken_pictures)
-    )
-
-
-def _build_what_changed(
-    project: Project, folder: Path, base_url: str | None, *, skip_broken_pictures: bool
-) -> Report:
-    with collector_off(), LastBuild(project, folder) as last:
-        comparison = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
-        changed = comparison.changed_inputs(last)
-        report = last.report()
-        if changed == () and report:
-            return report
-        # Imported here: an unchanged shop does not need them.
-        from spillway.sitegen.small_change import make_small_change
-
-        made = make_small_change(project, folder, last, changed, report) if changed and report else None
-        if made is None:
-            from spillway.sitegen.known_shop import keep_shop
-            from spillway.sitegen.site import read_site, render_site
-
-            site = read_site(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
-            release = render_site(project, site, folder=folder, last=last)
-            made = report_of(release)
-            last.set("release", release.id)
-            keep_shop(release, site.catalogue.storefront.home.featured, last)
-        comparison.record(last, made)
-        return made
-
-
-def report_of(release: "Release") -> Report:
-    """Return the report of a release that was just built."""
-    from spillway.sitegen.release import Kind
-
-    counts = Counter(site_object.kind for site_object in release.objects)
-    pages = counts[Kind.PAGE] + counts[Kind.INDEX]
-    summary = (
-        f"release {release.id} for {release.theme.shop.base_url}: "
-        f"{pluralize(len(release.products), 'product')}, {pluralize(pages, 'page')}, "
-        f"{counts[Kind.ASSET]:,} pictures and assets"
-    )
-    notes = (*release.missing_translations, *release.notes)
-    return Report(summary, notes, release.sales, release.left_out, release.launches)
-
-
 def signatures_under(folder: Path) -> dict[str, Signature]:
     """Return the signature of every file under a folder, by its path there."""
     return {
@@ -391,20 +293,14 @@ def signatures_under(folder: Path) -> dict[str, Signature]:
     }
 
 
-def _settled(files: Mapping[str, Signature]) -> _Files:
-    if is_settled(max(files.values(), key=_CHANGED_NS)):
-        return files
-    return {name: signature if is_settled(signature) else None for name, signature in files.items()}
-
-
 def _beginnings(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name}/" for name in names)
 
 
-def _dumped(files: _Files) -> bytes:
+def _dumped(files: Files) -> bytes:
     return marshal.dumps(dict(files), _MARSHAL)
 
 
 def _read_files(blob: bytes) -> dict[str, Signature | None]:
-    files: dict[str, Signature | None] = marshal.loads(blob)  # noqa: S302 - see `LastBuild.get`
+    files: dict[str, Signature | None] = unpacked(marshal.loads, blob)
     return files

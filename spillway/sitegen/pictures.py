@@ -156,9 +156,10 @@ def read_picture(file: Path) -> tuple[Image.Image, tuple[str, ...]]:
 def _kept_variants(cache: Path, source: Path) -> ProcessedPicture:
     """Return the outcome for one source, and make its variants unless `cache` has them."""
     folder = cache / hashlib.sha256(source.read_bytes()).hexdigest()[:32]
-    if not folder.is_dir():
+    if not _is_whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
-        # Written beside it and renamed: a folder that exists is complete.
+        # Written beside it and renamed: a folder appears whole.
         unfinished = Path(tempfile.mkdtemp(dir=cache, prefix="unfinished-"))
         try:
             _write_variants(source, unfinished)
@@ -177,6 +178,18 @@ def _kept_variants(cache: Path, source: Path) -> ProcessedPicture:
     return ProcessedPicture(
         (*better, replace(fallback, blur=_blurred(fallback.file))), tuple(record["notes"])
     )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether a folder of the cache has each variant as it was made: files of a cache may vanish."""
+    try:
+        record = json.loads((folder / "made.json").read_bytes())
+        return all(
+            hashlib.sha256((folder / row["file"]).read_bytes()).hexdigest() == row["sha256"]
+            for row in record["made"]
+        )
+    except (OSError, ValueError):
+        return False
 
 
 def _variant(source: Path, folder: Path, row: Mapping[str, str | int]) -> ImageVariant:

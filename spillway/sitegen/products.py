@@ -162,6 +162,14 @@ def picture_of(image: SourceImage, variants: Sequence[ImageVariant]) -> Picture:
     )
 
 
+def _is_kept(made: ImageVariant) -> bool:
+    """Return whether the cache has the file of a variant; an empty one is no picture."""
+    try:
+        return made.file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 class MerchantPictures:
     """The pictures of one shop.
 
@@ -198,7 +206,7 @@ class MerchantPictures:
         signatures = {name: signature_of(self._file(name)) for name in sorted(names)}
         for name, signature in signatures.items():
             known = self._cache.get(f"picture {name}")
-            if known and known[0] == signature and all(made.file.is_file() for made in known[1].variants):
+            if known and known[0] == signature and all(map(_is_kept, known[1].variants)):
                 processed[name] = known[1]
         new = {name: self._file(name) for name in signatures if name not in processed}
         if new:
@@ -209,7 +217,8 @@ class MerchantPictures:
         for name, signature in signatures.items():
             if is_settled(signature) and not processed[name].problem:
                 self._cache.set(f"picture {name}", (signature, processed[name]))
-        return processed
+        # In an order that does not depend on earlier builds: the release is named by it, too.
+        return {name: processed[name] for name in signatures}
 
     def _signature(self, name: str) -> Signature | None:
         try:

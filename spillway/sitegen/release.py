@@ -230,8 +230,7 @@ class Dates:
     ) -> dict[str, str | None]:
         """Return the time of the last change of every page of an edition, by its path in the first edition.
 
-        A listing changes by itself and with its products. `observed` returns the observed stock of a
-        product, given its slug.
+        A listing changes by itself and with its products. `observed` returns a product's observed stock.
         """
         of_products = {
             row.slug: self.of(
@@ -266,10 +265,7 @@ class OutputDir:
     def sync(
         self, jobs: Sequence[PageJob], assets: Sequence[SiteObject], pool: WorkerPool
     ) -> tuple[SiteObject, ...]:
-        """Make the folder hold exactly these files, and return them as objects by key.
-
-        Bodies of pages are files of the folder.
-        """
+        """Make the folder hold exactly these files, and return them as objects: its pages are bodies."""
         # Another release than the published one is here from now on.
         self._last.set("published", None)
         before = self._last.written()
@@ -324,7 +320,11 @@ class OutputDir:
         for folder in _folders_of(written):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
         for path in written:
-            os.replace(f"{self._beside}/{path}", f"{self._folder}/{path}")  # noqa: PTH105 - thousands of times
+            try:
+                os.replace(f"{self._beside}/{path}", f"{self._folder}/{path}")  # noqa: PTH105 - thousands of times
+            except IsADirectoryError:  # an empty folder
+                (self._folder / path).rmdir()
+                (self._beside / path).replace(self._folder / path)
         shutil.rmtree(self._beside, ignore_errors=True)
 
     def _remove(self, vanished: Iterable[str]) -> None:

@@ -12,7 +12,8 @@ import pytest
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import Report
-from spillway.sitegen.last_build import Comparison, LastBuild, Written, signatures_under
+from spillway.sitegen.incremental import Comparison
+from spillway.sitegen.last_build import LastBuild, Written, signatures_under
 
 LONG_AGO_NS = 10**18
 REPORT = Report("1 product", ["hat: no title in a table [de]"], [["site/products/hat.toml", "2026-12-31"]])

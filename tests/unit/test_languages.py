@@ -23,7 +23,7 @@ from spillway.errors import BadInput
 from spillway.local_cloud.shopper import until
 from spillway.project import DEFAULT_THEME, Project
 from spillway.sitegen.cache import is_settled, signature_of
-from spillway.sitegen.last_build import build_what_changed
+from spillway.sitegen.incremental import build_what_changed
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release

@@ -12,7 +12,7 @@ from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.local_cloud.shopper import until
 from spillway.project import DEFAULT_THEME, Project
-from spillway.sitegen.last_build import Comparison
+from spillway.sitegen.incremental import Comparison
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.sitegen.theme_files import ThemeFiles
