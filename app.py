@@ -300,7 +300,7 @@ def emit_schedule(_: CloudWatchEvent) -> None:
 
 @app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
 def deliver_webhook(event: SQSEvent) -> "BatchFailures":
-    """Deliver events to other systems; what fails is tried again for three days."""
+    """Deliver events to other systems; retry a failed delivery for 75 hours."""
     from chalicelib.events import on_webhook_deliveries
 
     return on_webhook_deliveries(container, event.to_dict()["Records"])
