@@ -371,6 +371,6 @@ def _onward(request: Request, path: str) -> Response:
     return responses.see_page(request, path, _live_theme)
 
 
-# Each Lambda function starts with this file; only the API's function has a shopper that waits.
+# Every function imports this file; only the API's function serves signups.
 if os.environ.get("_HANDLER") == "app.app":
     container.warm_up()

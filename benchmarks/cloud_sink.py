@@ -1,7 +1,8 @@
 """A cloud that answers at once and keeps nothing: what is left of a step's time is ours.
 
 Runs in a process of its own, so that its work is not counted. It answers the calls of the handlers
-with canned rows, and counts them: GET /counts notifies how often each was called since the last time.
+with canned rows, and counts them: GET /counts returns how often each was called since the
+last request for it.
 """
 
 import hashlib

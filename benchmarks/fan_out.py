@@ -97,7 +97,7 @@ def _by_size() -> None:
             )
         )
     columns = ("waiters", "CPU s", "CPU ms for one", "peak memory MB", "of it grown while notifying MB")
-    write_table("Notifying ever more", COMMAND, columns, rows)
+    write_table("Notifying 1,000 to 100,000 waiters", COMMAND, columns, rows)
 
 
 def _walked_alone(emails: int) -> dict[str, float]:
@@ -116,7 +116,7 @@ def _peak_kb() -> int:
     status = Path("/proc/self/status")
     if not status.exists():
         return getrusage(RUSAGE_SELF).ru_maxrss
-    (peak,) = (shard for shard in status.read_text().splitlines() if shard.startswith("VmHWM:"))
+    (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
     return int(peak.split()[1])
 
 

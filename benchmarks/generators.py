@@ -49,7 +49,7 @@ class Spillway(Generator):
 
 
 class Hugo(Generator):
-    """The same pages. Its theme asks for the menu's shelves once: by each page, the time is quadratic."""
+    """The same pages. Its theme renders the menu's categories once: for each page, the time is quadratic."""
 
     name = "Hugo"
 

@@ -21,7 +21,7 @@ SLUG = "field-jacket"
 
 @contextmanager
 def played_cloud() -> Iterator[str]:
-    """Its address, with the sample shop in it; functions of this process are notified to go there."""
+    """Start the sink with the sample shop, point this process's clients at it, and yield its URL."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "benchmarks.cloud_sink", str(_shop_file(Path(folder)))]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:

@@ -86,7 +86,7 @@ class S5cmd(Publisher):
 
 
 class Rclone(Publisher):
-    """Notified not to look what is there, nor at what it has put."""
+    """rclone, set to skip all checks before and after an upload."""
 
     name = "rclone"
 

@@ -181,7 +181,12 @@ def _event(number: int, form_token: str) -> dict[str, Any]:
         "multiValueQueryStringParameters": None,
         "pathParameters": None,
         "stageVariables": None,
-        "requestContext": {"httpMethod": "POST", "resourcePath": "/waitlist", "requestId": "1"},
+        "requestContext": {
+            "httpMethod": "POST",
+            "resourcePath": "/waitlist",
+            "requestId": "1",
+            "identity": {"sourceIp": "8.8.8.8"},
+        },
         "body": f"email=shopper{number}%40example.com&sku={SKU}&page={page}&form_token={form_token}&knot=",
         "isBase64Encoded": False,
     }

@@ -159,7 +159,7 @@ def _api_event(method: str, path: str, body: str, query: dict[str, str] | None =
         "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
         "pathParameters": None,
         "stageVariables": None,
-        "requestContext": {**context, "identity": {"sourceIp": "192.0.2.1"}},
+        "requestContext": {**context, "identity": {"sourceIp": "8.8.8.8"}},
         "body": body or None,
         "isBase64Encoded": False,
     }

@@ -36,8 +36,8 @@ def react_to_stream(
             if position == 0 and len(batch) > 1:
                 raise FirstRecordFailed(f"the first of {len(batch)} records")
             number = record.get("dynamodb", {}).get("SequenceNumber", "")
-            return {"batchItemFailures": [{"itemIdentifier": number}]}
-    return {"batchItemFailures": []}
+            return batch_failures([number])
+    return batch_failures([])
 
 
 def react_to_queue(
@@ -53,24 +53,35 @@ def react_to_queue(
         settled: is called with the receipt handle of each message that is done, at once: Lambda deletes the
             messages of a batch only when the function returns, and after a crash all of them come again.
     """
+
+    def settle(record: dict[str, Any]) -> None:
+        settled(record.get("receiptHandle", ""))
+
+    return batch_failures(failed_messages(records, lambda record: react(record["body"]), settle))
+
+
+def failed_messages(
+    records: Iterable[dict[str, Any]],
+    react: Callable[[dict[str, Any]], None],
+    settle: Callable[[dict[str, Any]], None] = lambda record: None,
+) -> list[str]:
+    """React to each queue message, `settle` the ones that succeed, and return the ids of those that fail."""
     failed = []
     for record in records:
         begin_record(record["messageId"])
-        if not succeeds(lambda message: react(message["body"]), record):
-            failed.append(record["messageId"])
+        if succeeds(react, record):
+            succeeds(settle, record)
         else:
-            succeeds(lambda message: settled(message.get("receiptHandle", "")), record)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
-
-
-def failed_messages(records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]) -> list[str]:
-    """React to each queue message, and return the ids of those that fail."""
-    failed = []
-    for record in records:
-        begin_record(record["messageId"])
-        if not succeeds(react, record):
             failed.append(record["messageId"])
     return failed
+
+
+def batch_failures(ids: Iterable[str]) -> BatchFailures:
+    """Return Lambda's report of the records of a batch that failed, by their ids.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    return {"batchItemFailures": [{"itemIdentifier": record_id} for record_id in ids]}
 
 
 def succeeds(react: Callable[[Any], None], record: Any) -> bool:

@@ -58,7 +58,7 @@ class Container(InboundParts, RuleParts):
         )
 
     def warm_up(self) -> None:
-        """Build what the first signup needs before it comes: Lambda lends a whole processor until then.
+        """Build what the first signup needs: during its start a function has a full processor.
 
         After an error, the first request builds it, or is refused.
         """

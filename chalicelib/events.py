@@ -16,7 +16,14 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from chalicelib.batches import BatchFailures, failed_messages, react_to_queue, react_to_stream, succeeds
+from chalicelib.batches import (
+    BatchFailures,
+    batch_failures,
+    failed_messages,
+    react_to_queue,
+    react_to_stream,
+    succeeds,
+)
 from chalicelib.container import Container
 from chalicelib.domain.domain_event import DomainEvent, EventType, schedule_event
 from chalicelib.domain.email import RequestedEmail
@@ -78,7 +85,7 @@ def on_entries_counted(container: Container, records: Iterable[dict[str, Any]]) 
     except Exception as error:  # noqa: BLE001 - after any error the whole batch comes again
         log("batch_not_counted", error=type(error).__name__, at=where(error))
         raise BatchNotCounted(type(error).__name__) from None
-    return {"batchItemFailures": []}
+    return batch_failures([])
 
 
 def emit_passed(container: Container, skus: Iterable[Sku]) -> None:
@@ -280,7 +287,7 @@ def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -
         if not succeeds(lambda hour_parts: counted.append(counter.roll_up(*hour_parts)), (hour, parts)):
             failed.update(waiting[hour])
     emit_spikes(container.event_emitter, counted)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(failed)]}
+    return batch_failures(sorted(failed))
 
 
 def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
@@ -300,7 +307,7 @@ def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]])
             container.inbound_events.refuse(message.source, str(problem))
 
     failed = failed_messages(records, receive)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return batch_failures(failed)
 
 
 def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
@@ -316,7 +323,7 @@ def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) ->
     if done:
         refused = set(container.domain_events.put_on_bus(list(done.values())))
         failed += [message_id for message_id, event in done.items() if event.id in refused]
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return batch_failures(failed)
 
 
 def emit_hour(container: Container) -> None:
@@ -358,7 +365,7 @@ def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]
         # Each has a context of its own, which names the request and the record in its log lines.
         running = [pool.submit(copy_context().run, is_delivered, record) for record in batch]
     failed = [record for record, result in zip(batch, running, strict=True) if not result.result()]
-    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
+    return batch_failures(record["messageId"] for record in failed)
 
 
 def _work(container: Container, body: str) -> None:

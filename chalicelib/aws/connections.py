@@ -121,7 +121,7 @@ class Connections:
         try:
             return self._on(connection, method, head, body)
         except AwsUnreachable as error:
-            # Idle too long, or frozen with the function: the far end has hung up without reading it.
+            # The server closed the idle connection without reading the request: send it on a new one.
             if not isinstance(error.__cause__, ConnectionError):
                 raise
             return self._on(self._open(), method, head, body)

@@ -91,7 +91,7 @@ JSON_TYPE = "application/json"
 # Control characters and halves of a surrogate pair: no keyboard makes them.
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
-# The values for a form of the page's own origin, and for an address that a person typed.
+# Values of Sec-Fetch-Site to accept: a page of the shop, and an address typed by the user.
 OWN_SITES = frozenset({"same-origin", "none"})
 # A shop without a domain is served under its distribution's name, which the API's function cannot know: the
 # distribution is made from it. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LinkFormat.html

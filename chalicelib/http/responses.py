@@ -71,7 +71,7 @@ def see_page(request: Request, path: str, theme: "Callable[[], Renderer]") -> Re
 
 def html_page(html: str, *, language: str, status: int = 200) -> Response:
     """Return a page made for this request alone, in `language`."""
-    # The page's address has a token in it, which no other site may see; our own forms go by the origin.
+    # The URL has a token, so no other site may get it as a referrer; `refuse_foreign` needs our own origin.
     headers: dict[str, str | list[str]] = {
         **NO_STORE,
         "Content-Type": HTML_TYPE,

@@ -184,10 +184,10 @@ class EntriesTable:
         )
 
     def rejoin(self, entry: Entry) -> bool:
-        """Move a pending entry that was over before to the end of the shard, as of its signup.
+        """Move an entry whose earlier signup expired to the end of the shard.
 
-        Nobody is notified in between: an entry is in the shard once it is confirmed, and the email that
-        asks for that is sent after this. False when there was another signup since.
+        It is not in the shard until it is confirmed, so no fan-out reads it in between. False when there was
+        another signup since.
         """
         position = position_of(entry.asked_at_ms, entry.shopper)
         return self._change_pending(entry, {"shard_position": position})

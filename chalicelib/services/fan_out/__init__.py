@@ -5,7 +5,7 @@ and the checks that every batch repeats. `worker` takes a message off the queue,
 batch after batch. `walks` find the next batch, one walk for each type of message. `rate_limiter` holds a
 batch back until its emails may leave. `notifier` sends it and marks its entries.
 
-Nobody is skipped: a message that died comes again from the queue, every shard is walked once more at the end,
-and a shopper who confirms after the upper bound was frozen is notified at once. Nobody is notified of what is
-sold out: every batch looks again, and only the newest restock of a variant goes on.
+Nobody is skipped: the queue delivers the message of a dead worker again, each shard is walked once more at
+its end, and a shopper who confirms after the upper bound was frozen is notified at once. Each batch checks
+the stock again, and only the newest restock of a variant continues.
 """
