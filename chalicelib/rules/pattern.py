@@ -7,6 +7,7 @@ A pattern is an object. Each of its names must match: a name leads to another ob
 and comparisons of which one must hold. `$or` leads to a list of patterns of which one must match.
 """
 
+import datetime
 import ipaddress
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -174,6 +175,9 @@ def _leaves(pattern: Any, path: str, depth: int) -> Iterator[tuple[str, str | No
                 continue
             for number, choice in enumerate(wanted):
                 yield from _leaves(choice, f"{place}[{number}]", depth + 1)
+        elif name in _OPERANDS:
+            # No event has a field of this name: the brackets are missing.
+            yield path, f"brackets around the comparison: [{{ {name} = … }}]"
         elif isinstance(wanted, list):
             if not wanted:
                 yield place, "a list of at least one value or comparison"
@@ -183,6 +187,8 @@ def _leaves(pattern: Any, path: str, depth: int) -> Iterator[tuple[str, str | No
 
 
 def _fault(test: Any) -> str | None:
+    if isinstance(test, datetime.date):
+        return 'a date in quotes: "2026-11-27"'
     if not isinstance(test, Mapping):
         return None if _is_scalar(test) else "a text, a number, true, false or a comparison"
     if len(test) != 1:

@@ -186,6 +186,8 @@ class RuleRunner:
         outcome = self._effects.availabilities.apply(stock_event).outcome
         if outcome is StockOutcome.BUSY:
             raise ActionBusy(sku)
+        if outcome is StockOutcome.UNKNOWN_SKU:
+            return f"failed: the shop has no SKU {sku}"
         return f"{DONE}: {sku} {outcome.value}"
 
     def _send_email(self, rule: Rule, event: DomainEvent) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chalicelib.rules.rule import Firing, Rule
+    from spillway.sitegen.reading.toml_input import InputError
 
 DAYS_MAX = 30
 _UNITS_MS = {"h": 3_600_000, "d": 86_400_000}
@@ -167,6 +168,8 @@ def _rules_of(project: Project) -> "tuple[Rule, ...]":
 
     mistakes: list[InputError] = []
     rules = read_rules(project, mistakes)
+    if rules and not mistakes:
+        mistakes = _mistakes_about_products(project)
     if mistakes:
         listed = CatalogueInvalid(mistakes)
         lines = "\n".join(f"  {mistake}" for mistake in listed.mistakes)
@@ -175,6 +178,19 @@ def _rules_of(project: Project) -> "tuple[Rule, ...]":
             hint="correct them; docs/rules.md describes events, patterns and actions",
         )
     return rules
+
+
+def _mistakes_about_products(project: Project) -> "list[InputError]":
+    """Return the mistakes of rules that only the whole catalogue shows, such as an SKU that it lacks."""
+    from spillway.sitegen.reading.loading import load_catalogue
+    from spillway.sitegen.reading.rules_file import RULES_FILE
+    from spillway.sitegen.reading.toml_input import CatalogueInvalid
+
+    try:
+        load_catalogue(project, left_out=[])
+    except CatalogueInvalid as invalid:
+        return [mistake for mistake in invalid.mistakes if mistake.file == RULES_FILE]
+    return []
 
 
 def _json(firings: "Iterable[Firing]") -> str:

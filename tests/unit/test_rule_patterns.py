@@ -1,5 +1,6 @@
 """Patterns of rules: EventBridge's language, held to moto's implementation of it."""
 
+import datetime
 import json
 from typing import Any
 
@@ -106,6 +107,13 @@ def test_edges_of_the_language(pattern: dict[str, Any], document: dict[str, Any]
             "a",
             "a value, a list of values, or a prefix, suffix, wildcard or equals-ignore-case",
         ),
+        ({"a": {"numeric": [">", 0]}}, "a", "brackets around the comparison: [{ numeric = … }]"),
+        (
+            {"$or": [{"a": [1]}, {"a": {"prefix": "x"}}]},
+            "$or[1].a",
+            "brackets around the comparison: [{ prefix = … }]",
+        ),
+        ({"a": [datetime.date(2026, 11, 27)]}, "a", 'a date in quotes: "2026-11-27"'),
         ({"a": [1] * (LEAVES_MAX + 1)}, "", "at most 100 values and comparisons, not 101"),
     ],
 )

@@ -1,12 +1,16 @@
 """site/rules.toml: what is read, and that a mistake names its file, line, field and way out."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chalicelib.domain.domain_event import EventType
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.rules.rule import Action, Rule
+from spillway.sitegen.reading.rule_fields import EVENT_FIELDS, ShopNames
 from spillway.sitegen.reading.rules_file import parse_rules
+from tests.support.aws import ROOT
 
 if TYPE_CHECKING:
     from spillway.sitegen.reading.toml_input import InputError
@@ -113,7 +117,7 @@ START = '[[rules]]\nname = "a"\non = "schedule"\n'
             "site/rules.toml:5: rules[0].budget = 0: expected a whole number from 1 to 1000",
         ),
         (
-            START + 'do = "availability"\nwith = { availability = "Gone" }\n',
+            START + 'do = "availability"\nwith = { availability = "Gone", sku = "MUG" }\n',
             "site/rules.toml:5: rules[0].with.availability = 'Gone': expected one of InStock, OutOfStock,"
             " PreOrder, BackOrder, Discontinued",
         ),
@@ -152,3 +156,181 @@ def test_a_mistake_names_its_place_and_the_way_out(text: str, mistake: str) -> N
     parse_rules(text, mistakes)
 
     assert [str(found) for found in mistakes] == [mistake]
+
+
+NAMES = ShopNames(frozenset({Sku("MUG")}), frozenset({Slug("mug")}))
+UNITS = "a number from 0 to 1000000, without quotes"
+DAYS = "monday, tuesday, wednesday, thursday, friday, saturday, sunday"
+STATES = "InStock, OutOfStock, PreOrder, BackOrder, Discontinued, ComingSoon"
+
+
+@pytest.mark.parametrize(
+    ("on", "line", "mistakes"),
+    [
+        (
+            "availability.changed",
+            'when.data.units = { numeric = [">=", 0] }',
+            ["units = {'numeric': ['>=', 0]}: expected brackets around the comparison: [{ numeric = … }]"],
+        ),
+        (
+            "email.complained",
+            "when.data.complaints_of_days = [1]",
+            [
+                "complaints_of_days = [1]: expected a field of email.complained: one of sku,"
+                " complaints_of_day; did you mean complaints_of_day?"
+            ],
+        ),
+        (
+            "schedule",
+            "when.data.weekday = ['Monday']",
+            [f"weekday = 'Monday': expected one of {DAYS}; did you mean monday?"],
+        ),
+        (
+            "schedule",
+            "when.data.date = ['27.11.2026', '2026-02-30', '2026-11-27']",
+            [
+                "date = '27.11.2026': expected a text such as \"2026-11-27\"",
+                "date = '2026-02-30': expected a text such as \"2026-11-27\"",
+            ],
+        ),
+        (
+            "schedule",
+            "when.data.hour = [0, 23, 25]",
+            ["hour = 25: expected a number from 0 to 23, without quotes"],
+        ),
+        (
+            "schedule",
+            'when.data.hour = [{ numeric = [">", 7] }, { prefix = "1" }]',
+            [
+                "hour = {'prefix': '1'}: expected a number from 0 to 23, without quotes, or a comparison with"
+                " numeric; prefix compares texts"
+            ],
+        ),
+        (
+            "availability.changed",
+            "when.data.availability = ['InStock', 'SoldOut', 'instock']",
+            [
+                f"availability = 'SoldOut': expected one of {STATES}",
+                f"availability = 'instock': expected one of {STATES}; did you mean InStock?",
+            ],
+        ),
+        (
+            "availability.changed",
+            "when.data.units = ['0', true]",
+            [f"units = '0': expected {UNITS}", f"units = true: expected {UNITS}"],
+        ),
+        (
+            "availability.changed",
+            "when.data.units = [{ exists = false }, { anything-but = [3, 'a'] }]",
+            [f"units = 'a': expected {UNITS}"],
+        ),
+        (
+            "availability.changed",
+            "when.data.product = ['mug', { prefix = 'b' }, { anything-but = 'mugg' }]",
+            ["product = 'mugg': expected the slug of a product; did you mean mug?"],
+        ),
+        ("restock.opened", "when.data.sku = ['NOPE']", ["sku = 'NOPE': expected the SKU of a variant"]),
+        (
+            "schedule",
+            "when.data.hour = { utc = [8] }",
+            ["hour = {'utc': [8]}: expected a list of values and comparisons"],
+        ),
+        (
+            "demand.passed",
+            "when.data.waiting = [{ numeric = ['>=', 30] }, 25, 30]",
+            [
+                "waiting = 30: expected one of 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000,"
+                " 50000, 100000"
+            ],
+        ),
+        ("rule.fired", "when.data.data.whatever = [30, { prefix = 'x' }]", []),
+        ("sending.paused", "when.data.rule = [{ exists = false }]", []),
+        ("traffic.coverage_fell", "when.data = { hour = ['2026-11-27T10'], share = [0.5] }", []),
+    ],
+)
+def test_a_pattern_that_never_matches_is_a_mistake(on: str, line: str, mistakes: list[str]) -> None:
+    found: list[InputError] = []
+
+    parse_rules(f'[[rules]]\nname = "a"\non = "{on}"\ndo = "resume"\n{line}\n', found, NAMES)
+
+    assert [str(mistake) for mistake in found] == [
+        f"site/rules.toml:5: rules[0].when.data.{mistake}" for mistake in mistakes
+    ]
+
+
+def test_each_of_several_patterns_is_compared_with_the_event() -> None:
+    found: list[InputError] = []
+    line = 'when."$or" = [{ data.units = [0] }, { data.unit = [0] }]'
+
+    parse_rules(f'[[rules]]\nname = "a"\non = "restock.opened"\ndo = "resume"\n{line}\n', found)
+
+    assert [str(mistake) for mistake in found] == [
+        "site/rules.toml:5: rules[0].when.$or[1].data.unit = [0]: expected a field of restock.opened:"
+        " one of sku, product, units, restock; did you mean units?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("on", "action", "options", "mistake"),
+    [
+        (
+            "schedule",
+            "availability",
+            'availability = "InStock"',
+            "sku = (missing): expected an SKU: the event schedule is about no variant",
+        ),
+        (
+            "rule.fired",
+            "availability",
+            'availability = "InStock"',
+            "sku = (missing): expected an SKU: the event rule.fired is about no variant",
+        ),
+        (
+            "schedule",
+            "availability",
+            'availability = "InStock", sku = "MUGG"',
+            "sku = 'MUGG': expected the SKU of a variant; did you mean MUG?",
+        ),
+        ("restock.opened", "availability", 'availability = "InStock"', None),
+        ("schedule", "availability", 'availability = "InStock", sku = "MUG"', None),
+        ("schedule", "wave-policy", 'product = "nope"', "product = 'nope': expected the slug of a product"),
+        ("schedule", "wave-policy", 'product = "mug"', None),
+    ],
+)
+def test_an_action_names_a_variant_or_a_product_of_the_shop(
+    on: str, action: str, options: str, mistake: str | None
+) -> None:
+    found: list[InputError] = []
+
+    parse_rules(
+        f'[[rules]]\nname = "a"\non = "{on}"\ndo = "{action}"\nwith = {{ {options} }}\n', found, NAMES
+    )
+
+    expected = [f"site/rules.toml:5: rules[0].with.{mistake}"] if mistake else []
+    assert [str(error) for error in found] == expected
+
+
+@pytest.mark.parametrize("budget", ["0", "1001", "true", '"5"', "0.5"])
+def test_a_wrong_budget_is_one_mistake(budget: str) -> None:
+    found: list[InputError] = []
+
+    parse_rules(START + f'do = "resume"\nbudget = {budget}\n', found)
+
+    shown = budget.replace('"', "'")
+    assert [str(mistake) for mistake in found] == [
+        f"site/rules.toml:5: rules[0].budget = {shown}: expected a whole number from 1 to 1000"
+    ]
+
+
+def test_the_documented_fields_of_events_are_those_that_rules_can_compare() -> None:
+    table = (ROOT / "docs" / "rules.md").read_text().split("## Events")[1].split("## Patterns")[0]
+    documented: dict[EventType, list[str]] = {}
+    for line in table.splitlines():
+        cells = line.split("|")
+        if len(cells) == 5 and "`" in cells[1]:
+            fields = re.findall(r"`([a-z_]+)`", cells[3])
+            documented |= {
+                EventType(name): fields for name in re.findall(r"`([a-z_.]+)`", cells[1]) if name != "on"
+            }
+
+    assert documented == {event: list(fields) for event, fields in EVENT_FIELDS.items()}

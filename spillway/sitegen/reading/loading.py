@@ -24,6 +24,7 @@ from spillway.sitegen.reading.markdown import read_page
 from spillway.sitegen.reading.product_file import ProductFile, read_product_files
 from spillway.sitegen.reading.product_sheet import SHEET_FILE, column, read_sheet, variant_line
 from spillway.sitegen.reading.redirects import read_redirects
+from spillway.sitegen.reading.rule_fields import ShopNames
 from spillway.sitegen.reading.rules_file import read_rules
 from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
@@ -100,7 +101,7 @@ class _Loader:
         broken = picture_mistakes(storefront, rows, pictures.problem, self._text)
         (self._mistakes if left_out is None else left_out).extend(broken)
         redirects = read_redirects(self._project, self._mistakes)
-        rules = read_rules(self._project, self._mistakes)
+        rules = read_rules(self._project, self._mistakes, ShopNames.of(rows, product_slugs))
         if storefront:
             for finding in findings(storefront.theme, self._site, product_slugs):
                 self._mistakes.append(located((SITE_FILE, *finding), self._text))

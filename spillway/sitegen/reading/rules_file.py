@@ -23,6 +23,7 @@ from chalicelib.domain.wave import EMAILS_PER_UNIT_MAX, UNITS_MIN_MAX, WAVE_PAUS
 from chalicelib.rules.pattern import problem_of
 from chalicelib.rules.rule import BUDGET_DEFAULT, BUDGET_MAX, RULES_MAX, Action, Rule
 from spillway.project import Project
+from spillway.sitegen.reading.rule_fields import EVENT_FIELDS, NO_NAMES, ShopNames, pattern_problems
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
 RULES_FILE = "site/rules.toml"
@@ -31,14 +32,12 @@ TEXT_CHARS_MAX = 200
 MESSAGE_CHARS_MAX = 2_000
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _NAME_EXPECTED = "lower-case letters, digits and hyphens, at most 40"
-# The document of an event has these; what is in `data` depends on the type.
-_ATTRIBUTES = frozenset({"type", "subject", "data", "id", "time", "source", "causationid", "chaindepth"})
 
 
-def read_rules(project: Project, mistakes: list[InputError]) -> tuple[Rule, ...]:
+def read_rules(project: Project, mistakes: list[InputError], names: ShopNames = NO_NAMES) -> tuple[Rule, ...]:
     """Return the rules of the shop in the order of its file; none where it has no such file.
 
-    Everything that is wrong is appended to `mistakes`.
+    Everything that is wrong is appended to `mistakes`, also an SKU or a product that is not in `names`.
     """
     file = project.root / RULES_FILE
     if not file.exists():
@@ -48,10 +47,10 @@ def read_rules(project: Project, mistakes: list[InputError]) -> tuple[Rule, ...]
     except (OSError, UnicodeDecodeError) as error:
         mistakes.append(InputError(RULES_FILE, None, "the file", str(error), "a file in UTF-8"))
         return ()
-    return parse_rules(text, mistakes)
+    return parse_rules(text, mistakes, names)
 
 
-def parse_rules(text: str, mistakes: list[InputError]) -> tuple[Rule, ...]:
+def parse_rules(text: str, mistakes: list[InputError], names: ShopNames = NO_NAMES) -> tuple[Rule, ...]:
     """Return the rules of the file's text, as `read_rules` does."""
     if len(text.encode()) > RULES_BYTES_MAX:
         mistakes.append(
@@ -62,40 +61,39 @@ def parse_rules(text: str, mistakes: list[InputError]) -> tuple[Rule, ...]:
     if table is None:
         return ()
     rules: list[Rule] = []
-    names: set[str] = set()
+    taken: set[str] = set()
     for one in table.tables("rules", count_max=RULES_MAX, optional=True):
-        rule = _rule(one)
+        rule = _rule(one, names)
         if rule is None:
             continue
-        if rule.name in names:
+        if rule.name in taken:
             one.error("name", rule.name, "a name that no other rule has")
-        names.add(rule.name)
+        taken.add(rule.name)
         rules.append(rule)
     table.done()
     return tuple(rules)
 
 
-def _rule(table: TomlTable) -> Rule | None:
+def _rule(table: TomlTable, names: ShopNames) -> Rule | None:
     name = table.text("name", length_max=40)
     if name and not _NAME.fullmatch(name):
         table.error("name", name, _NAME_EXPECTED)
-    on = _one_of(table, "on", tuple(EventType))
-    when = _pattern(table)
+    event = _one_of(table, "on", tuple(EventType))
+    on = EventType(event) if event else None
+    when = _pattern(table, on, names)
     action = _one_of(table, "do", tuple(Action))
-    options = _options(table, Action(action)) if action else {}
-    budget = table.whole_number("budget", at_most=BUDGET_MAX) if table.has("budget") else BUDGET_DEFAULT
-    if table.has("budget") and budget == 0:
-        table.error("budget", 0, f"a whole number from 1 to {BUDGET_MAX}")
+    options = _options(table, Action(action), on, names) if action else {}
+    budget = _number(table, "budget", BUDGET_MAX) or BUDGET_DEFAULT
     if action is None:
         # Its options cannot be checked.
         table.value("with")
     table.done()
     if not name or on is None or action is None:
         return None
-    return Rule(name, EventType(on), when, Action(action), options, budget)
+    return Rule(name, on, when, Action(action), options, budget)
 
 
-def _pattern(table: TomlTable) -> Mapping[str, Any]:
+def _pattern(table: TomlTable, on: EventType | None, names: ShopNames) -> Mapping[str, Any]:
     when = table.value("when")
     if when is None:
         return {}
@@ -104,12 +102,9 @@ def _pattern(table: TomlTable) -> Mapping[str, Any]:
         path, expected = problem
         table.error(f"when.{path}" if path else "when", _at(when, path), expected)
         return {}
-    for name in sorted(set(when) - _ATTRIBUTES - {"$or"}):
-        near = _near(name, _ATTRIBUTES)
-        hint = f"; did you mean {near}?" if near else ""
-        table.error(
-            f"when.{name}", when[name], f"when.data.{name}, or one of {', '.join(sorted(_ATTRIBUTES))}{hint}"
-        )
+    # Without a known event, its fields are not known either.
+    for path, value, expected in pattern_problems(when, on, names) if on else ():
+        table.error(f"when.{path}", value, expected)
     return dict(when)
 
 
@@ -136,10 +131,15 @@ def _near(value: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(value, sorted(known), n=1)), None)
 
 
-def _options(table: TomlTable, action: Action) -> Mapping[str, Any]:
+def _options(table: TomlTable, action: Action, on: EventType | None, names: ShopNames) -> Mapping[str, Any]:
     inner = table.table("with", optional=True)
     options = _READERS[action](inner)
     inner.done(also=options.keys())
+    for name in ("sku", "product"):
+        if (value := options.get(name)) and (expected := names.problem(name, value)):
+            inner.error(name, value, expected)
+    if action is Action.AVAILABILITY and on and "sku" not in EVENT_FIELDS[on] and not inner.has("sku"):
+        inner.error("sku", None, f"an SKU: the event {on.value} is about no variant")
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -201,12 +201,13 @@ def _autopilot_bounds(table: TomlTable) -> dict[str, Any]:
 
 
 def _number(table: TomlTable, name: str, most: int) -> int | None:
-    if not table.has(name):
+    value = table.value(name)
+    if value is None:
         return None
-    number = table.whole_number(name, at_most=most)
-    if number == 0:
-        table.error(name, number, f"a whole number from 1 to {most}")
-    return number
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+        return value
+    table.error(name, value, f"a whole number from 1 to {most}")
+    return None
 
 
 _READERS: Mapping[Action, Callable[[TomlTable], dict[str, Any]]] = {

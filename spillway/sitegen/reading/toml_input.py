@@ -86,8 +86,21 @@ def text_of_file(
 def _shortened(value: object) -> str:
     if value is None:
         return "(missing)"
-    text = repr(value)
+    text = _shown(value)
     return text if len(text) <= _VALUE_LENGTH_MAX else f"{text[: _VALUE_LENGTH_MAX - 1]}…"
+
+
+def _shown(value: object) -> str:
+    """Return a value as a file states it, as far as TOML and Python differ: true, 2026-09-01."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name!r}: {_shown(inner)}' for name, inner in value.items())}}}"
+    return repr(value)
 
 
 class TomlTable:

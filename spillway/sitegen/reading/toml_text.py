@@ -25,7 +25,7 @@ _WAYS_OUT = {
     "expected ']'": "a closing ]",
 }
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+(?:\.[\w-]+)*))\s*=""")
+_KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*([.=])""")
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -121,9 +121,21 @@ class Lines:
                     name = f"{name}[{counts[name]}]"
                 lines[name] = number
                 place = f"{name}."
-            elif key := _KEY.match(line):
-                lines.setdefault(f"{place}{key[1] or key[2] or key[3]}", number)
+            elif key := _key_of(line):
+                lines.setdefault(f"{place}{key}", number)
         return lines
+
+
+def _key_of(line: str) -> str:
+    """Return the key that a line begins with, such as "when.data.sku" without quotes; "" for another line."""
+    parts: list[str] = []
+    start = 0
+    while found := _KEY_PART.match(line, start):
+        parts.append(found[1] or found[2] or found[3])
+        if found[4] == "=":
+            return ".".join(parts)
+        start = found.end()
+    return ""
 
 
 def _open_quotes(line: str, within: str) -> str:
