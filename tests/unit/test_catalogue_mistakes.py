@@ -7,7 +7,7 @@ from PIL import Image
 
 from spillway.project import Project
 from spillway.sitegen.reading.loading import load_catalogue
-from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, TomlTable
 from tests.support.small_shop import make_small_shop
 
 SITE = "site/site.toml"
@@ -272,3 +272,35 @@ def test_a_picture_too_narrow_for_a_page_is_refused(shop: Project) -> None:
     (mistake,) = mistakes_of(shop)
 
     assert mistake.expected == "at least 320 pixels wide, not 100"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "expected"),
+    [
+        ('options = { Größe = "S" }', 1, 15, 'quotes around a name with ö: "Größe"'),
+        ("[Größe]\na = 1", 1, 4, 'quotes around a name with ö: "Größe"'),
+        ("[[Größe]]\na = 1", 1, 5, 'quotes around a name with ö: "Größe"'),
+        ("when.$or = [1]", 1, 6, 'quotes around a name with $: "$or"'),
+        ('[redirects]\n/a = "/b"', 2, 1, 'quotes around a name with /: "/a"'),
+        ("a = Größe", 1, 5, 'a value: "text in straight quotes", 12, true, 2026-09-01 or ["a", "list"]'),
+        ('Size: "S"', 1, 5, 'an equals sign after the name: name = "value"'),
+        ("sale_ends_on = 31.12.2026", 1, 21, "a date written as 2026-12-31"),
+        ("sale_ends_on = 12/31/2026", 1, 18, "a date written as 2026-12-31"),
+        ("sale_ends_on = 2026-1-1", 1, 20, "a date written as 2026-01-01"),
+        ("a = 2026-02-30", 1, 5, "a day that exists, such as 2026-12-31: there is no 2026-02-30"),
+        ("a = 30.02.2026", 1, 10, "a day that exists, such as 2026-12-31: there is no 30.02.2026"),
+        ("stock = 007", 1, 10, "a number without leading zeros: 7, or a text in quotes"),
+        ("a = 1 000", 1, 7, "the end of the line; one pair of quotes has to enclose the whole text"),
+        ('b = 1\na = """\nfoo\nbar', 2, 5, 'a closing """ for the text that begins here'),
+        ("a = '''x'''\nb = '''\nfoo", 2, 5, "a closing ''' for the text that begins here"),
+    ],
+)
+def test_a_text_that_is_not_toml_names_the_fault_and_the_way_out(
+    text: str, line: int, column: int, expected: str
+) -> None:
+    mistakes: list[InputError] = []
+
+    TomlTable.parse(text, file="a.toml", mistakes=mistakes)
+
+    found = [(mistake.line, len(mistake.excerpt[1]), mistake.expected) for mistake in mistakes]
+    assert found == [(line, column, expected)]

@@ -1,5 +1,6 @@
 """Parse the text of a TOML file: its values, the line of each key, and the place where it is not TOML."""
 
+import datetime
 import re
 import tomllib
 import unicodedata
@@ -24,6 +25,15 @@ _WAYS_OUT = {
     "unclosed array": "a closing ] and a comma between values",
     "expected ']'": "a closing ]",
 }
+_REASONS_OF_NAMES = ("expected '=' after", "expected ']", "invalid initial character", "invalid statement")
+_BEFORE_VALUES = ("=", "[", ",")
+# A word of a value, and a name of a key that may lack its quotes.
+_WORD = re.compile(r"[^\s,=\[\]{}#\"']+")
+_NAME = re.compile(r"[\w$/@&+%-]*[^\W_][\w$/@&+%-]*")
+_BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})")
+_YEAR_FIRST = re.compile(r"(\d{4})[./-](\d{1,2})[./-](\d{1,2})")
+_LEADING_ZEROS = re.compile(r"([+-]?)0+(\d+(?:\.\d+)?)")
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
 _KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*([.=])""")
 
@@ -69,10 +79,67 @@ class TomlSlip:
             column = len(lines[number - 1]) + 1
         reason = _PARSER_LINE.sub("", str(error))
         reason = reason[:1].lower() + reason[1:]
+        number, column = _start_of_open_text(lines, number, column)
+        line = lines[min(number, len(lines)) - 1]
         ways_out = (words for start, words in _WAYS_OUT.items() if reason.startswith(start))
-        expected = next(ways_out, f'lines such as name = "value" ({reason})')
-        excerpt = _with_caret(lines[min(number, len(lines)) - 1], column)
-        return cls(number, reason, expected, excerpt)
+        hint = _name_hint(line, column, reason) or _value_hint(line, column)
+        expected = hint or next(ways_out, f'lines such as name = "value" ({reason})')
+        return cls(number, reason, expected, _with_caret(line, column))
+
+
+def _start_of_open_text(lines: list[str], number: int, column: int) -> tuple[int, int]:
+    """Return the line and the column of triple quotes that no line closes, or else the place itself."""
+    started, quotes = 0, ""
+    for place, line in enumerate(lines, 1):
+        before, quotes = quotes, _open_quotes(line, quotes)
+        if quotes and (not before or line.count(quotes) > 1):
+            started = place
+    # An error before the open text is another one.
+    if not quotes or number < started:
+        return number, column
+    return started, lines[started - 1].rfind(quotes) + 1
+
+
+def _name_hint(line: str, column: int, reason: str) -> str | None:
+    """Return that a name needs quotes, where a sign that no bare name has is the fault; None elsewhere."""
+    name = next((found[0] for found in _NAME.finditer(line) if found.start() < column <= found.end()), "")
+    sign = line[column - 1 : column]
+    if not name or not reason.startswith(_REASONS_OF_NAMES) or _BARE_NAME.fullmatch(sign):
+        return None
+    return f'quotes around a name with {sign}: "{name}"'
+
+
+def _value_hint(line: str, column: int) -> str | None:
+    """Return what belongs in the place of a date, a number or a text that is not closed; None elsewhere."""
+    if (quotes := line[column - 1 : column + 2]) in {'"""', "'''"}:
+        return f"a closing {quotes} for the text that begins here"
+    for found in _WORD.finditer(line):
+        if found.start() < column <= found.end() + 1 and line[: found.start()].rstrip().endswith(
+            _BEFORE_VALUES
+        ):
+            return _word_hint(found[0])
+    return None
+
+
+def _word_hint(word: str) -> str | None:
+    if found := _DAY_FIRST.fullmatch(word):
+        day, month = (
+            sorted((found[1], found[2]), key=int, reverse=True) if int(found[2]) > 12 else found.group(1, 2)
+        )
+        return _day_hint(word, found[3], month, day)
+    if found := _YEAR_FIRST.match(word):
+        return _day_hint(found[0], *found.groups())
+    if found := _LEADING_ZEROS.fullmatch(word):
+        return f"a number without leading zeros: {found[1]}{found[2]}, or a text in quotes"
+    return None
+
+
+def _day_hint(word: str, year: str, month: str, day: str) -> str:
+    try:
+        meant = datetime.date(int(year), int(month), int(day)).isoformat()
+    except ValueError:
+        return f"a day that exists, such as 2026-12-31: there is no {word}"
+    return f"a date written as {meant}"
 
 
 def _with_caret(line: str, column: int) -> tuple[str, str]:
