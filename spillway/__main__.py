@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections.abc import Callable
 from contextlib import chdir
 from importlib import import_module
 from itertools import takewhile
@@ -23,6 +24,7 @@ WITHOUT_SHOP = frozenset({"new"})
 # The errors of a folder or a disk that a person has to change.
 NOT_WRITABLE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR}
+    | {errno.EEXIST}
 )
 _HELP = "spillway.help"
 
@@ -118,7 +120,7 @@ def main() -> None:
         _end(
             BadInput(
                 f"{os.fspath(error.filename)}: {os.strerror(error.errno)}",
-                hint="give yourself the right to write there, or free the name or the space it needs",
+                hint=way_out(error, os.access),
             )
         )
     except Exception as error:
@@ -128,6 +130,20 @@ def main() -> None:
         from spillway.stage import explained
 
         _end(explained(error))
+
+
+def way_out(error: OSError, can: Callable[[str, int], bool]) -> str:
+    """Return what a person has to change about the file or folder of an error; `can` is `os.access`."""
+    path = os.fsdecode(error.filename)
+    if error.errno in {errno.EEXIST, errno.ENOTDIR}:
+        in_the_way = next((name for name in (Path(path), *Path(path).parents) if name.is_file()), None)
+        if in_the_way:
+            return f"{in_the_way} is a file, and a folder needs this name: rename the file or move it away"
+    if error.errno in {errno.EACCES, errno.EPERM} and can(path, os.F_OK):
+        needed, letters = (os.R_OK | os.X_OK, "rx") if Path(path).is_dir() else (os.R_OK, "r")
+        if not can(path, needed):
+            return f"give yourself the right to read it: chmod u+{letters} {path}"
+    return "give yourself the right to write there, or free the name or the space it needs"
 
 
 def _end(error: SpillwayError) -> NoReturn:

@@ -75,6 +75,8 @@ def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> 
     code = _code_folder(project)
     folder = project.output / "package"
     shutil.rmtree(folder, ignore_errors=True)
+    # Here, a file in the way is an error of ours; in Chalice it is a traceback.
+    folder.mkdir(parents=True, exist_ok=True)
     python = packaging_python(interpreter_for(stage_name), project)
     resources = merged_resources(code)
     with tempfile.TemporaryDirectory() as temporary:

@@ -6,7 +6,7 @@ A file with a mistake, and an edit that changes something every page depends on,
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.domain.ids import Slug
 from chalicelib.storefront.theme import Edition
@@ -16,7 +16,10 @@ from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.reading.checkout_mistakes import checkout_mistakes
 from spillway.sitegen.reading.product_file import ProductFile
-from spillway.sitegen.reading.toml_input import InputError, text_of_file
+from spillway.sitegen.reading.text_file import text_of_file
+
+if TYPE_CHECKING:
+    from spillway.sitegen.reading.toml_input import InputError
 
 # More files are worth every core, which a whole build uses.
 _FILES_MAX = 20

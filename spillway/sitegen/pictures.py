@@ -254,6 +254,8 @@ def _unknown(file: Path) -> str:
 
 
 def _damaged(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "a picture that you have the right to read: chmod u+r gives it"
     return f"a picture that can be decoded; this one is damaged ({error or type(error).__name__})"
 
 

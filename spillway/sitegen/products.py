@@ -3,7 +3,6 @@
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -17,6 +16,7 @@ from spillway.sitegen.reading.catalogue import (
     ProductRow,
     SourceImage,
 )
+from spillway.sitegen.reading.did_you_mean import did_you_mean_file
 
 # Each compares a name with those of all files: thousands of missing pictures are a missing folder.
 _HINTS_MAX = 20
@@ -231,8 +231,7 @@ class MerchantPictures:
         if not self._hints_left:
             return ""
         self._hints_left -= 1
-        near = get_close_matches(name, self._by_nfc_name, n=1)
-        return f"; did you mean {near[0]}?" if near else ""
+        return did_you_mean_file(name, self._by_nfc_name)
 
     def _file(self, name: str) -> Path:
         """Return the file of a name in either Unicode form: systems write accents as NFC or as NFD."""

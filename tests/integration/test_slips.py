@@ -1,5 +1,6 @@
 """The slips of a newcomer: each is answered with its place and the way out, in exactly these words."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.__main__ import main
+from spillway.__main__ import main, way_out
 from spillway.deploy.package import _run_chalice
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud import processes
@@ -168,7 +169,19 @@ SLIPS: dict[str, tuple[str, Slip, str]] = {
         "build",
         write("build", ""),
         "spillway: build/site.unfinished: Not a directory\n"
-        "  give yourself the right to write there, or free the name or the space it needs\n",
+        "  build is a file, and a folder needs this name: rename the file or move it away\n",
+    ),
+    "a file in place of the folder of packages": (
+        "package",
+        write("build", ""),
+        "spillway: build/package: Not a directory\n"
+        "  build is a file, and a folder needs this name: rename the file or move it away\n",
+    ),
+    "a file in place of the folder of state": (
+        "demo --check",
+        write(".spillway", ""),
+        "spillway: .spillway: File exists\n"
+        "  .spillway is a file, and a folder needs this name: rename the file or move it away\n",
     ),
     "no AWS credentials": (
         "status --stage production",
@@ -220,6 +233,24 @@ def test_a_slip_is_answered_with_its_place_and_the_way_out(
     assert status == 2
     # Where a slip has other mistakes in its train, its own line is among them.
     assert shown == said or (said.startswith("  site/") and said in shown), shown
+
+
+@pytest.mark.parametrize(
+    ("name", "readable", "hint"),
+    [
+        ("site", False, "give yourself the right to read it: chmod u+rx "),
+        ("site/site.toml", False, "give yourself the right to read it: chmod u+r "),
+        ("site", True, "give yourself the right to write there, or free the name or the space it needs"),
+    ],
+)
+def test_a_file_without_the_right_to_read_it_is_answered_with_that_right(
+    tmp_path: Path, name: str, readable: bool, hint: str
+) -> None:
+    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / name))
+
+    said = way_out(refused, lambda _, mode: readable or mode == os.F_OK)
+
+    assert said == (hint if readable else f"{hint}{tmp_path / name}")
 
 
 def test_outside_a_shop_the_way_in_is_named(

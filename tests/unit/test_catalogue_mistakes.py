@@ -1,5 +1,6 @@
 """One run reports every error in a merchant's files, each with its place."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from spillway.project import Project
 from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.text_file import unreadable
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, TomlTable
 from tests.support.small_shop import make_small_shop
 
@@ -228,10 +230,70 @@ def test_a_file_name_that_is_no_slug_is_refused(shop: Project, name: str) -> Non
     assert any(mistake.field == "file name" and mistake.file.endswith(name) for mistake in mistakes_of(shop))
 
 
-def test_a_file_that_is_not_utf_8_is_refused(shop: Project) -> None:
-    (shop.root / SCARF).write_bytes("title = 'Écharpe'".encode("latin-1"))
+@pytest.mark.parametrize(
+    ("content", "line", "value"),
+    [
+        ("title = 'x'\r\nsummary = 'Écharpe'".encode("cp1252"), 2, "summary = 'Écharpe'"),
+        ("title = 'x'\nsummary = 'Écharpe'\n".encode("utf-16"), 1, "UTF-16"),
+        ("title = 'x'\n".encode("utf-16-le"), 1, None),
+    ],
+)
+def test_a_file_that_is_not_utf_8_is_refused_with_the_line(
+    shop: Project, content: bytes, line: int, value: str | None
+) -> None:
+    (shop.root / SCARF).write_bytes(content)
 
-    assert [(mistake.file, mistake.field) for mistake in mistakes_of(shop)] == [(SCARF, "file")]
+    (mistake,) = mistakes_of(shop)
+    assert (mistake.file, mistake.line) == (SCARF, line)
+    if value:
+        assert (mistake.field, mistake.value) == ("file", value)
+        assert mistake.expected == "a text in UTF-8: save the file with the encoding UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "expected"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "not readable",
+            f"a file that you have the right to read: chmod u+r {SCARF}",
+        ),
+        (FileNotFoundError(errno.ENOENT, "No such file"), None, "a file of this name: there is none"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory"), "a folder", "a file"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error", "a file that can be read"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_named_with_its_cause(
+    error: OSError, value: str | None, expected: str
+) -> None:
+    assert unreadable(SCARF, error) == InputError(SCARF, None, "file", value, expected)
+
+
+def test_a_file_of_domains_that_is_not_there_is_named_in_its_line(shop: Project) -> None:
+    change(shop, SITE, "[waitlist]", '[waitlist]\ndisposable_domains = "x.txt"')
+
+    (mistake,) = mistakes_of(shop)
+    assert (mistake.field, mistake.value) == ("waitlist.disposable_domains", "x.txt")
+    assert (mistake.file, mistake.expected) == (SITE, "a file: there is no site/x.txt")
+    line = (shop.root / SITE).read_text().splitlines()[(mistake.line or 0) - 1]
+    assert line == 'disposable_domains = "x.txt"'
+
+
+def test_a_shop_without_its_settings_says_so_in_words(shop: Project) -> None:
+    (shop.root / SITE).unlink()
+
+    assert "site/site.toml: file = (missing): expected a file of this name: there is none" in [
+        str(mistake) for mistake in mistakes_of(shop)
+    ]
+
+
+def test_a_time_is_shown_as_the_file_has_it(shop: Project) -> None:
+    change(shop, SCARF, "stock = 2", "stock = 2\nsale_ends_on = 2026-12-30T10:00:00Z")
+
+    shown = [str(mistake) for mistake in mistakes_of(shop)]
+    assert any(
+        "sale_ends_on = 2026-12-30T10:00:00+00:00: expected a date without quotes" in line for line in shown
+    )
 
 
 def test_a_file_that_is_far_too_long_is_not_even_read(shop: Project) -> None:

@@ -114,7 +114,18 @@ def test_a_changed_row_renders_its_pages_again(shop: Project) -> None:
         ("Slate,M", ",M", "6: option:… = 'Size M': expected the same options"),
         ("Slate,M", ",", "6: option:… = (missing): expected the same options"),
         (",waxed,", f',"{",".join(map(str, range(251)))}",', "2: tags = 251: expected at most 250"),
-        ("Moss,M,FJ", '"Moss,M,FJ', "5: CSV = 'unexpected end of data'"),
+        (
+            "Moss,M,FJ",
+            '"Moss,M,FJ',
+            "5: option:Colour = 'Moss,M,FJ-MOSS-M,0\\nfield-jacket,,,158.00,,,,,,,Slate,M,FJ…:"
+            " expected a closing quote: this text goes on to the end of the file",
+        ),
+        (
+            "Moss,M,FJ",
+            '"Moss"s,M,FJ',
+            "5: row = 'field-jacket': expected cells with commas, quotes or line breaks in quotes, and each"
+            " quote inside of them twice",
+        ),
         ("field-jacket,,,158", "scarf,,,158", "6: slug = 'scarf': expected one product in one place"),
     ],
 )  # fmt: skip

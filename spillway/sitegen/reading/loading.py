@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import MerchantPictures
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront, launches_of
 from spillway.sitegen.reading.checkout_mistakes import checkout_mistakes
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
 from spillway.sitegen.reading.markdown import read_page
 from spillway.sitegen.reading.product_file import ProductFile, read_product_files
@@ -29,12 +29,8 @@ from spillway.sitegen.reading.rules_file import read_rules
 from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
-from spillway.sitegen.reading.toml_input import (
-    FILE_SIZE_BYTES_MAX,
-    CatalogueInvalid,
-    InputError,
-    text_of_file,
-)
+from spillway.sitegen.reading.text_file import FILE_SIZE_BYTES_MAX, text_of_file
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.reading.toml_text import Lines
 from spillway.sitegen.theme_settings import findings
 from spillway.sitegen.translations import default_file_of, read_texts, text_files_of, texts_over
@@ -149,6 +145,10 @@ class _Loader:
 
     def _domains(self, name: str | None) -> tuple[str, ...]:
         file = f"site/{name}"
+        if name and not (self._root / file).exists():
+            missing = SITE_FILE, "waitlist.disposable_domains", name, f"a file: there is no {file}"
+            self._mistakes.append(located(missing, self._text))
+            return ()
         text = self._text(file, self._mistakes) if name else None
         if text is None:
             return ()
@@ -364,13 +364,13 @@ def _place(file: str, number: int, text_of: ReadText) -> str:
 
 def _unknown_categories(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[Finding]:
     known = {category.slug: None for category in storefront.categories}
-    for row in rows:
-        main, *further = row.categories
-        if main and main not in known:
-            yield row.file, "category", main, f"one of {', '.join(known)}"
-        for category in further:
-            if category not in known:
-                yield row.file, "categories", category, f"one of {', '.join(known)}"
+    # Without categories, the error about them says it once for all products.
+    for row in rows if known else ():
+        for number, category in enumerate(row.categories):
+            if category and category not in known:
+                hint = did_you_mean(category, known)
+                field = "categories" if number else "category"
+                yield row.file, field, category, f"one of {', '.join(known)}{hint}"
 
 
 def _broken_pictures(
@@ -389,6 +389,4 @@ def _broken_pictures(
 def _unknown_featured(storefront: Storefront, slugs: Set[Slug]) -> Iterator[Finding]:
     for slug in storefront.home.featured:
         if slug not in slugs:
-            near = get_close_matches(slug, slugs, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            yield SITE_FILE, "home.featured", slug, f"the slug of a product{hint}"
+            yield SITE_FILE, "home.featured", slug, f"the slug of a product{did_you_mean(slug, slugs)}"

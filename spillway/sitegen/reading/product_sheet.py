@@ -112,8 +112,10 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
     def note_error(line: int, column: str, value: object, expected: str) -> None:
         mistakes.append(InputError(SHEET_FILE, line, column, value, expected))
 
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    lines = text.splitlines(keepends=True)
+    reader = csv.reader(lines, strict=True)
     line = 1
+    columns: list[str] = []
     try:
         columns = [name.strip() for name in next(reader, [])]
         if not _columns_are_fine(columns, mistakes):
@@ -133,7 +135,25 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        note_error(line, "CSV", str(error), "rows of cells, those with commas or quotes in quotes")
+        note_error(line, *_fault_of_row(lines[line - 1 :], columns, str(error)))
+
+
+def _fault_of_row(lines: Sequence[str], columns: Sequence[str], reason: str) -> tuple[str, str | None, str]:
+    """Return the column, the text and what is expected where the first row of `lines` is not CSV.
+
+    `reason` are the words of Python's reader. A quote that nothing closes takes the rest of the file, or as
+    much of it as a cell may have.
+    """
+    try:
+        cells = next(csv.reader(lines), [])
+    except csv.Error:
+        cells = []
+    if not reason.startswith(("unexpected end of data", "field larger")):
+        expected = "cells with commas, quotes or line breaks in quotes, and each quote inside of them twice"
+        return "row", next(iter(cells), None), expected
+    name = columns[len(cells) - 1] if 0 < len(cells) <= len(columns) else "row"
+    expected = "a closing quote: this text goes on to the end of the file"
+    return name, cells[-1] if cells else None, expected
 
 
 def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from spillway.errors import BadInput
 from spillway.project import Project
+from spillway.sitegen.reading.text_file import text_of_file
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
 from spillway.sitegen.reading.toml_text import Lines
 
@@ -288,18 +289,9 @@ def _editable(project: Project) -> tuple[str, list[Redirect]]:
 
 
 def _text_of(project: Project, mistakes: list[InputError]) -> str | None:
-    file = project.root / REDIRECTS_FILE
-    if not file.exists():
+    if not (project.root / REDIRECTS_FILE).exists():
         return None
-    try:
-        if (size_bytes := file.stat().st_size) <= REDIRECTS_SIZE_BYTES_MAX:
-            return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-        reason = f"{size_bytes} bytes"
-    except (OSError, UnicodeDecodeError) as error:
-        reason = str(error)
-    expected = f"a text in UTF-8 of at most {REDIRECTS_SIZE_BYTES_MAX} bytes"
-    mistakes.append(InputError(REDIRECTS_FILE, None, "file", reason, expected))
-    return None
+    return text_of_file(project.root, REDIRECTS_FILE, mistakes, size_bytes_max=REDIRECTS_SIZE_BYTES_MAX)
 
 
 def _unflattened(text: str, mistakes: list[InputError]) -> list[Redirect]:

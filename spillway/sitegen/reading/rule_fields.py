@@ -1,9 +1,8 @@
 """The fields of each event's data that a rule can compare, and the values that each of them can have."""
 
 import datetime
-import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +11,7 @@ from chalicelib.domain.emissions import DEMAND_STEPS
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import UNITS_MAX, Availability
 from chalicelib.rules.pattern import OR
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from spillway.sitegen.reading.catalogue import ProductRow
@@ -75,13 +75,6 @@ class Field:
         if self.accepts(value):
             return None
         return f"{self.expected}{did_you_mean(str(value), self.choices)}"
-
-
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is nearest to `value`; an empty text when none is near."""
-    by_folded = {name.casefold(): name for name in sorted(known)}
-    near = difflib.get_close_matches(value.casefold(), by_folded, n=1)
-    return f"; did you mean {by_folded[near[0]]}?" if near else ""
 
 
 def _numbers(most: int, least: int = 0) -> Field:

@@ -24,6 +24,7 @@ from chalicelib.rules.pattern import problem_of
 from chalicelib.rules.rule import BUDGET_DEFAULT, BUDGET_MAX, RULES_MAX, Action, Rule
 from spillway.project import Project
 from spillway.sitegen.reading.rule_fields import EVENT_FIELDS, NO_NAMES, ShopNames, pattern_problems
+from spillway.sitegen.reading.text_file import text_of_file
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
 RULES_FILE = "site/rules.toml"
@@ -39,13 +40,10 @@ def read_rules(project: Project, mistakes: list[InputError], names: ShopNames = 
 
     Everything that is wrong is appended to `mistakes`, also an SKU or a product that is not in `names`.
     """
-    file = project.root / RULES_FILE
-    if not file.exists():
+    if not (project.root / RULES_FILE).exists():
         return ()
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        mistakes.append(InputError(RULES_FILE, None, "the file", str(error), "a file in UTF-8"))
+    text = text_of_file(project.root, RULES_FILE, mistakes)
+    if text is None:
         return ()
     return parse_rules(text, mistakes, names)
 

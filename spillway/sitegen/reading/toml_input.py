@@ -2,12 +2,10 @@
 
 import datetime
 import difflib
-import os
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +13,6 @@ from spillway.errors import BadInput
 from spillway.sitegen.reading.toml_text import Lines, TomlSlip, parsed
 from spillway.terminal import pluralize
 
-FILE_SIZE_BYTES_MAX = 1_000_000
 _VALUE_LENGTH_MAX = 60
 # Marks that reverse the reading direction: with them, one text can look like another on a page.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -55,32 +52,6 @@ class CatalogueInvalid(BadInput):
             f"{pluralize(len(self.mistakes), 'mistake')} in the catalogue, nothing was built\n{listed}",
             hint="correct them and build again; what was built before is still there",
         )
-
-
-def text_of_file(
-    root: Path,
-    file: str,
-    mistakes: list[InputError] | None = None,
-    *,
-    size_bytes_max: int = FILE_SIZE_BYTES_MAX,
-) -> str | None:
-    """Return the text of a file with line feeds as its only line breaks.
-
-    When it cannot be read, note an error in `mistakes` and return None.
-    """
-    try:
-        with open(f"{root}/{file}", "rb", buffering=0) as opened:  # noqa: PTH123 - ten thousand times
-            size_bytes = os.fstat(opened.fileno()).st_size
-            if size_bytes <= size_bytes_max:
-                text = opened.readall().decode("utf-8-sig")
-                return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-        reason = f"{size_bytes} bytes"
-    except (OSError, UnicodeDecodeError) as error:
-        reason = str(error)
-    if mistakes is not None:
-        expected = f"a text in UTF-8 of at most {size_bytes_max} bytes"
-        mistakes.append(InputError(file, None, "file", reason, expected))
-    return None
 
 
 def _shortened(value: object) -> str:
