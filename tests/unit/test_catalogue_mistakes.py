@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from spillway.project import Project
+from spillway.sitegen.reading.did_you_mean import did_you_mean_file
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.text_file import unreadable
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, TomlTable
@@ -185,6 +186,54 @@ def mistakes_of(shop: Project) -> tuple[InputError, ...]:
             14,
             "variants[0].availability",
             "OutOfStock",
+        ),
+        (SCARF, "[[variants]]", "[variants]", 11, "variants", "[[variants]] with two pairs of brackets"),
+        (
+            SITE,
+            "[[categories]]",
+            "[categories]",
+            16,
+            "TOML",
+            "each table [categories] once, or [[categories]] in each place where there are several",
+        ),
+        (SITE, "[home]", "[home]\nlow_stock = 5", 22, "home.low_stock", "here it belongs to [home]"),
+        (
+            JACKET,
+            "stock = 4",
+            'stock = 4\nbrand = "B"',
+            24,
+            "variants[0].brand",
+            "here it belongs to [[variants]]",
+        ),
+        (JACKET, '["waxed"]', '"waxed"', 11, "tags", 'a list of 0 to 250: ["waxed"]'),
+        (
+            JACKET,
+            "stock = 4",
+            'stock = 4\navailability = "instock"',
+            24,
+            "variants[0].availability",
+            "; did you mean InStock?",
+        ),
+        (SCARF, '"accessories"', '"acessories"', 2, "category", "; did you mean accessories?"),
+        (SITE, '"/privacy"', '"/privcy"', 33, "navigation[0].path", "; did you mean /privacy?"),
+        (SITE, '"/checkout?sku={sku}"', '"None"', 8, "checkout", '"none", in small letters'),
+        (
+            SITE,
+            "www.heron",
+            "www.müller",
+            3,
+            "base_url",
+            "the host in ASCII: https://www.xn--mller-kva.example",
+        ),
+        (SITE, '"hero.webp"', '"herro.webp"', 24, "home.picture", "; did you mean hero.webp?"),
+        (SITE, '"hero.webp"', '"bowl.webp"', 24, "home.picture", "the name of a file in site/pictures"),
+        (
+            SITE,
+            "[home]",
+            '[theme]\nsections = ["Text"]\n[home]',
+            22,
+            "theme.sections",
+            "; did you mean text?",
         ),
         (PRIVACY, "+++\n", "", 1, "front matter", "TOML between two lines of +++"),
         (PRIVACY, 'title = "Privacy"', "title =", 2, "TOML", 'a value: "text in straight quotes"'),
@@ -366,3 +415,22 @@ def test_a_text_that_is_not_toml_names_the_fault_and_the_way_out(
 
     found = [(mistake.line, len(mistake.excerpt[1]), mistake.expected) for mistake in mistakes]
     assert found == [(line, column, expected)]
+
+
+def test_wrong_categories_are_not_repeated_for_each_product(shop: Project) -> None:
+    site = (shop.root / SITE).read_text()
+    before, after = site.index("[[categories]]"), site.index("[home]")
+    (shop.root / SITE).write_text(f'{site[:before]}[categories]\nslug = "outerwear"\n\n{site[after:]}')
+
+    assert [str(mistake) for mistake in mistakes_of(shop)] == [
+        "site/site.toml:11: categories = {'slug': 'outerwear'}: expected [[categories]] with two"
+        " pairs of brackets: there may be several"
+    ]
+
+
+def test_a_picture_that_is_far_from_each_other_name_gets_no_suggestion() -> None:
+    assert did_you_mean_file("hero.webp", ["bowl.webp", "mug.webp"]) == ""
+    assert did_you_mean_file("hero.jpg", ["bowl.webp", "hero.webp"]) == "; did you mean hero.webp?"
+    assert (
+        did_you_mean_file("Feild-Jacket.webp", ["field-jacket.webp"]) == "; did you mean field-jacket.webp?"
+    )

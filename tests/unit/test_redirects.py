@@ -213,3 +213,13 @@ def test_whatever_is_added_can_be_read_and_added_to(
         assert all(not source_problem(source) for source in done.added)
     if known:
         assert tomllib.loads(text_of(shop))["redirects"] == known
+
+
+def test_redirects_without_their_table_are_answered_with_its_line() -> None:
+    mistakes: list[InputError] = []
+
+    assert parse_redirects('# Mine.\n"/a" = "/b"\n"/c" = "/b"\n', mistakes) == ()
+
+    assert [str(mistake) for mistake in mistakes] == [
+        "site/redirects.toml:2: /a = '/b': expected the line [redirects] above the redirects"
+    ]

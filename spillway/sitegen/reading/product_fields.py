@@ -10,6 +10,7 @@ from chalicelib.domain.product import Condition, Product, Translation, Variant, 
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.checkout import CHECKOUT_LENGTH_MAX, CheckoutRefused, CheckoutTemplate
 from spillway.sitegen.reading.catalogue import SourceImage
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.locales import root_of_locale
 from spillway.sitegen.reading.markdown import is_clearly_valid, to_html
 from spillway.sitegen.reading.toml_input import TomlTable
@@ -229,7 +230,7 @@ def _one_of(table: TomlTable, name: str, words: type[W], default: T) -> W | T:
     try:
         return words(value)
     except ValueError:
-        table.error(name, value, f"one of {', '.join(words)}")
+        table.error(name, value, f"one of {', '.join(words)}{did_you_mean(str(value), words)}")
         return default
 
 

@@ -16,6 +16,7 @@ from chalicelib.domain.stock import UNITS_MAX, Availability, Stock
 from spillway.sitegen.cache import BuildCache, Signature, is_settled, signature_of
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.reading.catalogue import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED, ProductRow, SourceImage
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.locales import minor_units, price_meant, skip_other_locales
 from spillway.sitegen.reading.markdown import FrontMatter
 from spillway.sitegen.reading.product_fields import (
@@ -190,7 +191,8 @@ def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
         try:
             availability = Availability(stated)
         except ValueError:
-            row.error("availability", stated, f"one of {', '.join(Availability)}")
+            hint = did_you_mean(str(stated), Availability)
+            row.error("availability", stated, f"one of {', '.join(Availability)}{hint}")
         if availability is Availability.IN_STOCK and units == 0:
             row.error("availability", stated, "OutOfStock, or a stock above 0")
     return Stock(availability, units, INITIAL_OBSERVED_AT_MS, INITIAL_EVENT_ID)

@@ -13,6 +13,7 @@ from typing import Any
 
 from chalicelib.domain.ids import Slug
 from spillway.sitegen.reading.catalogue import ProductRow
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
@@ -170,7 +171,12 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
     ]
     known = f"one of {', '.join(_COLUMNS)}, option:NAME"
     mistakes += [
-        *(InputError(SHEET_FILE, 1, "column", name, f"a known column: {known}") for name in unknown),
+        *(
+            InputError(
+                SHEET_FILE, 1, "column", name, f"a known column: {known}{did_you_mean(name, _COLUMNS)}"
+            )
+            for name in unknown
+        ),
         *(InputError(SHEET_FILE, 1, "column", name, "each column once") for name in twice),
         *(InputError(SHEET_FILE, 1, name, None, "a column of that name") for name in missing),
     ]

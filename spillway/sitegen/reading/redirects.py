@@ -134,6 +134,9 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
     table = TomlTable.parse(text, file=REDIRECTS_FILE, mistakes=mistakes)
     if table is None:
         return ()
+    if not table.has(_TABLE) and (names := [name for name in table.names if not table.is_table(name)]):
+        table.error(names[0], table.value(names[0]), f"the line [{_TABLE}] above the redirects")
+        return ()
     values = table.value(_TABLE) if table.has(_TABLE) else {}
     table.done()
     if not isinstance(values, dict):

@@ -23,6 +23,7 @@ from chalicelib.domain.wave import EMAILS_PER_UNIT_MAX, UNITS_MIN_MAX, WAVE_PAUS
 from chalicelib.rules.pattern import problem_of
 from chalicelib.rules.rule import BUDGET_DEFAULT, BUDGET_MAX, RULES_MAX, Action, Rule
 from spillway.project import Project
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.rule_fields import EVENT_FIELDS, NO_NAMES, ShopNames, pattern_problems
 from spillway.sitegen.reading.text_file import text_of_file
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
@@ -177,7 +178,8 @@ def _availability(table: TomlTable) -> dict[str, Any]:
     named = table.text("availability", length_max=40)
     availability = named_availability(named) if named else None
     if named and availability is None:
-        table.error("availability", named, f"one of {', '.join(SCHEMA_ORG_WORDS)}")
+        hint = did_you_mean(named, SCHEMA_ORG_WORDS)
+        table.error("availability", named, f"one of {', '.join(SCHEMA_ORG_WORDS)}{hint}")
     units = table.whole_number("units", at_most=UNITS_MAX) if table.has("units") else None
     if units == 0 and availability is Availability.IN_STOCK:
         table.error("units", 0, 'at least 1, or availability = "OutOfStock"')

@@ -18,6 +18,7 @@ from spillway.sitegen.reading.catalogue import (
     SourceImage,
     Storefront,
 )
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.locales import (
     country_name,
     day_format,
@@ -154,7 +155,9 @@ def _navigation(table: TomlTable, paths: Set[str]) -> list[Link]:
         title = row.text("title", length_max=NAME_LENGTH_MAX)
         path = row.text("path", length_max=URL_LENGTH_MAX)
         if path and path not in paths:
-            row.error("path", path, "the path of a page or a category of this shop")
+            row.error(
+                "path", path, f"the path of a page or a category of this shop{did_you_mean(path, paths)}"
+            )
         row.done()
         links.append(Link(title, path))
     return links

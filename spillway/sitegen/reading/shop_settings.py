@@ -105,6 +105,8 @@ def base_url_problem(url: str) -> str | None:
         port_is_fine = address.port is None or address.port > 0
     except ValueError:
         return expected
+    if address.hostname and not url.isascii() and (host := _a_label(address.hostname)):
+        return f"the host in ASCII: {url.replace(address.hostname, host, 1)}"
     extras = address.path or address.query or address.fragment or address.username or url.endswith("?")
     has_host = bool(address.hostname) and address.scheme in {"https", "http"}
     safe = url.isascii() and not set(url) & set(" \"'<>\\")
@@ -176,6 +178,9 @@ def _checkout(table: TomlTable, page_slugs: Set[str]) -> str | None:
         return None
     url = table.text(name, length_max=CHECKOUT_LENGTH_MAX)
     if not url or url == NO_CHECKOUT:
+        return None
+    if url.strip().casefold() == NO_CHECKOUT:
+        table.error(name, url, f'"{NO_CHECKOUT}", in small letters, for a shop without a checkout')
         return None
     try:
         template = CheckoutTemplate.parse(url)

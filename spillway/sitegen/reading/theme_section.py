@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chalicelib.storefront.theme import HOME_SECTIONS
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.toml_input import TomlTable
 
 # Criterion 1.4.3, level AA, for text of normal size.
@@ -265,7 +266,7 @@ def _sections(table: TomlTable, *, has_text: bool) -> tuple[str, ...]:
     sections = table.texts("sections", length_max=_NAME_LENGTH_MAX, count_max=len(SECTIONS))
     for name in sections:
         if name not in SECTIONS:
-            table.error("sections", name, f"one of {', '.join(SECTIONS)}")
+            table.error("sections", name, f"one of {', '.join(SECTIONS)}{did_you_mean(name, SECTIONS)}")
         elif sections.count(name) > 1:
             table.error("sections", name, "each section once")
     if "text" in sections and not has_text:
@@ -300,9 +301,8 @@ def _announcement_link(table: TomlTable, paths: Set[str]) -> str | None:
         return None
     is_elsewhere = re.fullmatch(r"https://[^\s\"<>\\]+", link)
     if not is_elsewhere and link not in paths and not link.startswith("/products/"):
-        table.error(
-            "announcement_link", link, "the path of a page, a category or a product, or an https:// address"
-        )
+        expected = "the path of a page, a category or a product, or an https:// address"
+        table.error("announcement_link", link, f"{expected}{did_you_mean(link, paths)}")
     return link
 
 

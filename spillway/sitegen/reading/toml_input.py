@@ -2,10 +2,11 @@
 
 import datetime
 import difflib
+import json
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from spillway.sitegen.reading.toml_text import Lines, TomlSlip, parsed
 from spillway.terminal import pluralize
 
 _VALUE_LENGTH_MAX = 60
+_UNKNOWN = "a known field; "
 # Marks that reverse the reading direction: with them, one text can look like another on a page.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -250,6 +252,9 @@ class TomlTable:
 
     def tables(self, name: str, *, count_max: int, optional: bool = False) -> Iterator["TomlTable"]:
         """Yield the tables [[name]] in order."""
+        if self.is_table(name):
+            self.error(name, self._take(name), f"[[{name}]] with two pairs of brackets: there may be several")
+            return
         for number, value in enumerate(self._list(name, count_max=count_max, optional=optional)):
             if isinstance(value, dict):
                 yield self._inner(value, f"{self._place}{name}[{number}].")
@@ -268,7 +273,24 @@ class TomlTable:
             near = difflib.get_close_matches(name, known, n=1)
             others = f"one of {', '.join(sorted(known))}" if known else "there is none here"
             hint = f"did you mean {near[0]}?" if near else others
-            self.error(name, self._values[name], f"a known field; {hint}")
+            self.error(name, self._values[name], f"{_UNKNOWN}{hint}")
+        if self._mistakes and not self._place:
+            self._explain_strays(self._known | also)
+
+    def _explain_strays(self, known: Set[str]) -> None:
+        """Change the errors about unknown fields of tables that are fields of the file, below a header."""
+        missing = known - self._values.keys()
+        for number, mistake in enumerate(self._mistakes):
+            table, _, name = mistake.field.rpartition(".")
+            if (
+                mistake.file == self._file
+                and table
+                and name in missing
+                and mistake.expected.startswith(_UNKNOWN)
+            ):
+                header = f"[[{table.partition('[')[0]}]]" if "[" in table else f"[{table}]"
+                expected = f"{name} above the first [table] of the file: here it belongs to {header}"
+                self._mistakes[number] = replace(mistake, expected=expected)
 
     def _take(self, name: str) -> Any:
         self._known.add(name)
@@ -279,7 +301,8 @@ class TomlTable:
         if value is None and optional:
             return []
         if not isinstance(value, list) or not (value or optional) or len(value) > count_max:
-            self.error(name, value, f"a list of {0 if optional else 1} to {count_max}")
+            example = f": [{json.dumps(value, ensure_ascii=False)}]" if isinstance(value, str) else ""
+            self.error(name, value, f"a list of {0 if optional else 1} to {count_max}{example}")
             return []
         return value
 

@@ -82,7 +82,7 @@ class TomlSlip:
         number, column = _start_of_open_text(lines, number, column)
         line = lines[min(number, len(lines)) - 1]
         ways_out = (words for start, words in _WAYS_OUT.items() if reason.startswith(start))
-        hint = _name_hint(line, column, reason) or _value_hint(line, column)
+        hint = _header_hint(line, reason) or _name_hint(line, column, reason) or _value_hint(line, column)
         expected = hint or next(ways_out, f'lines such as name = "value" ({reason})')
         return cls(number, reason, expected, _with_caret(line, column))
 
@@ -98,6 +98,14 @@ def _start_of_open_text(lines: list[str], number: int, column: int) -> tuple[int
     if not quotes or number < started:
         return number, column
     return started, lines[started - 1].rfind(quotes) + 1
+
+
+def _header_hint(line: str, reason: str) -> str | None:
+    """Return that a table of several needs two pairs of brackets, where its header is there again."""
+    header = _HEADER.match(line)
+    if not header or not reason.startswith(("cannot declare", "cannot overwrite")):
+        return None
+    return f"each table [{header[2]}] once, or [[{header[2]}]] in each place where there are several"
 
 
 def _name_hint(line: str, column: int, reason: str) -> str | None:
