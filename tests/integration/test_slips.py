@@ -19,6 +19,12 @@ from tests.support.stubbed_stage import Client, FakeStage, error, stage
 SITE, SCARF = Path("site/site.toml"), Path("site/products/scarf.toml")
 AGAIN = "  correct them and build again; what was built before is still there\n"
 ONE_MISTAKE = "spillway: 1 mistake in the catalogue, nothing was built\n"
+SCARF_RULE = """[[rules]]
+name = "sell"
+on = "schedule"
+do = "availability"
+with = { availability = "InStock", sku = "SCARFF" }
+"""
 Slip = Callable[[], object]
 
 
@@ -164,6 +170,20 @@ SLIPS: dict[str, tuple[str, Slip, str]] = {
             write("site/locales/de.po", 'msgid "x\nfoo')(),
         ),
         "  site/locales/de.po:2: text = 'foo': expected a gettext catalogue\n",
+    ),
+    "a rule about an SKU that the shop does not have": (
+        "build",
+        write("site/rules.toml", SCARF_RULE),
+        "  site/rules.toml:5: rules[0].with.sku = 'SCARFF': expected the SKU of a variant;"
+        " did you mean SCARF?\n",
+    ),
+    "the same rule, checked alone": (
+        "rules check",
+        write("site/rules.toml", SCARF_RULE),
+        "spillway: 1 mistake in site/rules.toml\n"
+        "  site/rules.toml:5: rules[0].with.sku = 'SCARFF': expected the SKU of a variant;"
+        " did you mean SCARF?\n"
+        "  correct them; docs/rules.md describes events, patterns and actions\n",
     ),
     "a file in place of the folder of output": (
         "build",
