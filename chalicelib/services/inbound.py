@@ -103,26 +103,40 @@ class InboundEvents:
         now_ms = self._clock_ms()
         if reading.observed_at_ms is not None and reading.observed_at_ms > now_ms + AHEAD_MS_MAX:
             return {"sku": sku, "outcome": "unreadable", "reason": "its time is still to come"}
-        whole = self._of_all_locations(source, reading, now_ms) if reading.location else reading
-        if whole is None:
+        if reading.location is None:
+            return {"sku": sku, "outcome": self._apply_event(source, sku, reading, now_ms).outcome.value}
+        if not self._put_level(source, reading, now_ms):
             return {"sku": sku, "outcome": Outcome.OLDER.value}
-        result = self._apply_event(source, sku, whole, now_ms)
-        return {"sku": sku, "outcome": result.outcome.value}
+        whole = self._of_all_locations(source, reading, now_ms)
+        if whole is None:
+            reason = f"location {reading.location} does not count"
+            return {"sku": sku, "outcome": Outcome.UNCHANGED.value, "reason": reason}
+        return {"sku": sku, "outcome": self._apply_event(source, sku, whole, now_ms).outcome.value}
 
-    def _of_all_locations(self, source: str, reading: Reading, now_ms: int) -> Reading | None:
-        """Return the reading of all locations that count; None where a later one of its own is known."""
+    def _put_level(self, source: str, reading: Reading, now_ms: int) -> bool:
+        """Store the units at the reading's location; false when a later observation is known."""
         foreign_id, location = reading.foreign_id or "", reading.location or ""
         at_ms = now_ms if reading.observed_at_ms is None else reading.observed_at_ms
-        if not self._table.put_level(source, foreign_id, location, reading.units or 0, at_ms=at_ms):
+        return self._table.put_level(source, foreign_id, location, reading.units or 0, at_ms=at_ms)
+
+    def _of_all_locations(self, source: str, reading: Reading, now_ms: int) -> Reading | None:
+        """Return the reading of all locations that count; None where this one adds nothing to them.
+
+        A reading of a location that does not count matters once the choice of locations is newer than each
+        level that counts: the sum is of that time then, for another choice makes another sum.
+        """
+        choice = self._table.location_choice(source)
+        known = self._table.levels(source, reading.foreign_id or "")
+        levels = [level for place, level in known.items() if choice.counts(place)]
+        # Without a level that counts, the sum is not 0: it is not known.
+        if not levels:
             return None
-        counted = self._table.counted_locations(source)
-        levels = [
-            level
-            for place, level in self._table.levels(source, foreign_id).items()
-            if counted is None or place in counted
-        ]
-        units, latest_ms = sum(units for units, _ in levels), max((at for _, at in levels), default=at_ms)
-        return replace(reading, units=units, observed_at_ms=latest_ms, location=None)
+        latest_ms = max(at for _, at in levels)
+        chosen_at_ms = min(choice.at_ms, now_ms)
+        if not choice.counts(reading.location or "") and chosen_at_ms <= latest_ms:
+            return None
+        units = sum(units for units, _ in levels)
+        return replace(reading, units=units, observed_at_ms=max(latest_ms, chosen_at_ms), location=None)
 
     def _apply_event(self, source: str, sku: Sku, reading: Reading, now_ms: int) -> EventResult:
         event_id = hashlib.sha256(f"{source}\0{reading.event_id}".encode()).hexdigest()[:32]

@@ -1,6 +1,7 @@
 """The events table: requests of other systems, the SKUs of their ids, by kind (`kind`) and key (`key`)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ class Kind(StrEnum):
     LEVEL = "level"
     """`level#SOURCE#FOREIGN_ID` / LOCATION: the units at one location, as last observed."""
     SOURCE = "source"
-    """`source` / SOURCE: the locations of a source whose units count; no row: all of them."""
+    """`source` / SOURCE: the locations of a source whose units count, and the time of that choice."""
     DOMAIN_EVENT = "domain-event"
     """`domain-event#DAY#PART` / TIME#ID: an event of the shop, see `rules`."""
     UNSENT = "unsent"
@@ -43,6 +44,18 @@ class Kind(StrEnum):
     """`delivery#ENDPOINT` / TIME#EVENT: the last attempt to deliver an event to an endpoint."""
     HELD = "held"
     """`held#ENDPOINT` / TIME#EVENT: an event that is kept while its endpoint fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocationChoice:
+    """The locations of a source whose units count (None: all of them), chosen at a time in milliseconds."""
+
+    locations: frozenset[str] | None
+    at_ms: int
+
+    def counts(self, location: str) -> bool:
+        """Return whether the units at a location count."""
+        return self.locations is None or location in self.locations
 
 
 class EventsTable:
@@ -80,16 +93,19 @@ class EventsTable:
 
     def counted_locations(self, source: str) -> frozenset[str] | None:
         """Return the locations of a source that count; None where all of them do."""
-        item = self.table.get({"kind": Kind.SOURCE, "key": source})
-        return frozenset(item["locations"]) if item else None
+        return self.location_choice(source).locations
 
-    def count_locations(self, source: str, locations: Sequence[str]) -> None:
+    def location_choice(self, source: str) -> LocationChoice:
+        """Return the locations of a source that count, and the time of that choice (0: never chosen)."""
+        item = self.table.get({"kind": Kind.SOURCE, "key": source}) or {}
+        locations = frozenset(item["locations"]) if "locations" in item else None
+        return LocationChoice(locations, int(item.get("at_ms", 0)))
+
+    def count_locations(self, source: str, locations: Sequence[str], *, at_ms: int) -> None:
         """Count the units of these locations of a source and of no other; of all where none is named."""
-        key = {"kind": Kind.SOURCE, "key": source}
-        if locations:
-            self.table.put({**key, "locations": set(locations)})
-        else:
-            self.table.delete(key)
+        key = {"kind": Kind.SOURCE, "key": source, "at_ms": at_ms}
+        # A set has at least one member.
+        self.table.put({**key, "locations": set(locations)} if locations else key)
 
     def record(self, event: ReceivedEvent) -> None:
         """Write what came of a request; a repeat writes the same row again."""

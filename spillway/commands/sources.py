@@ -218,7 +218,7 @@ def count_locations(
         raise BadInput("--all: has no effect with LOCATION", hint="leave one of the two out")
     events = stage_named(project, stage_name).container().events
     if every or location:
-        events.count_locations(source, location)
+        events.count_locations(source, location, at_ms=clock_ms())
     counted = sorted(events.counted_locations(source) or ())
     click.echo(f"{source}: counts {', '.join(counted) or 'every location'}")
 

@@ -77,6 +77,11 @@ def at(second: int) -> str:
     return datetime.fromtimestamp(START_S - 60 + second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def at_ms(second: int) -> int:
+    """Return the same second in milliseconds since the epoch."""
+    return (START_S - 60 + second) * 1000
+
+
 def test_a_signed_event_changes_the_stock_and_its_repeat_and_an_older_one_do_not(api: Client) -> None:
     newer, older = woo(1, SKU, 4, at(10)), woo(1, SKU, 9, at(5))
     first = post_woo(api, newer)
@@ -178,12 +183,26 @@ def test_the_units_of_all_locations_are_added_up_and_those_that_do_not_count_are
     results = post_square(api, "e2", square_count("V1", "here", 50, 0))
     assert results == [{"sku": OTHER, "outcome": "older"}]
     assert stock(OTHER).units == 7
-    events.count_locations("square", ["there"])
+    events.count_locations("square", ["there"], at_ms=at_ms(3))
     post_square(api, "e3", square_count("V1", "here", 60, 3))
     assert stock(OTHER).units == 4
-    events.count_locations("square", [])
+    events.count_locations("square", [], at_ms=at_ms(3))
     post_square(api, "e4", square_count("V1", "there", 1, 4))
     assert stock(OTHER).units == 61
+
+
+def test_a_count_of_a_location_that_does_not_count_sells_nothing_out(api: Client) -> None:
+    events = cloud.container.events
+    events.link("square", "variation:V2", Sku(SKU))
+    post_woo(api, woo(1, SKU, 6, at(11)))
+    events.count_locations("square", ["L1"], at_ms=at_ms(0))
+    assert post_square(api, "u1", square_count("V2", "L2", 9, 12)) == [
+        {"sku": SKU, "outcome": "unchanged", "reason": "location L2 does not count"}
+    ]
+    assert (stock(SKU).units, stock(SKU).availability) == (6, Availability.IN_STOCK)
+    assert post_square(api, "u2", square_count("V2", "L1", 2, 13)) == [{"sku": SKU, "outcome": "changed"}]
+    assert (stock(SKU).units, stock(SKU).availability) == (2, Availability.IN_STOCK)
+    events.count_locations("square", [], at_ms=at_ms(13))
 
 
 def test_a_product_of_shopify_links_its_inventory_items_for_later_levels(api: Client) -> None:

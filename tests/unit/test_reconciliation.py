@@ -93,7 +93,7 @@ def test_a_later_event_stays(shop: InboundShop, api: StockApi) -> None:
 
 def test_the_units_of_named_locations_are_repaired_each(shop: InboundShop, api: StockApi) -> None:
     shop.events.link("shopify", "item:1001", Sku("S1"))
-    shop.events.count_locations("shopify", ["5", "6"])
+    shop.events.count_locations("shopify", ["5", "6"], at_ms=shop.clock())
 
     def level(place: int, units: int) -> None:
         body = {"inventory_item_id": 1001, "location_id": place, "available": units}
