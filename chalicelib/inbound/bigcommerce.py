@@ -18,12 +18,16 @@ from chalicelib.inbound.readings import (
     Reading,
     Readings,
     Request,
-    id_text,
+    hashed_id,
     json_object,
+    key_id,
+    shown,
     units_of,
 )
 
-SCOPES = frozenset({"store/sku/inventory/updated"})
+SCOPE = "store/sku/inventory/updated"
+# The end of the year 9999.
+SECONDS_MAX = 253_402_300_799
 SECRET_HEADER = "x-spillway-secret"  # noqa: S105 - the name of a header
 
 
@@ -49,8 +53,8 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = 
         Malformed: the body cannot be read.
     """
     document = json_object(body)
-    if document.get("scope") not in SCOPES:
-        return Ignored(f"the scope {document.get('scope')!r} says nothing about a variant's stock")
+    if document.get("scope") != SCOPE:
+        return Ignored(f"the scope {shown(document.get('scope'))} says nothing about a variant's stock")
     return _inventory(document)
 
 
@@ -59,15 +63,15 @@ def _inventory(document: dict[str, Any]) -> Outcome:
     inventory = data.get("inventory") if isinstance(data, dict) else None
     if not isinstance(inventory, dict):
         raise Malformed("data.inventory is missing")
-    variant = id_text(inventory.get("variant_id"))
+    variant = key_id(inventory.get("variant_id"), "data.inventory.variant_id")
     if variant is None:
         raise Malformed("data.inventory.variant_id is missing")
     if inventory.get("method") != "absolute":
         return Ignored(f"variant {variant} changed by a number of units: their total is not known")
     made_at = document.get("created_at")
-    if not isinstance(made_at, int) or isinstance(made_at, bool):
-        raise Malformed(f"created_at is {made_at!r}, not a number of seconds")
+    if not isinstance(made_at, int) or isinstance(made_at, bool) or not 0 <= made_at <= SECONDS_MAX:
+        raise Malformed(f"created_at is {shown(made_at)}, not a number of seconds")
     units = units_of(inventory.get("value"))
     # The hash is of the data alone: the same units some time later have the same one.
-    event_id = f"{document.get('hash')}:{made_at}"
+    event_id = f"{hashed_id(document.get('hash'), 'hash')}:{made_at}"
     return Readings((Reading(event_id, None, f"variant:{variant}", units, None, made_at * 1000),))

@@ -29,16 +29,18 @@ from chalicelib.inbound.readings import (
     Request,
     Unread,
     availability_of,
-    id_text,
+    hashed_id,
     json_object,
+    shown,
     sku_of,
+    subject_of,
     time_ms,
     units_of,
 )
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-SPEC_VERSIONS = frozenset({"1.0"})
+SPEC_VERSION = "1.0"
 
 
 def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
@@ -67,7 +69,7 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> Outco
         attributes = {name.removeprefix("ce-"): text for name, text in headers.items() if name[:3] == "ce-"}
         return _alone({**attributes, "data": json_object(body)})
     document = json_object(body)
-    event_id = id_text(document.get("event_id")) or message_id
+    event_id = hashed_id(document.get("event_id"), "event_id") or message_id
     return Readings((_reading(document, event_id, time_ms(document.get("observed_at"))),))
 
 
@@ -91,7 +93,7 @@ def _batch(body: bytes) -> Outcome:
     readings: list[Reading] = []
     unread: list[Unread] = []
     for document in documents:
-        subject = f"event {id_text(document.get('id'))}"
+        subject = subject_of("event", document.get("id"))
         try:
             outcome = _alone(document)
         except Malformed as problem:
@@ -105,16 +107,16 @@ def _batch(body: bytes) -> Outcome:
 
 
 def _alone(event: Mapping[str, Any]) -> Outcome:
-    if event.get("specversion") not in SPEC_VERSIONS:
-        raise Malformed(f"specversion is {event.get('specversion')!r}; 1.0 is known")
-    event_id, source = id_text(event.get("id")), id_text(event.get("source"))
+    if event.get("specversion") != SPEC_VERSION:
+        raise Malformed(f"specversion is {shown(event.get('specversion'))}; 1.0 is known")
+    event_id, source = hashed_id(event.get("id"), "id"), hashed_id(event.get("source"), "source")
     if event_id is None or source is None:
         raise Malformed("id or source is missing")
     data = event.get("data")
     if not isinstance(data, dict):
         raise Malformed("data is no JSON object")
     if "units" not in data and "availability" not in data:
-        return Ignored(f"the type {event.get('type')!r} says nothing about stock")
+        return Ignored(f"the type {shown(event.get('type'))} says nothing about stock")
     # Source and id together identify a CloudEvent.
     named = hashlib.sha256(f"{source}\0{event_id}".encode()).hexdigest()[:32]
     at_ms = time_ms(data.get("observed_at"))

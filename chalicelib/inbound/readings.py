@@ -1,6 +1,7 @@
 """Results of an adapter: readings of stock and links of foreign ids, a ping, or nothing to do."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from chalicelib.domain.stock import (
 # A product of Shopify has at most 2,048 variants of a kilobyte each; API Gateway takes ten times as much.
 BODY_BYTES_MAX = 4 * 1024 * 1024
 SHOWN_CHARS_MAX = 60
+# A key of DynamoDB has at most 1,024 bytes, and a character up to four.
+KEY_ID_CHARS_MAX = 200
 
 
 class Unauthentic(Exception):
@@ -136,7 +139,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise Malformed("the body is no JSON") from None
     if not isinstance(document, dict):
-        raise Malformed(f"the body is {_shown(document)}, not a JSON object")
+        raise Malformed(f"the body is {shown(document)}, not a JSON object")
     return document
 
 
@@ -148,7 +151,7 @@ def objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """
     listed = document.get(name) or []
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-        raise Malformed(f"{name} is {_shown(listed)}, not a list of objects")
+        raise Malformed(f"{name} is {shown(listed)}, not a list of objects")
     return listed
 
 
@@ -163,13 +166,13 @@ def sku_of(value: object) -> Sku | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Malformed(f"sku is {_shown(value)}, not a text")
+        raise Malformed(f"sku is {shown(value)}, not a text")
     if not value.strip():
         return None
     try:
         return parse_sku(value)
     except SkuRefused as refused:
-        raise Malformed(f"sku {_shown(value)}: {refused.reason}") from None
+        raise Malformed(f"sku {shown(value)}: {refused.reason}") from None
 
 
 def units_of(value: object) -> int | None:
@@ -184,9 +187,9 @@ def units_of(value: object) -> int | None:
         return None
     number = whole_number(value)
     if number is None:
-        raise Malformed(f"the quantity {_shown(value)} is no whole number of units")
+        raise Malformed(f"the quantity {shown(value)} is no whole number of units")
     if number > UNITS_MAX:
-        raise Malformed(f"the quantity {_shown(value)} is over the maximum of {UNITS_MAX} units")
+        raise Malformed(f"the quantity {shown(value)} is over the maximum of {UNITS_MAX} units")
     return max(0, number)
 
 
@@ -200,9 +203,9 @@ def time_ms(value: object, *, offset: str = "") -> int | None:
     """
     if value is None or value == "":
         return None
-    at_ms = iso_ms(f"{value}{offset}")
+    at_ms = iso_ms(f"{value}{offset}") if isinstance(value, str | int) else None
     if at_ms is None:
-        raise Malformed(f"{_shown(value)} is no time with its offset")
+        raise Malformed(f"{shown(value)} is no time with its offset")
     return at_ms
 
 
@@ -227,7 +230,7 @@ def availability_of(value: object) -> Availability | None:
         return None
     availability = named_availability(value)
     if availability is None:
-        raise Malformed(f"availability is {_shown(value)}, none of {', '.join(SCHEMA_ORG_WORDS)}")
+        raise Malformed(f"availability is {shown(value)}, none of {', '.join(SCHEMA_ORG_WORDS)}")
     return availability
 
 
@@ -238,6 +241,47 @@ def id_text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=True, default=str)
+def hashed_id(value: object, name: str) -> str | None:
+    """Return a source's id of an event, of any length; None where it is absent, or neither number nor text.
+
+    Raises:
+        Malformed: half a character is in it, which no encoding writes.
+    """
+    text = id_text(value)
+    if text is not None and _HALF.search(text):
+        raise Malformed(f"{name} is {shown(value)}, with half a character in it")
+    return text
+
+
+def key_id(value: object, name: str) -> str | None:
+    """Return a source's id of a variant or a location, which is stored as a key; None as `hashed_id`.
+
+    Raises:
+        Malformed: it is too long for a key, or half a character is in it.
+    """
+    text = hashed_id(value, name)
+    if text is not None and len(text) > KEY_ID_CHARS_MAX:
+        raise Malformed(f"{name} has {len(text)} characters; {KEY_ID_CHARS_MAX} are the most")
+    return text
+
+
+def subject_of(kind: str, value: object) -> str:
+    """Return the name of a part of a payload by its id, which may be anything: "variant 7"."""
+    text = id_text(value)
+    if text is None:
+        return f"{kind} without an id"
+    is_plain = len(text) <= SHOWN_CHARS_MAX and text.isprintable()
+    return f"{kind} {text if is_plain else shown(text)}"
+
+
+def shown(value: object) -> str:
+    """Return a value of a payload as a reason names it: the beginning of its JSON, in ASCII."""
+    try:
+        text = json.dumps(value, ensure_ascii=True, default=str)
+    except RecursionError:
+        # Nested as deep as this parser reads, which a frame further down is too deep.
+        text = "nested too deep"
     return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}..."
+
+
+_HALF = re.compile(r"[\ud800-\udfff]")

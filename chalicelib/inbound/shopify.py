@@ -22,10 +22,13 @@ from chalicelib.inbound.readings import (
     Readings,
     Request,
     Unread,
-    id_text,
+    hashed_id,
     json_object,
+    key_id,
     objects,
+    shown,
     sku_of,
+    subject_of,
     time_ms,
     units_of,
 )
@@ -53,10 +56,11 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = 
     """
     topic = headers.get("x-shopify-topic", "")
     if topic not in PRODUCT_TOPICS | LEVEL_TOPICS:
-        return Ignored(f"the topic {topic!r} says nothing about stock")
+        return Ignored(f"the topic {shown(topic)} says nothing about stock")
     document = json_object(body)
     # Shopify may deliver several webhooks about one event; a repeat of a webhook has the event's id again.
-    event = headers.get("x-shopify-event-id") or message_id or hashlib.sha256(body).hexdigest()[:32]
+    event_id = hashed_id(headers.get("x-shopify-event-id"), "x-shopify-event-id")
+    event = event_id or message_id or hashlib.sha256(body).hexdigest()[:32]
     triggered_at_ms = time_ms(headers.get("x-shopify-triggered-at"))
     if topic in LEVEL_TOPICS:
         return _level(document, event, triggered_at_ms)
@@ -72,32 +76,36 @@ def _product(document: dict[str, Any], event: str, triggered_at_ms: int | None) 
     links: list[Link] = []
     unread: list[Unread] = []
     for variant in variants:
-        variant_id = id_text(variant.get("id")) or "without an id"
         try:
-            reading = _variant(variant, variant_id, f"{event}:{variant_id}", at_ms)
+            reading = _variant(variant, event, at_ms)
+            item = key_id(variant.get("inventory_item_id"), "inventory_item_id")
         except Malformed as problem:
-            unread.append(Unread(f"variant {variant_id}", str(problem)))
+            unread.append(Unread(subject_of("variant", variant.get("id")), str(problem)))
             continue
         readings.append(reading)
         if reading.sku:
-            item = id_text(variant.get("inventory_item_id"))
-            links.append(Link(f"variant:{variant_id}", reading.sku))
+            links += [Link(reading.foreign_id, reading.sku)] if reading.foreign_id else []
             links += [Link(f"item:{item}", reading.sku)] if item else []
     return Readings(tuple(readings), tuple(links), tuple(unread))
 
 
-def _variant(variant: dict[str, Any], variant_id: str, event_id: str, at_ms: int | None) -> Reading:
+def _variant(variant: dict[str, Any], event: str, at_ms: int | None) -> Reading:
+    variant_id = key_id(variant.get("id"), "id")
     # Newer versions of the API leave `inventory_management` out; null says that nobody counts.
     is_counted = variant.get("inventory_management", "shopify") is not None
     units = units_of(variant.get("inventory_quantity")) if is_counted else None
     availability = Availability.IN_STOCK if units is None else None
     if units == 0 and variant.get("inventory_policy") == "continue":
         availability = Availability.BACK_ORDER
-    return Reading(event_id, sku_of(variant.get("sku")), f"variant:{variant_id}", units, availability, at_ms)
+    # Variants without an id are not one variant: none is linked.
+    foreign_id = f"variant:{variant_id}" if variant_id else None
+    event_id, sku = f"{event}:{variant_id}", sku_of(variant.get("sku"))
+    return Reading(event_id, sku, foreign_id, units, availability, at_ms)
 
 
 def _level(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> Outcome:
-    item, location = id_text(document.get("inventory_item_id")), id_text(document.get("location_id"))
+    item = key_id(document.get("inventory_item_id"), "inventory_item_id")
+    location = key_id(document.get("location_id"), "location_id")
     if item is None or location is None:
         raise Malformed("inventory_item_id or location_id is missing")
     if document.get("available") is None:

@@ -7,7 +7,7 @@ may send to the queue, so such a message is authentic without a signature.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
 from chalicelib.inbound.readings import Outcome as ReadOutcome
@@ -78,6 +78,16 @@ def secrets_of_sources(text: str) -> dict[str, tuple[str, ...]]:
     return {source: tuple(filter(None, document.get(source, ()))) for source in ADAPTERS}
 
 
+def _raw(body: str | dict[str, Any] | list[Any]) -> bytes:
+    """Return the bytes of a body as its webhook has them; none where it is nested too deep to be written."""
+    try:
+        text = body if isinstance(body, str) else json.dumps(body)
+    except RecursionError:
+        return b""
+    # Half a character is for the adapter to refuse, by its field: JSON is read in the same way.
+    return text.encode("utf-8", "surrogatepass")
+
+
 class NoMessage(ValueError):
     """A queue's message is not in the form of one: it names no source, or carries no body."""
 
@@ -110,8 +120,8 @@ class Message:
             raise NoMessage("headers is no JSON object of texts")
         if not isinstance(body, str | dict | list):
             raise NoMessage(f"body is {type(body).__name__}, not a text, an object or a list")
-        raw = body if isinstance(body, str) else json.dumps(body)
-        return cls(source, {name.lower(): value for name, value in headers.items()}, raw.encode())
+        named = {name.lower(): value for name, value in headers.items()}
+        return cls(source, named, _raw(body))
 
     def read(self, message_id: str) -> ReadOutcome:
         """Read the body by the adapter of the source.

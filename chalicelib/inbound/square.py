@@ -19,9 +19,12 @@ from chalicelib.inbound.readings import (
     Readings,
     Request,
     Unread,
-    id_text,
+    hashed_id,
     json_object,
+    key_id,
     objects,
+    shown,
+    subject_of,
     time_ms,
     units_of,
 )
@@ -50,8 +53,8 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = 
     """
     document = json_object(body)
     if document.get("type") != COUNTED_TYPE:
-        return Ignored(f"the type {document.get('type')!r} says nothing about stock")
-    event = id_text(document.get("event_id"))
+        return Ignored(f"the type {shown(document.get('type'))} says nothing about stock")
+    event = hashed_id(document.get("event_id"), "event_id")
     if event is None:
         raise Malformed("event_id is missing")
     return _counts(_inside(document, "data", "object"), event)
@@ -69,19 +72,20 @@ def _counts(document: dict[str, Any], event: str) -> Outcome:
     readings: list[Reading] = []
     unread: list[Unread] = []
     for count in objects(document, "inventory_counts"):
-        variation, location = id_text(count.get("catalog_object_id")), id_text(count.get("location_id"))
         if count.get("state") != IN_STOCK:
             continue
         try:
-            readings.append(_count(count, variation, location, event))
+            readings.append(_count(count, event))
         except Malformed as problem:
-            unread.append(Unread(f"variation {variation}", str(problem)))
+            unread.append(Unread(subject_of("variation", count.get("catalog_object_id")), str(problem)))
     return (
         Readings(tuple(readings), (), tuple(unread)) if readings or unread else Ignored("no count in stock")
     )
 
 
-def _count(count: dict[str, Any], variation: str | None, location: str | None, event: str) -> Reading:
+def _count(count: dict[str, Any], event: str) -> Reading:
+    variation = key_id(count.get("catalog_object_id"), "catalog_object_id")
+    location = key_id(count.get("location_id"), "location_id")
     if variation is None or location is None:
         raise Malformed("catalog_object_id or location_id is missing")
     return Reading(

@@ -25,9 +25,11 @@ from chalicelib.inbound.readings import (
     Readings,
     Unread,
     availability_of,
-    id_text,
     json_object,
+    key_id,
+    shown,
     sku_of,
+    subject_of,
     units_of,
 )
 
@@ -115,13 +117,13 @@ def shopify_page(body: bytes, *, at_ms: int, counted: frozenset[str] | None) -> 
     levels: list[Level] = []
     unread: list[Unread] = []
     for node in nodes:
-        subject = f"variant {_number(node.get('id')) if isinstance(node, dict) else 'without an id'}"
+        subject = subject_of("variant", _last_part(node.get("id")) if isinstance(node, dict) else None)
         try:
             reading, item, found = _shopify_variant(node, at_ms, counted)
         except Malformed as problem:
             unread.append(Unread(subject, str(problem)))
             continue
-        except (KeyError, TypeError):
+        except (LookupError, TypeError):
             unread.append(Unread(subject, "its fields are not those that were asked for"))
             continue
         readings.append(reading)
@@ -158,8 +160,19 @@ def _shopify_variant(
 
 
 def _number(gid: object) -> str:
-    """Return the number of an id such as gid://shopify/ProductVariant/1, as webhooks write it."""
-    return str(gid).rpartition("/")[2]
+    """Return the number of an id such as gid://shopify/ProductVariant/1, as webhooks write it.
+
+    Raises:
+        Malformed: it is no text that ends in an id.
+    """
+    number = key_id(_last_part(gid), "id")
+    if number is None:
+        raise Malformed(f"id is {shown(gid)}, not an id of Shopify")
+    return number
+
+
+def _last_part(gid: object) -> object:
+    return gid.rpartition("/")[2] if isinstance(gid, str) else gid
 
 
 def _code(error: Mapping[str, Any]) -> object:
@@ -197,20 +210,27 @@ def woocommerce_page(body: bytes, *, at_ms: int) -> tuple[Readings, list[str], i
     unread: list[Unread] = []
     parents: list[str] = []
     for row in rows:
-        product = id_text(row.get("id")) or "without an id"
-        if row.get("type") == "variable":
-            parents.append(product)
-        elif row.get("type") not in {"grouped", "external"}:
-            try:
+        try:
+            product = _product_id(row)
+            if row.get("type") == "variable":
+                parents.append(product)
+            elif row.get("type") not in ("grouped", "external"):
                 foreign_id = f"product:{product}"
                 units, availability = woocommerce.stock_of(row)
                 sku = sku_of(row.get("sku"))
                 event_id = f"list:{foreign_id}:{at_ms}"
                 readings.append(Reading(event_id, sku, foreign_id, units, availability, at_ms))
-            except Malformed as problem:
-                unread.append(Unread(f"product {product}", str(problem)))
+        except Malformed as problem:
+            unread.append(Unread(subject_of("product", row.get("id")), str(problem)))
     links = tuple(Link(str(reading.foreign_id), reading.sku) for reading in readings if reading.sku)
     return Readings(tuple(readings), links, tuple(unread)), parents, len(rows)
+
+
+def _product_id(row: Mapping[str, Any]) -> str:
+    product = key_id(row.get("id"), "id")
+    if product is None:
+        raise Malformed("id is missing")
+    return product
 
 
 Row = Mapping[str, str]

@@ -23,8 +23,9 @@ from chalicelib.inbound.readings import (
     Reading,
     Readings,
     Request,
-    id_text,
     json_object,
+    key_id,
+    shown,
     sku_of,
     time_ms,
     units_of,
@@ -61,15 +62,15 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = 
     """
     topic = headers.get("x-wc-webhook-topic", "")
     if topic not in TOPICS:
-        return Ignored(f"the topic {topic!r} says nothing about stock")
+        return Ignored(f"the topic {shown(topic)} says nothing about stock")
     return _product(json_object(body), body)
 
 
 def _product(document: dict[str, Any], body: bytes) -> Outcome:
-    product = id_text(document.get("id"))
+    product = key_id(document.get("id"), "id")
     if product is None:
         raise Malformed("id is missing")
-    if document.get("type") in {"variable", "grouped"}:
+    if document.get("type") in ("variable", "grouped"):
         return Ignored(f"product {product} has no stock of its own: its variations send theirs")
     sku = sku_of(document.get("sku"))
     units, availability = stock_of(document)
@@ -92,9 +93,10 @@ def stock_of(document: Mapping[str, Any]) -> tuple[int | None, Availability | No
     """
     status = document.get("stock_status")
     named = STATUSES.get(status) if isinstance(status, str) else None
-    if document.get("manage_stock") in {True, "parent"} and document.get("stock_quantity") is not None:
+    # Tuples, here and above: a set does not take each value of JSON.
+    if document.get("manage_stock") in (True, "parent") and document.get("stock_quantity") is not None:
         units = units_of(document["stock_quantity"])
         return units, Availability.BACK_ORDER if units == 0 and named is Availability.BACK_ORDER else None
     if named is None:
-        raise Malformed(f"stock_status is {status!r}, none of {', '.join(STATUSES)}")
+        raise Malformed(f"stock_status is {shown(status)}, none of {', '.join(STATUSES)}")
     return None, named

@@ -5,7 +5,8 @@ changes nothing. A repeat is known by its event id and its time, or where the so
 """
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from chalicelib.domain.ids import Sku
@@ -18,6 +19,10 @@ from chalicelib.tables.inbound import EventsTable
 
 # A row of DynamoDB has 400 KB at most; a product of Shopify has at most 2,048 variants.
 RESULTS_STORED_MAX = 500
+RESULTS_BYTES_MAX = 300_000
+RESULT_CHARS_MAX = 1_000
+
+Result = dict[str, str | int]
 
 
 class TooBusy(Exception):
@@ -64,18 +69,16 @@ class InboundEvents:
         """Record an authentic request that cannot be read, or a list that is not applied."""
         return self._noted(self._record(source, outcome, ({"reason": reason},)))
 
-    def _record(self, source: str, outcome: str, results: tuple[dict[str, str | int], ...]) -> ReceivedEvent:
-        event = ReceivedEvent(self._new_id(), self._clock_ms(), source, outcome, results)
-        self._table.record(replace(event, results=results[:RESULTS_STORED_MAX]))
+    def _record(self, source: str, outcome: str, results: tuple[Result, ...]) -> ReceivedEvent:
+        event = ReceivedEvent(self._new_id(), self._clock_ms(), source, outcome, as_stored(results))
+        self._table.record(event)
         return event
 
     def _noted(self, event: ReceivedEvent) -> ReceivedEvent:
         log("inbound_event", source=event.source, outcome=event.outcome, results=len(event.results))
         return event
 
-    def _apply_all(
-        self, source: str, read: Readings, *, give_up: bool = True
-    ) -> tuple[dict[str, str | int], ...]:
+    def _apply_all(self, source: str, read: Readings, *, give_up: bool = True) -> tuple[Result, ...]:
         linked = self._linked(source, read)
         results = [self._apply(source, reading, linked) for reading in read.readings]
         if give_up and any(result["outcome"] == Outcome.BUSY for result in results):
@@ -96,7 +99,7 @@ class InboundEvents:
                 known[link.foreign_id] = link.sku
         return known
 
-    def _apply(self, source: str, reading: Reading, linked: dict[str, Sku]) -> dict[str, str | int]:
+    def _apply(self, source: str, reading: Reading, linked: dict[str, Sku]) -> Result:
         sku = reading.sku or linked.get(reading.foreign_id or "")
         if sku is None:
             return {"id": reading.foreign_id or "", "outcome": "not_linked"}
@@ -144,3 +147,27 @@ class InboundEvents:
         if event.by_arrival:
             return self._webhooks.apply(event, event_id)
         return self._availabilities.apply(event)
+
+
+def as_stored(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return the results that fit into one row, in bytes too; a last one says how many are left out.
+
+    Texts of other systems may be of any length, and have half a character in them, which no row takes.
+    """
+    stored: list[Result] = []
+    bytes_left = RESULTS_BYTES_MAX
+    for result in results[:RESULTS_STORED_MAX]:
+        bounded = {name: _bounded(value) for name, value in result.items()}
+        # In ASCII, JSON is longer than what DynamoDB counts.
+        bytes_left -= len(json.dumps(bounded))
+        if bytes_left < 0:
+            break
+        stored.append(bounded)
+    left_out = len(results) - len(stored)
+    return (*stored, {"reason": f"{left_out} more results are left out"}) if left_out else tuple(stored)
+
+
+def _bounded(value: str | int) -> str | int:
+    if isinstance(value, int):
+        return value
+    return value[:RESULT_CHARS_MAX].encode("utf-8", "replace").decode()

@@ -133,6 +133,19 @@ def test_what_cannot_be_applied_is_answered_200_and_named(api: Client) -> None:
     assert (ignored.status_code, ignored.json_body["outcome"]) == (200, "ignored")
 
 
+def test_an_id_that_no_key_takes_and_a_reason_that_no_row_takes_are_answered_200(api: Client) -> None:
+    long = post_woo(api, json.dumps({"id": "9" * 3000, "sku": SKU}).encode())
+    reason = "id has 3000 characters; 200 are the most"
+    assert (long.status_code, long.json_body["results"]) == (200, [{"reason": reason}])
+    half = post_woo(api, json.dumps({"id": "\ud800"}).encode())
+    reason = 'id is "\\ud800", with half a character in it'
+    assert (half.status_code, half.json_body["results"]) == (200, [{"reason": reason}])
+    status = post_woo(api, json.dumps({"id": 1, "type": [], "stock_status": "x" * 500_000}).encode())
+    assert (status.status_code, status.json_body["outcome"]) == (200, "unreadable")
+    (result,) = status.json_body["results"]
+    assert result["reason"].startswith(f'stock_status is "{"x" * 59}..., none of')
+
+
 def test_a_body_that_is_too_large_is_refused(api: Client) -> None:
     answer = post_woo(api, b" " * (BODY_BYTES_MAX + 1))
     assert (answer.status_code, answer.json_body["detail"]) == (

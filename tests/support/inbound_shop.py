@@ -1,6 +1,8 @@
 """A shop in memory that stock events come to: the real services over DynamoDB in memory."""
 
+from collections.abc import Mapping
 from itertools import count
+from typing import Any
 
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -18,6 +20,43 @@ from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb
 
 VARIANTS_PER_PRODUCT = 10
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX = 2048, 1024
+ITEM_BYTES_MAX = 400 * 1024
+
+
+class BoundedDynamoDb(MemoryDynamoDb):
+    """DynamoDB that takes no more than AWS's does: texts of Unicode, keys and items up to their size."""
+
+    def _check(self, operation: str, request: Mapping[str, Any]) -> None:
+        super()._check(operation, request)
+        if not self._checked:
+            return
+        keys = [request["Key"]] if "Key" in request else []
+        for wanted in request.get("RequestItems", {}).values():
+            keys += wanted["Keys"]
+        if "Item" in request:
+            assert bytes_of(request["Item"]) <= ITEM_BYTES_MAX
+            keys.append(request["Item"])
+        for key in keys:
+            assert all(bytes_of(key[name]) <= PARTITION_KEY_BYTES_MAX for name in ("kind",) if name in key)
+            assert all(bytes_of(key[name]) <= SORT_KEY_BYTES_MAX for name in ("key",) if name in key)
+        bytes_of(request)
+
+
+def bytes_of(value: Any) -> int:
+    """Return about the bytes that a part of a request has, of names and texts.
+
+    Raises:
+        UnicodeEncodeError: half a character is in it.
+    """
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, Mapping):
+        return sum(bytes_of(name) + bytes_of(inner) + 1 for name, inner in value.items())
+    if isinstance(value, list | tuple | set):
+        return sum(bytes_of(inner) + 1 for inner in value)
+    return 1
 
 
 class InboundShop:
@@ -25,7 +64,7 @@ class InboundShop:
 
     def __init__(self, clock: Clock, *, skus: int, checked: bool = True) -> None:
         self.clock = clock
-        self.dynamodb = MemoryDynamoDb(checked=checked)
+        self.dynamodb = BoundedDynamoDb(checked=checked)
         names = {
             table: create_table(self.dynamodb, table)
             for table in ("ProductsTable", "EventsTable", "SendingTable")

@@ -3,19 +3,22 @@
 import base64
 import hmac
 import json
+from collections import Counter
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cloudevents.core.bindings.http import to_binary, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import UNITS_MAX, Availability
+from chalicelib.events import on_inbound_messages
 from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
 from chalicelib.inbound.authenticity import STANDARD_TOLERANCE_S, own_signature
 from chalicelib.inbound.readings import (
@@ -30,6 +33,9 @@ from chalicelib.inbound.readings import (
     Unread,
     units_of,
 )
+from chalicelib.services.inbound import RESULT_CHARS_MAX, RESULTS_BYTES_MAX, as_stored
+from tests.support.clock import Clock
+from tests.support.inbound_shop import InboundShop
 
 NOW_MS = 1_790_000_000_000
 SECRET = "hush"
@@ -143,7 +149,7 @@ def test_a_variant_that_cannot_be_read_is_reported_and_the_others_count() -> Non
 @pytest.mark.parametrize(
     ("document", "topic", "reason"),
     [
-        ({"id": 1}, "products/delete", "the topic 'products/delete' says nothing about stock"),
+        ({"id": 1}, "products/delete", 'the topic "products/delete" says nothing about stock'),
         ({"id": 1, "shop_id": 2}, "products/update", "the product has no variants"),
         (
             {"inventory_item_id": 1, "location_id": 2, "available": None},
@@ -382,7 +388,7 @@ def test_a_batch_reports_the_event_that_cannot_be_read_and_keeps_the_others() ->
     assert len(result.readings) == 1
     assert result.unread == (
         Unread("event 2", "sku is missing"),
-        Unread("event 3", "the type None says nothing about stock"),
+        Unread("event 3", "the type null says nothing about stock"),
     )
 
 
@@ -456,3 +462,311 @@ def test_units_are_whole_numbers_within_bounds_or_an_error(value: Any) -> None:
         return
     assert units is None if value is None else units == max(0, int(float(value)))
     assert units is None or 0 <= units <= UNITS_MAX
+
+
+HALF = "\ud800"
+LONG = "x" * 500_000
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+OF_PRODUCT = {"x-shopify-topic": "products/update"}
+OF_LEVEL = {"x-shopify-topic": "inventory_levels/update"}
+OF_WOO = {"x-wc-webhook-topic": "product.updated"}
+EVENT_DOCUMENT = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": PLAIN}
+LEVEL = {"inventory_item_id": 271, "location_id": 655, "available": 7, "updated_at": "2026-09-21T14:13:20Z"}
+
+
+@pytest.mark.parametrize(
+    ("source", "headers", "document", "reason"),
+    [
+        (generic, STRUCTURED, {**EVENT_DOCUMENT, "specversion": []}, "specversion is []; 1.0 is known"),
+        (generic, STRUCTURED, {**EVENT_DOCUMENT, "id": HALF}, 'id is "\\ud800", with half a character in it'),
+        (
+            generic,
+            {},
+            {**PLAIN, "event_id": HALF},
+            'event_id is "\\ud800", with half a character in it',
+        ),
+        (
+            shopify,
+            OF_LEVEL,
+            {**LEVEL, "location_id": "y" * 201},
+            "location_id has 201 characters; 200 are the most",
+        ),
+        (
+            shopify,
+            {**OF_LEVEL, "x-shopify-event-id": HALF},
+            LEVEL,
+            'x-shopify-event-id is "\\ud800", with half a character in it',
+        ),
+        (woocommerce, OF_WOO, {**PRODUCT, "id": "7" * 201}, "id has 201 characters; 200 are the most"),
+        (
+            woocommerce,
+            OF_WOO,
+            {**PRODUCT, "manage_stock": [], "stock_status": {}},
+            "stock_status is {}, none of instock, outofstock, onbackorder",
+        ),
+        (
+            bigcommerce,
+            {},
+            {**of_sku(INVENTORY), "hash": HALF},
+            'hash is "\\ud800", with half a character in it',
+        ),
+        (
+            bigcommerce,
+            {},
+            {**of_sku(INVENTORY), "created_at": LONG},
+            f'created_at is "{"x" * 59}..., not a number of seconds',
+        ),
+        (
+            bigcommerce,
+            {},
+            {**of_sku(INVENTORY), "created_at": 10**400},
+            f"created_at is 1{'0' * 59}..., not a number of seconds",
+        ),
+        (
+            square,
+            {},
+            {**counted(count()), "event_id": HALF},
+            'event_id is "\\ud800", with half a character in it',
+        ),
+    ],
+)
+def test_a_value_that_no_key_or_set_takes_makes_a_body_malformed_by_its_field(
+    source: Any, headers: dict[str, str], document: object, reason: str
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        source.read_body(headers, raw(document), "m")
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("source", "headers", "document", "reason"),
+    [
+        (square, {}, {**counted(), "type": []}, "the type [] says nothing about stock"),
+        (bigcommerce, {}, {"scope": []}, "the scope [] says nothing about a variant's stock"),
+        (
+            bigcommerce,
+            {},
+            {"scope": LONG},
+            f"the scope \"{'x' * 59}... says nothing about a variant's stock",
+        ),
+        (
+            generic,
+            STRUCTURED,
+            {**EVENT_DOCUMENT, "type": LONG, "data": {}},
+            f'the type "{"x" * 59}... says nothing about stock',
+        ),
+    ],
+)
+def test_a_value_of_any_kind_and_length_says_nothing_about_stock_in_a_short_reason(
+    source: Any, headers: dict[str, str], document: object, reason: str
+) -> None:
+    assert source.read_body(headers, raw(document), "m") == Ignored(reason)
+
+
+def test_a_type_that_is_a_list_is_no_variable_product_and_the_units_of_a_list_are_its_status() -> None:
+    body = raw({**PRODUCT, "type": [], "manage_stock": []})
+    result = woocommerce.read_body(OF_WOO, body)
+    assert isinstance(result, Readings)
+    (reading,) = result.readings
+    assert (reading.units, reading.availability) == (None, Availability.IN_STOCK)
+
+
+def test_a_part_with_an_id_that_no_key_takes_is_unread_and_its_neighbours_are_read() -> None:
+    wrong = [{**EVENT_DOCUMENT, "specversion": []}, {**EVENT_DOCUMENT, "id": HALF, "source": "s"}]
+    result = generic.read_body(BATCH, raw([*wrong, EVENT_DOCUMENT]), "m")
+    assert isinstance(result, Readings)
+    assert [reading.sku for reading in result.readings] == ["TEE"]
+    assert result.unread == (
+        Unread("event 1", "specversion is []; 1.0 is known"),
+        Unread('event "\\ud800"', 'id is "\\ud800", with half a character in it'),
+    )
+    counts = counted(count(catalog_object_id="V" * 201), count(location_id=HALF), count(quantity="2"))
+    result = square.read_body({}, raw(counts))
+    assert isinstance(result, Readings)
+    assert [reading.units for reading in result.readings] == [2]
+    assert result.unread == (
+        Unread(f'variation "{"V" * 59}...', "catalog_object_id has 201 characters; 200 are the most"),
+        Unread("variation 6F4K", 'location_id is "\\ud800", with half a character in it'),
+    )
+    variants = [
+        variant(1, "A", inventory_item_id="8" * 201),
+        {**variant(2, "B"), "id": HALF},
+        variant(3, "C"),
+    ]
+    result = shopify.read_body(OF_PRODUCT, raw({"variants": variants}), "m")
+    assert isinstance(result, Readings)
+    assert [reading.sku for reading in result.readings] == ["C"]
+    assert [link.foreign_id for link in result.links] == ["variant:3", "item:1003"]
+    assert [part.subject for part in result.unread] == ["variant 1", 'variant "\\ud800"']
+
+
+def test_an_id_of_200_characters_is_read_and_a_hashed_one_of_any_length() -> None:
+    result = shopify.read_body(OF_LEVEL, raw({**LEVEL, "inventory_item_id": "\U0001f9e5" * 200}), "m")
+    assert isinstance(result, Readings)
+    assert result.readings[0].foreign_id == "item:" + "\U0001f9e5" * 200
+    result = generic.read_body(STRUCTURED, raw({**EVENT_DOCUMENT, "source": LONG}), "m")
+    assert isinstance(result, Readings)
+    assert len(result.readings[0].event_id) == 32
+
+
+def test_variants_without_an_id_are_not_linked_to_one_sku() -> None:
+    variants = [variant(1, "A"), variant(2, "")]
+    for entry in variants:
+        del entry["id"], entry["inventory_item_id"]
+    result = shopify.read_body(OF_PRODUCT, raw({"variants": variants}), "m")
+    assert isinstance(result, Readings)
+    assert [(reading.sku, reading.foreign_id) for reading in result.readings] == [("A", None), (None, None)]
+    assert result.links == ()
+
+
+# By source: the headers, the document, and the places in it whose value may be anything.
+PLACES: list[tuple[str, dict[str, str], dict[str, Any], tuple[tuple[str | int, ...], ...]]] = [
+    (
+        "shopify",
+        {**OF_PRODUCT, "x-shopify-event-id": EVENT},
+        {"updated_at": "2026-09-21T14:13:20Z", "variants": [variant(1, "S0"), variant(2, "S1")]},
+        (("variants",), ("updated_at",), *(("variants", 0, name) for name in variant(1, "S0"))),
+    ),
+    ("shopify", OF_LEVEL, {**LEVEL, "available": 7}, tuple((name,) for name in LEVEL)),
+    ("woocommerce", OF_WOO, {**PRODUCT, "sku": "S0"}, tuple((name,) for name in PRODUCT)),
+    (
+        "square",
+        {},
+        counted(count(), count(catalog_object_id="V2")),
+        (
+            *((name,) for name in counted()),
+            ("data", "object"),
+            ("data", "object", "inventory_counts"),
+            *(("data", "object", "inventory_counts", 0, name) for name in count()),
+        ),
+    ),
+    (
+        "bigcommerce",
+        {},
+        of_sku(INVENTORY),
+        (
+            *((name,) for name in of_sku({})),
+            ("data", "inventory"),
+            *(("data", "inventory", name) for name in INVENTORY),
+        ),
+    ),
+    (
+        "generic",
+        STRUCTURED,
+        {**EVENT_DOCUMENT, "subject": "S0", "time": "2026-09-21T14:13:20Z", "data": {"units": 1}},
+        tuple((name,) for name in ("specversion", "id", "source", "type", "subject", "time", "data")),
+    ),
+    (
+        "generic",
+        {},
+        {**PLAIN, "sku": "S0", "event_id": "e", "availability": "InStock"},
+        tuple((name,) for name in ("sku", "units", "observed_at", "event_id", "availability")),
+    ),
+]
+HOLE = "the value that is drawn"
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+EXTREMES = [HALF, "x" * 3_000, LONG, [], {}, [{}], 10**400, -(10**400), -1, "0001-01-01T00:00:00+09:00"]
+JSON_TEXTS = JSON_VALUES.map(json.dumps) | st.sampled_from([json.dumps(value) for value in EXTREMES])
+# About as deep as Python's parser goes: further down the stack, the same is too deep to be written.
+JSON_TEXTS |= st.integers(700, 1_000).map(lambda depth: "[" * depth + "]" * depth)
+
+
+def with_hole(document: Any, place: tuple[str | int, ...]) -> Any:
+    if not place:
+        return HOLE
+    copied = document.copy()
+    copied[place[0]] = with_hole(document[place[0]], place[1:])
+    return copied
+
+
+def message_fails(
+    shop: InboundShop, source: str, headers: dict[str, str], written: str
+) -> list[dict[str, str]]:
+    """Hand a body, as JSON or a text of it, to the queue's function; return the messages that fail."""
+    message = f'{{"source": "{source}", "headers": {json.dumps(headers)}, "body": {written}}}'
+    container: Any = SimpleNamespace(inbound_events=shop.inbound)
+    failed = on_inbound_messages(container, [{"messageId": "m", "body": message}])["batchItemFailures"]
+    (event,) = shop.events.recent(from_ms=shop.clock(), until_ms=shop.clock())
+    assert event.outcome in {"received", "ignored", "unreadable"}
+    json.dumps(event.results, ensure_ascii=False, default=str).encode()
+    return failed
+
+
+def linked_shop(source: str) -> InboundShop:
+    shop = InboundShop(Clock(NOW_MS), skus=3)
+    for foreign_id in ("variation:6F4K", "variation:V2", "variant:509", "item:271"):
+        shop.events.link(source, foreign_id, Sku("S2"))
+    return shop
+
+
+of_each_source = pytest.mark.parametrize(
+    ("source", "headers", "document", "places"), PLACES, ids=[f"{row[0]}-{len(row[3])}" for row in PLACES]
+)
+
+
+@of_each_source
+def test_an_extreme_value_in_any_field_is_recorded_as_one_event_and_fails_no_message(
+    source: str, headers: dict[str, str], document: dict[str, Any], places: tuple[tuple[str | int, ...], ...]
+) -> None:
+    shop = linked_shop(source)
+    for place in places:
+        for value in EXTREMES:
+            shop.clock.pass_s(1)
+            body = json.dumps(with_hole(document, place)).replace(json.dumps(HOLE), json.dumps(value))
+            assert message_fails(shop, source, headers, json.dumps(body)) == []
+
+
+@of_each_source
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_any_json_in_any_field_is_recorded_as_one_event_and_fails_no_message(
+    source: str,
+    headers: dict[str, str],
+    document: dict[str, Any],
+    places: tuple[tuple[str | int, ...], ...],
+    data: st.DataObject,
+) -> None:
+    place = data.draw(st.sampled_from(places))
+    body = json.dumps(with_hole(document, place)).replace(json.dumps(HOLE), data.draw(JSON_TEXTS))
+    written = json.dumps(body) if data.draw(st.booleans()) else body
+    assert message_fails(linked_shop(source), source, headers, written) == []
+
+
+def test_a_cloud_event_with_a_wrong_field_leaves_its_neighbours_of_the_batch_as_they_are() -> None:
+    values: list[Any] = [[], {}, HALF, LONG, None]
+    wrong = [{**EVENT_DOCUMENT, name: value} for name in EVENT_DOCUMENT for value in values]
+    good = {**EVENT_DOCUMENT, "id": "good", "data": {**PLAIN, "sku": "S1"}}
+    shop = InboundShop(Clock(NOW_MS), skus=3)
+    event = shop.receive("generic", raw([*wrong, good]), **BATCH)
+    assert shop.units("S1") == 4
+    # A type may be anything, an id and a source of any length: seven are read, about an SKU of no product.
+    outcomes = Counter(result["outcome"] for result in event.results)
+    assert outcomes == {"changed": 1, "unknown_sku": 7, "unreadable": 18}
+
+
+def test_more_than_a_row_takes_is_left_out_of_the_record_by_bytes_and_by_number() -> None:
+    shop = InboundShop(Clock(NOW_MS), skus=3)
+    variants = [
+        {**variant(1, "S0", inventory_quantity="1.5"), "id": f"{number:0900d}"} for number in range(600)
+    ]
+    event = shop.receive("shopify", raw({"variants": [*variants, variant(7, "S1")]}), **OF_PRODUCT)
+    assert shop.units("S1") == 5
+    assert event.results[0] == {"sku": "S1", "outcome": "changed"}
+    assert event.results[1]["reason"] == "id has 900 characters; 200 are the most"
+    assert event.results[500:] == ({"reason": "101 more results are left out"},)
+    assert shop.events.recent(from_ms=NOW_MS, until_ms=NOW_MS) == [event]
+    long = tuple({"reason": "\U0001f9e5" * 5_000} for _ in range(400))
+    stored = as_stored(long)
+    assert stored[0] == {"reason": "\U0001f9e5" * RESULT_CHARS_MAX}
+    assert stored[-1] == {"reason": f"{401 - len(stored)} more results are left out"}
+    assert len(json.dumps(stored[:-1])) <= RESULTS_BYTES_MAX
+    assert as_stored([{"reason": HALF}]) == ({"reason": "?"},)
