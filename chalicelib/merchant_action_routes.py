@@ -104,13 +104,11 @@ def apply_stock_file(request: Request, container: "Container") -> Response:
 @route("/wave-policy", methods=READ)
 def show_policy(request: Request, container: "Container") -> Response:
     """Return the wave policy of the shop, and of the product that `product` names."""
-    from chalicelib.domain.ids import Slug
-    from chalicelib.http.merchant_actions import policy_document
+    from chalicelib.http.merchant_actions import policy_document, product_asked
     from chalicelib.http.merchant_session import signed_in
 
     signed_in(request, container)
-    query: Any = request.query_params or {}
-    slug = Slug(query["product"]) if query.get("product") else None
+    slug = product_asked(request)
     own = container.policies.own(slug) if slug else None
     shop = container.policies.of(None)
     return json_answer({"shop": policy_document(shop), "product": policy_document(own)})

@@ -186,6 +186,19 @@ def policy_change(request: Request) -> PolicyChange:
     return PolicyChange(slug, None if follow_shop else policy)
 
 
+def product_asked(request: Request) -> Slug | None:
+    """Return the product that the address names as `product`, in bounds as in a body; None for the shop.
+
+    Raises:
+        Problem: 400, no slug is so long, or has such a character in it.
+    """
+    query: Any = request.query_params or {}
+    fields = Fields({"product": query.get("product") or None}, frozenset({"product"}))
+    slug = fields.slug()
+    fields.check()
+    return slug
+
+
 def policy_document(policy: WavePolicy | None) -> dict[str, Any] | None:
     """Return a wave policy as JSON values; None without one."""
     return asdict(policy) if policy else None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from chalice.test import Client, HTTPResponse
@@ -400,6 +401,28 @@ def test_a_wave_policy_is_set_for_the_shop_or_a_product_and_undone_by_the_one_be
     ):
         answer = page.post("/wave-policy", body)
         assert [error["field"] for error in answer.json_body["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("product", "words"),
+    [
+        ("x" * 101, "Use at most 100 characters."),
+        ("x" * 3_000, "Use at most 100 characters."),
+        ("a%00b", "Has a control character or half a character in it."),
+        ("%20", "Name a product."),
+    ],
+)
+def test_a_product_that_no_slug_names_is_refused_in_an_address_as_in_a_body(
+    page: Page, product: str, words: str
+) -> None:
+    answer = page.get(f"/wave-policy?product={product}")
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json_body["errors"] == [{"field": "product", "detail": words}]
+    body = {"product": unquote(product), "emails_per_unit": 1}
+    assert page.post("/wave-policy", body).json_body["errors"] == answer.json_body["errors"]
+    longest = page.get(f"/wave-policy?product={'x' * 100}")
+    assert (longest.status_code, longest.json_body["product"]) == (200, None)
 
 
 def test_sending_is_paused_with_a_reason_and_resumed(page: Page) -> None:
