@@ -72,6 +72,8 @@ def _inventory(document: dict[str, Any]) -> Outcome:
     if not isinstance(made_at, int) or isinstance(made_at, bool) or not 0 <= made_at <= SECONDS_MAX:
         raise Malformed(f"created_at is {shown(made_at)}, not a number of seconds")
     units = units_of(inventory.get("value"))
+    if units is None:
+        raise Malformed("data.inventory.value is missing")
     # The hash is of the data alone: the same units some time later have the same one.
     event_id = f"{hashed_id(document.get('hash'), 'hash')}:{made_at}"
     return Readings((Reading(event_id, None, f"variant:{variant}", units, None, made_at * 1000),))

@@ -88,11 +88,14 @@ def _count(count: dict[str, Any], event: str) -> Reading:
     location = key_id(count.get("location_id"), "location_id")
     if variation is None or location is None:
         raise Malformed("catalog_object_id or location_id is missing")
+    units = units_of(count.get("quantity"))
+    if units is None:
+        raise Malformed("quantity is missing")
     return Reading(
         f"{event}:{variation}:{location}",
         None,
         f"variation:{variation}",
-        units_of(count.get("quantity")),
+        units,
         None,
         time_ms(count.get("calculated_at")),
         location,

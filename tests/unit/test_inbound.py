@@ -464,6 +464,16 @@ def test_units_are_whole_numbers_within_bounds_or_an_error(value: Any) -> None:
     assert units is None or 0 <= units <= UNITS_MAX
 
 
+def test_a_count_without_its_number_says_nothing_about_the_units() -> None:
+    result = square.read_body({}, raw(counted(count(quantity=None), count())))
+    assert isinstance(result, Readings)
+    assert [reading.units for reading in result.readings] == [90]
+    assert result.unread == (Unread("variation 6F4K", "quantity is missing"),)
+    with pytest.raises(Malformed) as caught:
+        bigcommerce.read_body({}, raw(of_sku({**INVENTORY, "value": None})))
+    assert str(caught.value) == "data.inventory.value is missing"
+
+
 HALF = "\ud800"
 LONG = "x" * 500_000
 BATCH = {"content-type": "application/cloudevents-batch+json"}
