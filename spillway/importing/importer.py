@@ -15,7 +15,8 @@ from spillway.importing.reading import ReadOptions
 from spillway.importing.shop_files import Moved, Record, read_shop_files
 from spillway.importing.writing import carry_out
 from spillway.project import Project
-from spillway.sitegen.reading.locales import money_format
+from spillway.sitegen.feeds import read_root_files
+from spillway.sitegen.reading.locales import money_format, root_of_locale
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import written_redirects
 from spillway.terminal import pluralize
@@ -263,6 +264,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
     """
     try:
         settings = _settings(project)
+        redirects = written_redirects(project)
         options = replace(
             request.read_options, currency=settings.currency, locale=settings.locales[0], share=share
         )
@@ -292,7 +294,8 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
             settings.text,
             _categories(settings.values),
             _pages(project),
-            written_redirects(project),
+            redirects,
+            tuple(map(root_of_locale, settings.locales[1:])),
         ),
         reader,
         fallback_category=request.fallback_category,
@@ -353,7 +356,9 @@ def _categories(values: dict[str, Any]) -> dict[str, str]:
 
 
 def _pages(project: Project) -> frozenset[str]:
-    return frozenset(f"/{file.stem}" for file in (project.site / "pages").glob("*.md"))
+    """Return the paths of the shop's pages of words and of its root files."""
+    files = {f"/{file.stem}" for file in (project.site / "pages").glob("*.md")}
+    return frozenset(files | {f"/{file.key}" for file in read_root_files(project, [])})
 
 
 def _pictures(project: Project, request: ImportRequest, export: Export, record: Record) -> PictureFinder:

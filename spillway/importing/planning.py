@@ -10,13 +10,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 from spillway.errors import BadInput
 from spillway.importing.imported import NotTaken, Share, alone
-from spillway.importing.judging import Judged, Judgement, gone_pages, judge, stale_redirects
+from spillway.importing.judging import Judged, Judgement, gone_pages, judge
 from spillway.importing.names import category_slugs
 from spillway.importing.normalize import Taken, TakenProduct
+from spillway.importing.old_addresses import RedirectPlan, plan_redirects
 from spillway.importing.shop_files import (
     Moved,
     Record,
@@ -27,7 +27,7 @@ from spillway.importing.shop_files import (
     with_skus,
 )
 from spillway.sitegen.reading.product_file import ProductFile
-from spillway.sitegen.reading.redirects import Redirect, source_problem
+from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.slugs import CATEGORIES_MAX
 from spillway.terminal import pluralize
 
@@ -45,7 +45,8 @@ class ShopBefore:
     """The shop before an import.
 
     `categories` are the slugs of its categories, by title in lower case;
-    `pages` the paths of its pages of words; `redirects` the lines of site/redirects.toml.
+    `pages` the paths of its pages of words and of its root files; `redirects` the lines of
+    site/redirects.toml; `roots` are the roots of its further editions.
     """
 
     files: tuple[ShopFile, ...]
@@ -54,6 +55,7 @@ class ShopBefore:
     categories: Mapping[str, str]
     pages: frozenset[str] = frozenset()
     redirects: tuple[Redirect, ...] = ()
+    roots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class _Planning:
         titles = self._titles(judged)
         new = {slug: title for slug, title in titles.items() if slug not in self._before.categories.values()}
         redirects = self._redirects(judged)
+        self._not_taken += redirects.not_taken
         return Plan(
             products=len(judged) + len(self._kept),
             variants=sum(len(item.product.variants) for item in judged),
@@ -152,12 +155,8 @@ class _Planning:
             moved=tuple(self._moved),
             kept=tuple(self._kept),
             gone=tuple(gone),
-            redirects=redirects,
-            stale_redirects=stale_redirects(
-                self._before.redirects,
-                redirects,
-                gone_pages(self._before.files, self._before.record, self._moved, judged),
-            ),
+            redirects=redirects.redirects,
+            stale_redirects=redirects.stale,
             pages=frozenset(f"/products/{item.product.slug}" for item in judged),
             pictures=frozenset(picture.file for item in judged for picture in item.product.pictures),
             new_categories=tuple(new.values()),
@@ -298,30 +297,20 @@ class _Planning:
                 titles[slug] = min(titles.get(slug, spelled), spelled)
         return dict(sorted(titles.items(), key=lambda item: (item[1].casefold(), item[0])))
 
-    def _redirects(self, judged: Sequence[Judged]) -> dict[str, str]:
-        """Old addresses: of files that moved, and those that products had in the other shop."""
-        live = {f"/products/{item.product.slug}" for item in judged}
+    def _redirects(self, judged: Sequence[Judged]) -> RedirectPlan:
         away = {item.file.name for item in self._moved}
-        live |= {f"/products/{file.slug}" for file in self._fixed if file.name not in away}
-        live |= {f"/products/{item.slug}" for item in self._moved} | self._before.pages
-        live |= {f"/shop/{slug}" for slug in self._categories.values()}
-        found = {f"/products/{item.file.slug}": f"/products/{item.slug}" for item in self._moved}
-        claimed: dict[str, set[str]] = {}
-        for item in judged:
-            for path in item.product.old_paths:
-                claimed.setdefault(path, set()).add(f"/products/{item.product.slug}")
-        for path, targets in sorted(claimed.items()):
-            if unquote(path).rstrip("/") in live or unquote(path).startswith("/tags/"):
-                continue
-            if problem := source_problem(path):
-                kind = "old addresses that no redirect can lead from"
-                self._lost("old addresses", path, f"expected {problem}", kind, "")
-            elif len(targets) == 1:
-                found.setdefault(path, min(targets))
-            else:
-                outcome = f"leads nowhere: {', '.join(sorted(targets))} have it"
-                self._lost("old addresses", path, outcome, "old addresses of several products", "")
-        return {path: target for path, target in found.items() if path not in live}
+        pages = {f"/products/{item.product.slug}" for item in judged}
+        pages |= {f"/products/{file.slug}" for file in self._before.files if file.name not in away}
+        pages |= {f"/products/{item.slug}" for item in self._moved} | self._before.pages
+        pages |= {f"/shop/{slug}" for slug in self._categories.values()}
+        return plan_redirects(
+            self._moved,
+            judged,
+            self._before.redirects,
+            pages=pages,
+            gone=gone_pages(self._before.files, self._before.record, self._moved, judged),
+            roots=self._before.roots,
+        )
 
     def _lost(self, place: str, what: str, outcome: str, kind: str, product: str) -> None:
         self._not_taken.append(NotTaken(place, what, outcome, kind, product))

@@ -17,8 +17,6 @@ from spillway.sitegen.reading.slugs import tagged
 
 # The newest products on the home page, by cards in a row on a desk: whole rows there and on a phone.
 NEWEST_ON_HOME = {2: 8, 3: 6, 4: 8, 5: 10}
-SEARCH_PATH = "/search"
-INDEX_PATH = "/search.json"
 # A page of cards that a phone on a slow network shows at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48
 # A search page that lists more products is heavier than a visit to the categories.

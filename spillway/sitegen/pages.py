@@ -21,12 +21,22 @@ from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.sitemaps import sitemaps
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
+from spillway.sitegen.addresses import (
+    FEED_PATH,
+    FIXED_PAGES,
+    INDEX_PATH,
+    MERCHANT_PATH,
+    NOT_FOUND_PATH,
+    SEARCH_PATH,
+    redirect_file,
+    redirects_of_editions,
+)
 from spillway.sitegen.cache import code_digest, digest_of
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, ROBOTS_KEY, atom_feed, robots_text
-from spillway.sitegen.listings import INDEX_PATH, SEARCH_PATH, Search
+from spillway.sitegen.listings import Search
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
-from spillway.sitegen.reading.redirects import Redirect, redirect_file, redirects_of_editions
+from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.related import by_likeness
 from spillway.sitegen.release import Dates, Kind, PageJob, ReleaseSource
 from spillway.sitegen.theming import TemplateFingerprints
@@ -34,22 +44,6 @@ from spillway.sitegen.theming import TemplateFingerprints
 # The stock of each variant, by the product's slug and the variant's SKU.
 StockBySlug = Mapping[Slug, Mapping[Sku, Stock]]
 
-# Pages that show nothing of the catalogue, by path.
-_FIXED_PAGES = {
-    "/waitlist/thanks": "waitlist-thanks.html",
-    "/waitlist/confirmed": "waitlist-confirmed.html",
-    "/waitlist/unsubscribed": "waitlist-unsubscribed.html",
-    "/waitlist/notified": "waitlist-notified.html",
-    "/waitlist/undone": "waitlist-undone.html",
-    "/waitlist/my-waitlists": "waitlist-my-waitlists.html",
-    "/waitlist/sent": "waitlist-sent.html",
-    "/waitlist/erased": "waitlist-erased.html",
-    "/merchant/sent": "merchant-sent.html",
-}
-# The merchant's page, under its address with a slash at the end; without it, an address that leads there.
-MERCHANT_PATH = "/merchant/"
-# The one page without a URL of its own, and so in the first language only.
-_NOT_FOUND = "/404"
 # Some 30 MB of unpacked products.
 _PRODUCTS_KEPT_MAX = 4096
 SITEMAP_TYPE = "application/xml"
@@ -88,7 +82,7 @@ class SitePages:
         maps = sitemaps(shop.base_url, dated, self._source.theme.sitemap_parts)
         robots = robots_text(_robots(shop.base_url), root_files)
         return [
-            self._editions[0].fixed(_NOT_FOUND, "not-found.html", at=HOME),
+            self._editions[0].fixed(NOT_FOUND_PATH, "not-found.html", at=HOME),
             *(job for pages in self._editions for job in pages.jobs()),
             *(text_job(key, text, SITEMAP_TYPE) for key, text in maps.items()),
             text_job(ROBOTS_KEY, robots, "text/plain; charset=utf-8"),
@@ -211,7 +205,7 @@ class EditionPages:
         for content in self._contents:
             digest = self._digest("content.html", content)
             yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
-        for path, template in _FIXED_PAGES.items():
+        for path, template in FIXED_PAGES.items():
             yield self.fixed(path, template, at=path)
         yield from self._merchant()
         for listing in self.edition.listings:
@@ -232,7 +226,7 @@ class EditionPages:
     def feed(self, newest: Sequence[Slug]) -> PageJob:
         """Return the job of the Atom feed of these products."""
         products = [self._renderer.localize(self._products.all.named(slug).product) for slug in newest]
-        key = object_key(self.edition.localized_path("/feed.xml"))
+        key = object_key(self.edition.localized_path(FEED_PATH))
         return text_job(key, atom_feed(self.edition, products), "application/atom+xml")
 
     def fixed(self, path: str, template: str, *, at: str, **context: Any) -> PageJob:

@@ -20,8 +20,8 @@ from starlette.routing import BaseRoute, Route
 from chalicelib.storage import HOME_KEY, object_key
 from spillway.errors import SpillwayError
 from spillway.project import Project
+from spillway.sitegen.addresses import REDIRECTS_FOLDER, redirect_file
 from spillway.sitegen.cache import Signature, files_under, signature_of
-from spillway.sitegen.reading.redirects import REDIRECTS_FOLDER, redirect_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.site import build
 from spillway.terminal import pluralize

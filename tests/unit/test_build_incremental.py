@@ -19,11 +19,11 @@ from chalicelib.domain.stock import Availability, Stock
 from spillway.__main__ import cli
 from spillway.errors import BadInput, SpillwayError
 from spillway.project import Project
+from spillway.sitegen.addresses import redirect_file
 from spillway.sitegen.incremental import Comparison, build_what_changed
 from spillway.sitegen.last_build import LastBuild
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.markdown import _parsed_to_html, to_html
-from spillway.sitegen.reading.redirects import redirect_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build

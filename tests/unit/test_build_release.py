@@ -18,7 +18,7 @@ from spillway.__main__ import cli
 from spillway.errors import BadInput, WorkFailed
 from spillway.preflight.built_pages import BROTLI_QUALITY
 from spillway.project import Project
-from spillway.sitegen.reading.redirects import redirect_file
+from spillway.sitegen.addresses import redirect_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Kind, Release
 from spillway.sitegen.site import build

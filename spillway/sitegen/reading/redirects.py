@@ -7,10 +7,9 @@ Sources are compared as S3 keys: percent-decoded, without a slash at the end. Ch
 a shopper is redirected once.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -29,13 +28,9 @@ REDIRECTS_SIZE_BYTES_MAX = 8_000_000
 SOURCE_BYTES_MAX = 1_023
 TARGET_LENGTH_MAX = 2_000
 
-REDIRECTS_FOLDER = "_redirects"
-
 _TABLE = "redirects"
 _HEADER = f"[{_TABLE}]\n"
 _RESERVED = ("/api/", "/assets/", "/pictures/")
-# Paths of the pages that every edition has.
-_OWN_KINDS = ("/products/", "/shop/")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,6}$")
 # Signs that stand in a path as they are; RFC 3986, section 3.3.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
@@ -78,41 +73,6 @@ class AddedRedirects:
     removed: tuple[str, ...] = ()
 
 
-def redirect_file(key: str) -> str:
-    """Return the file in the build's folder for the page that redirects from `key`.
-
-    The name is a digest: a key may be below that of a page, or longer than the name of a file may be.
-    """
-    return f"{REDIRECTS_FOLDER}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.html"
-
-
-def redirects_of_editions(
-    redirects: tuple[Redirect, ...], roots: tuple[str, ...], keys: Set[str]
-) -> Iterator[tuple[str, Redirect]]:
-    """Yield every redirect with the root of the edition whose language its page is in.
-
-    An old address under /products/ or /shop/ redirects in every edition.
-
-    Args:
-        redirects: the redirects of the file.
-        roots: the root of each edition.
-        keys: the S3 keys of the pages.
-    """
-    given = {redirect.source for redirect in redirects}
-    for redirect in redirects:
-        yield _root_of(redirect.target, roots), redirect
-        if redirect.source.startswith(_OWN_KINDS) and redirect.target.startswith("/"):
-            for root in roots:
-                source, target = f"{root}{redirect.source}", f"{root}{redirect.target}"
-                there = _page_of(target)[1:] in keys
-                if root and there and source not in given and source[1:] not in keys:
-                    yield root, Redirect(source, target)
-
-
-def _root_of(target: str, roots: tuple[str, ...]) -> str:
-    return next((root for root in roots if root and f"{target}/".startswith(f"{root}/")), "")
-
-
 def read_redirects(project: Project, mistakes: list[InputError]) -> tuple[Redirect, ...]:
     """Return the redirects of the shop in the order of their sources, none when it has no such file.
 
@@ -124,9 +84,12 @@ def read_redirects(project: Project, mistakes: list[InputError]) -> tuple[Redire
 
 
 def written_redirects(project: Project) -> tuple[Redirect, ...]:
-    """Return the valid lines of the file with their chains, none when there is no such file."""
-    mistakes: list[InputError] = []
-    return tuple(_unflattened(_text_of(project, mistakes) or "", mistakes))
+    """Return the valid lines of the file with their chains, none when there is no such file.
+
+    Raises:
+        BadInput: the file has errors.
+    """
+    return tuple(_editable(project)[1])
 
 
 def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ...]:
@@ -155,14 +118,17 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
 
     found: dict[str, Redirect] = {}
     for written, target in values.items():
+        source = decoded_source(written)
         if problem := source_problem(written):
             note_error(written, written, problem)
         elif problem := target_problem(target):
             note_error(written, target, problem)
-        elif (known := found.get(_decoded(written))) is not None:
+        elif (known := found.get(source)) is not None:
             note_error(written, written, f"each address once; it is given as {known.written} too")
         else:
-            found[_decoded(written)] = Redirect(_decoded(written), _encoded(target), written)
+            found[decoded_source(written)] = Redirect(
+                decoded_source(written), encoded_target(target), written
+            )
     return _flattened(found, note_error)
 
 
@@ -175,7 +141,7 @@ def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: L
         if redirect.source in pages:
             expected = "an old address: there is a page at this one"
             mistakes.append(InputError(REDIRECTS_FILE, line, name, redirect.written, expected))
-        elif redirect.target.startswith("/") and _page_of(redirect.target) not in pages:
+        elif redirect.target.startswith("/") and page_of(redirect.target) not in pages:
             expected = "the path of a page of this shop, or an https:// address"
             mistakes.append(InputError(REDIRECTS_FILE, line, name, redirect.target, expected))
     return mistakes
@@ -236,6 +202,20 @@ def add_redirects(project: Project, mapping: Mapping[str, str]) -> AddedRedirect
         BadInput: the file has errors, or would have too many redirects; it is unchanged.
     """
     text, redirects = _editable(project)
+    result = merged_redirects(redirects, mapping)
+    if result.added or result.removed:
+        _write(project.root / REDIRECTS_FILE, _with(_without(text, result.removed), result.added))
+    return result
+
+
+def merged_redirects(redirects: Iterable[Redirect], mapping: Mapping[str, str]) -> AddedRedirects:
+    """Return what `add_redirects` does to a file with the lines `redirects`.
+
+    Two spellings of one source are one redirect.
+
+    Raises:
+        BadInput: the file would have too many redirects.
+    """
     there = {redirect.source: redirect for redirect in redirects}
     added: dict[str, str] = {}
     refused: dict[str, str] = {}
@@ -245,24 +225,22 @@ def add_redirects(project: Project, mapping: Mapping[str, str]) -> AddedRedirect
         if problem:
             refused[source] = f"expected {problem}"
             continue
-        decoded, known = _decoded(source), there.get(_decoded(source))
-        if decoded == _page_of(target):
+        decoded = decoded_source(source)
+        known = there[decoded].target if decoded in there else new.get(decoded)
+        if decoded == page_of(target):
             refused[source] = "it leads to itself"
-        elif known and known.target != _encoded(target):
-            refused[source] = f"it leads to {known.target} already"
-        elif not known and new.setdefault(decoded, target) == target:
-            added.setdefault(source, target)
-        elif not known:
-            refused[source] = f"it leads to {new[decoded]} already"
-    ends = {_page_of(target) for target in added.values()} - new.keys()
+        elif known is None:
+            added[source] = target
+            new[decoded] = encoded_target(target)
+        elif known != encoded_target(target):
+            refused[source] = f"it leads to {known} already"
+    ends = {page_of(target) for target in added.values()} - new.keys()
     removed = tuple(there[end].written for end in sorted(ends & there.keys()))
     if len(there) + len(added) - len(removed) > REDIRECTS_MAX:
         raise BadInput(
             f"{REDIRECTS_FILE}: {len(added)} more redirects are more than {REDIRECTS_MAX}",
             hint="remove lines nobody follows any more",
         )
-    if added or removed:
-        _write(project.root / REDIRECTS_FILE, _with(_without(text, removed), added))
     return AddedRedirects(added, refused, removed)
 
 
@@ -303,7 +281,7 @@ def _unflattened(text: str, mistakes: list[InputError]) -> list[Redirect]:
     values = table.value(_TABLE) if table else {}
     rows = values.items() if isinstance(values, dict) else ()
     return [
-        Redirect(_decoded(written), _encoded(target), written)
+        Redirect(decoded_source(written), encoded_target(target), written)
         for written, target in rows
         if not source_problem(written) and not target_problem(target)
     ]
@@ -321,7 +299,7 @@ def _flattened(
             if last in ends:
                 end = ends[last]
                 break
-            following = _page_of(found[last].target)
+            following = page_of(found[last].target)
             if following in chain:  # also a redirect to itself
                 end = None
                 loop = " -> ".join([*chain[chain.index(following) :], following])
@@ -342,11 +320,12 @@ def _line(lines: Lines, written: str) -> int | None:
     return lines.of(f"{_TABLE}.{_quoted(written)[1:-1]}") or lines.of(f"{_TABLE}.{written}")
 
 
-def _decoded(source: str) -> str:
+def decoded_source(source: str) -> str:
+    """Return a source as it is compared: percent-decoded, without a slash at the end."""
     return unquote(source).rstrip("/")
 
 
-def _encoded(target: str) -> str:
+def encoded_target(target: str) -> str:
     """Return a target encoded for an attribute of a page. Encoded signs stay encoded."""
     if not target.startswith("/"):
         return quote(target, safe=_PATH_SAFE + "?#[]%")
@@ -360,7 +339,7 @@ def _split(target: str) -> tuple[str, str, str]:
     return target[:cut], target[cut : cut + 1], target[cut + 1 :]
 
 
-def _page_of(target: str) -> str:
+def page_of(target: str) -> str:
     """Return the decoded path that a target leads to, empty when it is on another site."""
     if not target.startswith("/"):
         return ""
