@@ -12,7 +12,8 @@ from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
 from spillway.importing.description import Body, markdown_of
 from spillway.importing.html_text import html_of
-from spillway.importing.imported import ImportedProduct, NotTaken, PriceReader, PriceRefused, Share, alone
+from spillway.importing.imported import ImportedProduct, NotTaken, Share, alone
+from spillway.importing.prices import PriceReader, PriceRefused
 from spillway.importing.table import Row, Table
 from spillway.terminal import pluralize
 
