@@ -15,13 +15,13 @@ from spillway.importing.reading import (
     Sale,
     availability_of,
     condition_of,
-    day_of,
     description_of,
     first_of,
     path_of,
     position_of,
     price_of,
     split_list,
+    stated_day,
     stated_units,
     weight_g_of,
 )
@@ -165,7 +165,7 @@ class _Reading:
             condition=condition_of(first_of(rows, "condition"), notes, place=place, product=name),
             seo_title=first_of(rows, "seo_title"),
             seo_description=first_of(rows, "seo_description"),
-            released_on=self._day(released, "released_on", place, name),
+            released_on=stated_day(released, "released_on", notes, place=place, product=name),
             old_paths=tuple(filter(None, [path_of(first_of(rows, "url"))])),
         )
 
@@ -182,11 +182,12 @@ class _Reading:
             else ""
             for item, label in (("sale_price", "sale price"), ("compare_at_price", "compare-at price"))
         )
-        ends_on = self._day(row["sale_ends_on"], "sale_ends_on", place, name)
-        if sale:
-            price, former, ends_on = Sale(sale, ends_on=ends_on).applied_to(
-                price, notes, today=self._options.today, place=place, product=name
+        if row["sale_price"]:
+            price, former, ends_on = Sale(sale, ends=row["sale_ends_on"]).applied_to(
+                price, notes, today=self._options.today, place=place, product=name, former=former
             )
+        else:
+            ends_on = stated_day(row["sale_ends_on"], "sale_ends_on", notes, place=place, product=name)
         units = stated_units(row["stock"], notes, place=place, product=name)
         availability = availability_of(row["availability"], notes, place=place, product=name)
         if availability in WITHOUT_UNITS:
@@ -208,16 +209,10 @@ class _Reading:
             mpn=row["mpn"],
             variant_id=row["variant_id"],
             checkout_url=row["checkout_url"],
-            available_on=self._day(row["available_on"], "available_on", place, name),
+            available_on=stated_day(row["available_on"], "available_on", notes, place=place, product=name),
             position=position_of(row["position"]),
             weight_g=weight_g_of(weight, unit, notes, place=place, product=name),
         )
-
-    def _day(self, text: str, label: str, place: str, name: str) -> str:
-        day = day_of(text)
-        if text and not day:
-            self._notes.lost(place, f"{label} {text!r}", "left out", "dates that cannot be read", name)
-        return day
 
 
 def _pictures(rows: Iterable[Row]) -> list[ImportedPicture]:

@@ -24,11 +24,11 @@ from spillway.importing.reading import (
     Sale,
     availability_of,
     condition_of,
-    day_of,
     description_of,
     origin_of,
     path_of,
     price_of,
+    stated_day,
     stated_units,
     weight_g_of,
 )
@@ -290,8 +290,7 @@ class _Reading:
         sale = item["sale_price"]
         if sale:
             sale = price_of(sale, self._prices, notes, place=place, product=name, label="sale price")
-        starts, _, ends = item["sale_price_effective_date"].partition("/")
-        price, former, ends_on = Sale(sale, day_of(starts), day_of(ends)).applied_to(
+        price, former, ends_on = Sale(sale, *_days(item["sale_price_effective_date"])).applied_to(
             price, notes, today=self._today, place=place, product=name
         )
         quantity = next((item[element] for element in _QUANTITIES if item[element]), "")
@@ -314,9 +313,17 @@ class _Reading:
             gtin=item["gtin"],
             mpn=item["mpn"],
             variant_id=_variant_id(item),
-            available_on=day_of(item["availability_date"]),
+            available_on=stated_day(
+                item["availability_date"], "availability_date", notes, place=place, product=name
+            ),
             weight_g=weight_g_of(weight, "", notes, place=place, product=name),
         )
+
+
+def _days(text: str) -> tuple[str, str]:
+    """Return the first and the last day of a sale as the feed has them. A text that is no pair is one day."""
+    starts, _, ends = text.partition("/")
+    return (text, "") if "/" in ends else (starts, ends)
 
 
 def _variant_id(item: _Item) -> str:

@@ -29,6 +29,12 @@ _GRAMS = {
 _POSITION_DIGITS_MAX = 9
 _WEIGHT_G_MAX = 100_000_000
 _WEIGHT = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([a-z]*)\.?\s*", re.IGNORECASE)
+# A day, and a time that may follow it. "2026-11-01 - 2026-11-30" is no day.
+_TIME = r"\d{1,2}(?::?\d{2}){0,2}(?:[.,]\d+)?"
+_ZONE = r"[A-Za-z]{1,5}|[+-]\d{1,2}(?::?\d{2})?"
+_DAY = re.compile(
+    rf"(\d{{4}}-\d{{2}}-\d{{2}}|\d{{8}})(?:[T\s]\s*{_TIME}(?:\s*[AaPp][Mm])?(?:\s*(?:{_ZONE}))?)?", re.ASCII
+)
 _CONDITIONS = {"new": "new", "used": "used", "refurbished": "refurbished", "": ""}
 
 
@@ -195,42 +201,73 @@ def condition_of(text: str, notes: Notes, *, place: str, product: str) -> str:
 
 def day_of(text: str) -> str:
     """Return the day that a date, with or without a time, falls on: "2026-11-27"; empty for none."""
-    text = text.strip()
+    found = _DAY.fullmatch(text.strip())
     try:
-        return date.fromisoformat(text[:10]).isoformat()
+        return date.fromisoformat(found[1]).isoformat() if found else ""
     except ValueError:
         return ""
 
 
+def stated_day(text: str, label: str, notes: Notes, *, place: str, product: str) -> str:
+    """Return the day of a date; empty for none or, with a line, for one that cannot be read."""
+    day = day_of(text)
+    if text.strip() and not day:
+        notes.lost(place, f"{label} {text!r}", "left out", "dates that cannot be read", product)
+    return day
+
+
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A sale price and its days, empty where they are not known."""
+    """A sale price and its first and last day, as the export has them; empty where it has none."""
 
     price: str
-    starts_on: str = ""
-    ends_on: str = ""
+    starts: str = ""
+    ends: str = ""
 
     def applied_to(
-        self, price: str, notes: Notes, *, today: str, place: str, product: str
+        self, price: str, notes: Notes, *, today: str, place: str, product: str, former: str = ""
     ) -> tuple[str, str, str]:
         """Return (price, former price, last day of the sale) where `price` is the regular one.
 
         A sale that is no lower price is none. One that is over on `today` or has not begun is none either,
-        with a line.
+        and neither is one whose days cannot be read: nobody knows when it ends. Each gets a line.
+
+        Args:
+            price: The regular price.
+            notes: Takes the lines.
+            today: The day of the import; empty takes a sale as running.
+            place: Where the variant stands in the export.
+            product: The product's handle or title.
+            former: The former price, which stays where there is no sale.
         """
         if not self.price:
-            return price, "", ""
-        kind = ""
-        if today and self.ends_on and self.ends_on < today:
-            kind, day = "sales that are over", f"until {self.ends_on}"
-        elif today and self.starts_on and self.starts_on > today:
-            kind, day = "sales that have not begun", f"from {self.starts_on}"
+            for label, text in (("start of a sale", self.starts), ("end of a sale", self.ends)):
+                stated_day(text, label, notes, place=place, product=product)
+            return price, former, ""
+        if Decimal(self.price) == Decimal(price):
+            return price, former, ""
+        kind, when = self._hindrance(price, today)
         if kind:
-            notes.lost(place, f"sale price {self.price} {day}", f"the price is {price}", kind, product)
-            return price, "", ""
-        if Decimal(self.price) >= Decimal(price):
-            return price, "", ""
-        return self.price, price, self.ends_on
+            what = f"sale price {self.price} {when}".rstrip()
+            notes.lost(place, what, f"the price is {price}", kind, product)
+            return price, former, ""
+        if former and Decimal(former) > Decimal(price):
+            kind = "former prices beside a sale, which has the regular price as its former one"
+            notes.lost(place, f"compare-at price {former}", f"the former price is {price}", kind, product)
+        return self.price, price, day_of(self.ends)
+
+    def _hindrance(self, price: str, today: str) -> tuple[str, str]:
+        """Return the kind of reason for which the sale is none, and its days; empty where it runs."""
+        starts_on, ends_on = day_of(self.starts), day_of(self.ends)
+        if bool(starts_on) != bool(self.starts.strip()) or bool(ends_on) != bool(self.ends.strip()):
+            days = [f"from {self.starts!r}"] * bool(self.starts) + [f"until {self.ends!r}"] * bool(self.ends)
+            return "sales whose days cannot be read", " ".join(days)
+        if today and ends_on and ends_on < today:
+            return "sales that are over", f"until {ends_on}"
+        if today and starts_on and starts_on > today:
+            return "sales that have not begun", f"from {starts_on}"
+        higher = Decimal(self.price) > Decimal(price)
+        return ("sale prices that are above the price", "") if higher else ("", "")
 
 
 def position_of(text: str) -> int | None:

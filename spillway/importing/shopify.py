@@ -17,7 +17,6 @@ from spillway.importing.reading import (
     Notes,
     ReadOptions,
     condition_of,
-    day_of,
     description_of,
     first_of,
     origin_of,
@@ -25,6 +24,7 @@ from spillway.importing.reading import (
     position_of,
     price_of,
     split_list,
+    stated_day,
     stated_units,
     weight_g_of,
 )
@@ -229,7 +229,9 @@ class _Reading:
             condition=condition_of(first_of(rows, "condition"), self._notes, place=place, product=handle),
             seo_title=first_of(rows, "seo_title"),
             seo_description=first_of(rows, "seo_description"),
-            released_on=day_of(first_of(rows, "published_at")),
+            released_on=stated_day(
+                first_of(rows, "published_at"), "published at", self._notes, place=place, product=handle
+            ),
             old_paths=self._old_paths(group),
         )
 

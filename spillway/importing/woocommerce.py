@@ -20,7 +20,6 @@ from spillway.importing.reading import (
     Notes,
     ReadOptions,
     Sale,
-    day_of,
     description_of,
     origin_of,
     path_of,
@@ -243,7 +242,7 @@ class _Reading:
             sale = price_of(
                 row["sale_price"], self._prices, notes, place=place, product=title, label="sale price"
             )
-        price, former, ends_on = Sale(sale, day_of(row["sale_starts"]), day_of(row["sale_ends"])).applied_to(
+        price, former, ends_on = Sale(sale, row["sale_starts"], row["sale_ends"]).applied_to(
             regular, notes, today=self._today, place=place, product=title
         )
         units, sells_on = self._stock(row, parent, place, title)

@@ -106,6 +106,40 @@ def test_stock_is_a_number_or_it_is_reported(
     assert [str(item) for item in found.not_taken] == ([line] if line else [])
 
 
+@pytest.mark.parametrize(
+    ("cells", "taken", "lines"),
+    [
+        ("10,,8,2026-12-24", ("8.00", "10.00", "2026-12-24"), []),
+        ("10,,8,", ("8.00", "10.00", ""), []),
+        ("8,10,,2026-12-24", ("8.00", "10.00", "2026-12-24"), []),
+        ("8,10,,soon", ("8.00", "10.00", ""), ["sale_ends_on 'soon': left out"]),
+        ("10,,8,30/11/2026", ("10.00", "", ""), ["sale price 8.00 until '30/11/2026': the price is 10.00"]),
+        ("10,20,12,", ("10.00", "20.00", ""), ["sale price 12.00: the price is 10.00"]),
+        ("10,20,10,", ("10.00", "20.00", ""), []),
+        (
+            "10,20,8,2026-11-24",
+            ("10.00", "20.00", ""),
+            ["sale price 8.00 until 2026-11-24: the price is 10.00"],
+        ),
+        ("10,20,8,", ("8.00", "10.00", ""), ["compare-at price 20.00: the former price is 10.00"]),
+        (
+            "10,20,x,2026-12-24",
+            ("10.00", "20.00", ""),
+            ["sale price 'x': it is no number: left out"],
+        ),
+    ],
+)
+def test_a_sale_and_a_former_price_count_or_are_reported(
+    tmp_path: Path, cells: str, taken: tuple[str, str, str], lines: list[str]
+) -> None:
+    file = tmp_path / "products.csv"
+    file.write_text(f"sku,title,price,compare_at_price,sale_price,sale_ends_on\n1,Tee,{cells}\n")
+    found = read_plain(file, ReadOptions("GBP", "en-GB", today="2026-11-27"))
+    tee = found.products[0].variants[0]
+    assert (tee.price, tee.compare_at_price, tee.sale_ends_on) == taken
+    assert [str(line) for line in found.not_taken] == [f"line 2: {line}" for line in lines]
+
+
 def test_availability_is_read_as_in_a_feed(tmp_path: Path) -> None:
     found = read(tmp_path, "sku,title,price,availability", "1,Tee,5,pre-order", "2,Cup,5,sold out")
     assert [(product.variants[0].units, product.variants[0].availability) for product in found.products] == [

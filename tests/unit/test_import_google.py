@@ -97,6 +97,11 @@ def test_a_price_in_another_currency_is_taken_when_asked_for(tmp_path: Path) -> 
         ("2026-11-01T00:00+0100/2026-12-24T23:59+0100", "9.00", "12.50", "2026-12-24"),
         ("2026-10-01T00:00+0100/2026-11-24T23:59+0100", "12.50", "", ""),
         ("2026-12-01T00:00+0100/2026-12-24T23:59+0100", "12.50", "", ""),
+        ("2026-11-01/2026-12-24", "9.00", "12.50", "2026-12-24"),
+        ("2026-11-01T00:00:00.000Z / 2026-12-24T23:59:59 UTC", "9.00", "12.50", "2026-12-24"),
+        ("01/11/2026 - 24/12/2026", "12.50", "", ""),
+        ("2026-11-01 - 2026-12-24", "12.50", "", ""),
+        ("2026-11-01/24.12.2026", "12.50", "", ""),
     ],
 )
 def test_a_sale_price_counts_while_the_sale_runs(
@@ -107,6 +112,26 @@ def test_a_sale_price_counts_while_the_sale_runs(
     options = ReadOptions("GBP", "en-GB", today="2026-11-27")
     found = items(tmp_path, MUG + sale, options=options).products[0].variants[0]
     assert (found.price, found.compare_at_price, found.sale_ends_on) == (price, former, ends_on)
+
+
+def test_dates_that_cannot_be_read_and_a_sale_above_the_price_are_reported(tmp_path: Path) -> None:
+    sale = "<g:sale_price>{} GBP</g:sale_price>"
+    days = "<g:sale_price_effective_date>01/11/2024 - 30/11/2024</g:sale_price_effective_date>"
+    found = items(
+        tmp_path,
+        MUG + sale.format(9) + days,
+        MUG + sale.format(13),
+        MUG + sale.format("12.50"),
+        f"{MUG}<g:availability_date>24/12/2026</g:availability_date>",
+        f"{MUG}<g:availability_date>2026-12-24T13:00-0800</g:availability_date>",
+    )
+    assert [item.variants[0].price for item in found.products] == ["12.50"] * 5
+    assert [item.variants[0].available_on for item in found.products] == ["", "", "", "", "2026-12-24"]
+    assert [str(line) for line in found.not_taken] == [
+        "item 1: sale price 9.00 from '01/11/2024 - 30/11/2024': the price is 12.50",
+        "item 2: sale price 13.00: the price is 12.50",
+        "item 4: availability_date '24/12/2026': left out",
+    ]
 
 
 def test_every_field_of_an_item_is_taken(tmp_path: Path) -> None:

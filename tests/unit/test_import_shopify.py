@@ -180,6 +180,23 @@ def test_an_id_of_shopifys_api_is_taken_by_its_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2021-05-04 10:00:00 -0500", "2021-05-04"),
+        ("2021-05-04T10:00:00Z", "2021-05-04"),
+        ("2021-05-04 10:00 PM +01:00", "2021-05-04"),
+        ("04/05/2021", ""),
+        ("2021-05-041", ""),
+        ("2021-02-30", ""),
+    ],
+)
+def test_a_day_of_publication_is_read_or_reported(tmp_path: Path, text: str, day: str) -> None:
+    found = read(tmp_path, "Handle,Title,Published At,Variant Price", f"a,A,{text},5")
+    assert one(found).released_on == day
+    assert lines_of(found) == ([] if day else [f"line 2: published at {text!r}: left out"])
+
+
+@pytest.mark.parametrize(
     ("price", "line"),
     [
         ("", "line 2: no price: the variant is left out"),

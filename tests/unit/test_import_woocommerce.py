@@ -109,6 +109,8 @@ def test_stock_that_all_variations_share_is_not_counted_and_reported(tmp_path: P
         ),
         ({"Sale price": "12", "Date sale price ends": "2026-11-24 23:59:59"}, "16.00", "", ""),
         ({"Sale price": "12", "Date sale price starts": "2026-12-01 0:00:00"}, "16.00", "", ""),
+        ({"Sale price": "8", "Date sale price ends": "30/11/2024"}, "16.00", "", ""),
+        ({"Sale price": "8", "Date sale price starts": "1732924800"}, "16.00", "", ""),
         ({"Regular price": "0"}, "0.00", "", ""),
     ],
 )
@@ -117,6 +119,19 @@ def test_prices_and_sales_are_read(
 ) -> None:
     (variant,) = one(read(tmp_path, {**SIMPLE, **cells})).variants
     assert (variant.price, variant.compare_at_price, variant.sale_ends_on) == (price, former, ends_on)
+
+
+def test_a_sale_whose_days_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    dates = {"Date sale price starts": "2024-11-01", "Date sale price ends": "30/11/2024"}
+    found = read(tmp_path, {**SIMPLE, "Sale price": "8", **dates}, {**SIMPLE, "SKU": "b", **dates})
+    assert lines_of(found) == [
+        "line 2: sale price 8.00 from '2024-11-01' until '30/11/2024': the price is 16.00",
+        "line 3: end of a sale '30/11/2024': left out",
+    ]
+    assert [line.kind for line in found.not_taken] == [
+        "sales whose days cannot be read",
+        "dates that cannot be read",
+    ]
 
 
 def test_a_price_without_groups_is_never_a_thousand(tmp_path: Path) -> None:
