@@ -188,7 +188,8 @@ class _Reading:
             )
         else:
             ends_on = stated_day(row["sale_ends_on"], "sale_ends_on", notes, place=place, product=name)
-        units = stated_units(row["stock"], notes, place=place, product=name)
+        locale = self._options.locale
+        units = stated_units(row["stock"], notes, place=place, product=name, locale=locale)
         availability = availability_of(row["availability"], notes, place=place, product=name)
         if availability in WITHOUT_UNITS:
             units = 0
@@ -211,7 +212,7 @@ class _Reading:
             checkout_url=row["checkout_url"],
             available_on=stated_day(row["available_on"], "available_on", notes, place=place, product=name),
             position=position_of(row["position"]),
-            weight_g=weight_g_of(weight, unit, notes, place=place, product=name),
+            weight_g=weight_g_of(weight, unit, notes, place=place, product=name, locale=locale),
         )
 
 

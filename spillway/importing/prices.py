@@ -164,6 +164,18 @@ def _value(number: str, digits: int, locale: str, *, groups: bool) -> Decimal:
     return sensible.pop()
 
 
+def readings_of(number: str, locale: str) -> tuple[frozenset[Decimal], Decimal | None]:
+    """Return each value that a number can have, and the one it has in the locale; None where it has none.
+
+    Args:
+        number: Digits with points, commas, apostrophes or spaces.
+        locale: The locale whose way of writing numbers the shop uses.
+    """
+    number = re.sub(r"\s", "\u00a0", number.strip())
+    own = next((value for value, _ in _readings(number, (locale,))), None)
+    return frozenset(value for value, _ in _readings(number, (*_WAYS, locale))), own
+
+
 def _fits(value: Decimal, digits: int, *, sole: bool) -> bool:
     """Return whether a price is written with no more decimals than the currency's; zeros may follow.
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +13,7 @@ from spillway.errors import BadInput
 from spillway.importing.description import Body, markdown_of
 from spillway.importing.html_text import html_of
 from spillway.importing.imported import ImportedProduct, NotTaken, Share, alone
-from spillway.importing.prices import PriceReader, PriceRefused
+from spillway.importing.prices import PriceReader, PriceRefused, readings_of
 from spillway.importing.table import Row, Table
 from spillway.terminal import pluralize
 
@@ -26,9 +26,13 @@ _GRAMS = {
     **dict.fromkeys(("lb", "lbs", "pound", "pounds"), Decimal("453.59237")),
     **dict.fromkeys(("oz", "ounce", "ounces"), Decimal("28.349523125")),
 }
+# Units of which a thing has many: their decimals say little.
+_SMALL_UNITS = frozenset({"g", "gram", "grams", "gr", "mg"})
 _POSITION_DIGITS_MAX = 9
 _WEIGHT_G_MAX = 100_000_000
-_WEIGHT = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([a-z]*)\.?\s*", re.IGNORECASE)
+_WEIGHT = re.compile(r"\s*([0-9](?:[0-9.,'\u2019\s]*[0-9])?)\s*([a-z]*)\.?\s*", re.IGNORECASE)
+_WHOLE = re.compile(r"\s*([+-]?)([0-9](?:[0-9.,'\u2019\s]*[0-9])?)[.,]?\s*")
+_DIGITS_MAX = 15
 # A day, and a time that may follow it. "2026-11-01 - 2026-11-30" is no day.
 _TIME = r"\d{1,2}(?::?\d{2}){0,2}(?:[.,]\d+)?"
 _ZONE = r"[A-Za-z]{1,5}|[+-]\d{1,2}(?::?\d{2})?"
@@ -173,22 +177,38 @@ def description_of(
     return body.markdown
 
 
-def weight_g_of(text: str, unit: str, notes: Notes, *, place: str, product: str) -> int | None:
-    """Return whole grams; None for no weight or, with a line, for one that cannot be read."""
-    found = _WEIGHT.fullmatch(text)
+def weight_g_of(
+    text: str, unit: str, notes: Notes, *, place: str, product: str, locale: str = "en"
+) -> int | None:
+    """Return whole grams; None for no weight or, with a line, for one that cannot be read.
+
+    A text that can be two weights, "1.200 g", is read as `locale` does where that is a weight of thousands of
+    grams or of parts of another unit, and as none otherwise.
+    """
     if not text.strip():
         return None
-    try:
-        named = (found[2] or unit).casefold().strip() if found else ""
-        grams = round(Decimal(found[1].replace(",", ".")) * _GRAMS[named]) if found else -1
-    except (InvalidOperation, KeyError):
-        grams = -1
+    found = _WEIGHT.fullmatch(text)
+    named = (found[2] or unit).casefold().strip() if found else ""
+    amount = _amount(found[1], locale, large=named in _SMALL_UNITS) if found else None
+    grams = round(amount * _GRAMS[named]) if amount is not None and named in _GRAMS else -1
     if not 0 <= grams <= _WEIGHT_G_MAX:
         notes.lost(
             place, f"weight {text!r} {unit}".strip(), "left out", "weights that cannot be read", product
         )
         return None
     return grams or None
+
+
+def _amount(number: str, locale: str, *, large: bool) -> Decimal | None:
+    """Return the value of a number; None where it has none, or two and the locale's is not the likely one."""
+    if len(number) > _DIGITS_MAX:
+        return None
+    if number.isdecimal():
+        return Decimal(number)
+    values, own = readings_of(number, locale)
+    if len(values) < 2:
+        return next(iter(values), None)
+    return own if own == (max(values) if large else min(values)) else None
 
 
 def condition_of(text: str, notes: Notes, *, place: str, product: str) -> str:
@@ -337,23 +357,32 @@ def availability_of(text: str, notes: Notes, *, place: str, product: str) -> Ava
     return Availability(_WORDS[word])
 
 
-def units_of(text: str) -> int | None:
-    """Return a whole number of units, which may be below zero: "3", "3.0", "1,200"; None for others."""
-    found = re.fullmatch(r"\s*([+-]?[0-9]{1,12})(?:[.,]0{0,2})?\s*", text)
-    grouped = re.fullmatch(r"\s*[0-9]{1,3}(?:([,. '\u00a0\u202f])[0-9]{3})(?:\1[0-9]{3})*\s*", text)
-    if grouped and not re.fullmatch(r"\s*[0-9]{1,3}[.,]000\s*", text):
-        return int(re.sub(r"[^0-9]", "", text))
-    return int(found[1]) if found else None
+def units_of(text: str, locale: str = "en") -> int | None:
+    """Return a whole number of units, which may be below zero: "3", "3.0", "1,200"; None for others.
+
+    "1,000" can be a thousand or one with three decimals: it is a thousand where `locale` reads it so.
+    """
+    found = _WHOLE.fullmatch(text)
+    if not found or len(found[2]) > _DIGITS_MAX:
+        return None
+    if found[2].isdecimal():
+        return int(f"{found[1]}{found[2]}")
+    values, own = readings_of(found[2], locale)
+    whole = {int(value) for value in values if value == value.to_integral_value()}
+    units = max(whole, default=None)
+    if units is None or (len(whole) > 1 and own != units):
+        return None
+    return -units if found[1] == "-" else units
 
 
-def stated_units(text: str, notes: Notes, *, place: str, product: str) -> int | None:
+def stated_units(text: str, notes: Notes, *, place: str, product: str, locale: str = "en") -> int | None:
     """Return the units that can be sold; None where the text says none.
 
     A text that is no number, and one below zero, is 0 and gets a line.
     """
     if not text:
         return None
-    units = units_of(text)
+    units = units_of(text, locale)
     if units is None:
         notes.lost(place, f"stock {text!r}", "taken for none", "quantities that are no number", product)
     elif units < 0:

@@ -87,23 +87,100 @@ def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("stock", "units", "line"),
+    ("locale", "stock", "units"),
     [
-        ("3", 3, ""),
-        ("", None, ""),
-        ("1,200", 1200, ""),
-        ("3.0", 3, ""),
-        ("-1", 0, "line 2: stock -1: taken for none"),
-        ("many", 0, "line 2: stock 'many': taken for none"),
-        ("1.000", 0, "line 2: stock '1.000': taken for none"),
+        ("en-GB", "3", 3),
+        ("en-GB", "", None),
+        ("en-GB", "+3", 3),
+        ("en-GB", "3.0", 3),
+        ("en-GB", "3.", 3),
+        ("de-DE", "3,00", 3),
+        ("en-GB", "1,200", 1200),
+        ("en-GB", "1.200", 1200),
+        ("en-GB", "1,000", 1000),
+        ("en-GB", "12,000", 12000),
+        ("en-GB", "1,200.00", 1200),
+        ("en-GB", "1.200,00", 1200),
+        ("en-IN", "1,00,000", 100000),
+        ("de-DE", "1.000", 1000),
+        ("de-DE", "1.000.000", 1000000),
+        ("fr-FR", "1 200", 1200),
+        ("de-CH", "1’000", 1000),
     ],
 )
-def test_stock_is_a_number_or_it_is_reported(
-    tmp_path: Path, stock: str, units: int | None, line: str
+def test_stock_is_read_by_the_shops_locale(
+    tmp_path: Path, locale: str, stock: str, units: int | None
 ) -> None:
-    found = read(tmp_path, "sku,title,price,stock", f'1,Tee,5,"{stock}"')
+    found = read(tmp_path, "sku,title,price,stock", f'1,Tee,5,"{stock}"', locale=locale)
     assert found.products[0].variants[0].units == units
-    assert [str(item) for item in found.not_taken] == ([line] if line else [])
+    assert found.not_taken == ()
+
+
+@pytest.mark.parametrize(
+    ("locale", "stock", "line"),
+    [
+        ("en-GB", "-1", "line 2: stock -1: taken for none"),
+        ("en-GB", "-1,000", "line 2: stock -1,000: taken for none"),
+        ("en-GB", "many", "line 2: stock 'many': taken for none"),
+        ("en-GB", "1.5", "line 2: stock '1.5': taken for none"),
+        ("en-GB", "1.000", "line 2: stock '1.000': taken for none"),
+        ("de-DE", "1,000", "line 2: stock '1,000': taken for none"),
+        ("en-GB", "9" * 16, f"line 2: stock '{'9' * 16}': taken for none"),
+    ],
+)
+def test_stock_that_is_no_number_or_can_be_two_is_none_and_reported(
+    tmp_path: Path, locale: str, stock: str, line: str
+) -> None:
+    found = read(tmp_path, "sku,title,price,stock", f'1,Tee,5,"{stock}"', locale=locale)
+    assert found.products[0].variants[0].units == 0
+    assert [str(item) for item in found.not_taken] == [line]
+
+
+@pytest.mark.parametrize(
+    ("locale", "column", "weight", "grams"),
+    [
+        ("en-GB", "weight", "1,200 g", 1200),
+        ("en-GB", "weight_g", "1,200", 1200),
+        ("de-DE", "weight", "1.200 g", 1200),
+        ("de-DE", "weight_g", "1.200", 1200),
+        ("en-GB", "weight", "1,200.5 g", 1200),
+        ("en-GB", "weight", "1.200 kg", 1200),
+        ("de-DE", "weight", "1,200 kg", 1200),
+        ("de-DE", "weight", "0,5 kg", 500),
+        ("en-GB", "weight", "0,5 kg", 500),
+        ("en-GB", "weight", "0.250 kg", 250),
+        ("en-GB", "weight", "1 200 g", 1200),
+        ("en-GB", "weight", "2 lb.", 907),
+        ("en-GB", "weight", "0 g", None),
+    ],
+)
+def test_a_weight_is_read_by_the_shops_locale(
+    tmp_path: Path, locale: str, column: str, weight: str, grams: int | None
+) -> None:
+    found = read(tmp_path, f"sku,title,price,{column}", f'1,Tee,5,"{weight}"', locale=locale)
+    assert found.products[0].variants[0].weight_g == grams
+    assert found.not_taken == ()
+
+
+@pytest.mark.parametrize(
+    ("locale", "weight"),
+    [
+        ("en-GB", "1.200 g"),
+        ("de-DE", "1,200 g"),
+        ("en-GB", "1,200 kg"),
+        ("de-DE", "1.200 kg"),
+        ("en-GB", "1.2.3 kg"),
+        ("en-GB", "3 stone"),
+        ("en-GB", "heavy"),
+        ("en-GB", "200000 kg"),
+    ],
+)
+def test_a_weight_that_cannot_be_read_or_can_be_two_is_left_out_and_reported(
+    tmp_path: Path, locale: str, weight: str
+) -> None:
+    found = read(tmp_path, "sku,title,price,weight", f'1,Tee,5,"{weight}"', locale=locale)
+    assert found.products[0].variants[0].weight_g is None
+    assert [str(item) for item in found.not_taken] == [f"line 2: weight {weight!r}: left out"]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ def test_a_sale_price_counts_while_the_sale_runs(
     assert (found.price, found.compare_at_price, found.sale_ends_on) == (price, former, ends_on)
 
 
+@pytest.mark.parametrize("weight", ["1,200 g", "1.200 kg", "1.2 kg", "1200 g"])
+def test_a_weight_has_a_decimal_point_in_a_feed(tmp_path: Path, weight: str) -> None:
+    weighed = f"{MUG}<g:shipping_weight>{weight}</g:shipping_weight>"
+    found = items(tmp_path, weighed, options=ReadOptions("GBP", "de"))
+    assert found.products[0].variants[0].weight_g == 1200
+
+
 def test_dates_that_cannot_be_read_and_a_sale_above_the_price_are_reported(tmp_path: Path) -> None:
     sale = "<g:sale_price>{} GBP</g:sale_price>"
     days = "<g:sale_price_effective_date>01/11/2024 - 30/11/2024</g:sale_price_effective_date>"
