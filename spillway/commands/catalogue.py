@@ -14,9 +14,10 @@ from spillway.commands.options import Choice, quiet_option, refuse_ignored
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export
-from spillway.importing.importer import ImportReport, ImportRequest, NothingImported, run_import
+from spillway.importing.importer import ImportRequest, NothingImported, run_import
 from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
+from spillway.importing.report import ImportReport
 from spillway.importing.shopify import read_shopify
 from spillway.importing.woocommerce import read_woocommerce
 from spillway.project import Project

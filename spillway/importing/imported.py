@@ -4,6 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+# Outcomes and kinds of findings that decide what counts as left out.
+VARIANT_LEFT_OUT = "the variant is left out"
+NOT_FOR_SALE = "left out: it is not for sale"
+WITHOUT_VARIANTS = "products without a variant that can be sold"
+PRODUCTS_NOT_FOR_SALE = "products that are not for sale in the other shop, left out"
+GROUPED_PRODUCTS = "grouped and external products, left out"
+NOT_FOR_SALE_KINDS = frozenset({PRODUCTS_NOT_FOR_SALE, GROUPED_PRODUCTS})
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedVariant:

@@ -10,6 +10,8 @@ from chalicelib.domain.ids import Sku, SkuRefused, Slug
 from chalicelib.domain.stock import UNITS_MAX
 from spillway.importing.description import escaped
 from spillway.importing.imported import (
+    VARIANT_LEFT_OUT,
+    WITHOUT_VARIANTS,
     Export,
     ImportedPicture,
     ImportedProduct,
@@ -194,7 +196,7 @@ class _Taking:
         choices = Choices(product.variants, value_length_max=OPTION_LENGTH_MAX)
         variants = tuple(self._variants(product, choices, name))
         if not variants:
-            self._leave_out(product, title, "products without a variant that can be sold")
+            self._leave_out(product, title, WITHOUT_VARIANTS)
             return None
         self._say_page(product, slug, name)
         description = self._description(product, title)
@@ -285,17 +287,16 @@ class _Taking:
         if price is None and (variant.price or variant.place not in self._priceless):
             what = f"price {variant.price!r}" if variant.price else "no price"
             kind = "variants without a price" if not variant.price else "prices that cannot be taken"
-            self._lost(variant.place, what, "the variant is left out", kind, name)
+            self._lost(variant.place, what, VARIANT_LEFT_OUT, kind, name)
         return price
 
     def _former_price(self, variant: ImportedVariant, price: str, name: str) -> str:
-        if not variant.compare_at_price:
-            return ""
         former = self._plain(variant.compare_at_price)
         if former is not None and Decimal(former) > Decimal(price):
             return former
         # Shops write the price itself, or 0, where there is no former one.
-        if former is None or Decimal(former) not in {Decimal(0), Decimal(price)}:
+        none = {"", price, f"{Decimal(0):.{self._options.fraction_digits}f}"}
+        if (variant.compare_at_price if former is None else former) not in none:
             what = f"compare-at price {variant.compare_at_price!r}"
             kind = "compare-at prices that are not above the price"
             self._lost(variant.place, what, "left out", kind, name)

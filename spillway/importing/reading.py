@@ -12,7 +12,7 @@ from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
 from spillway.importing.description import Body, markdown_of
 from spillway.importing.html_text import html_of
-from spillway.importing.imported import ImportedProduct, NotTaken, Share, alone
+from spillway.importing.imported import VARIANT_LEFT_OUT, ImportedProduct, NotTaken, Share, alone
 from spillway.importing.prices import PriceReader, PriceRefused, readings_of
 from spillway.importing.table import Row, Table
 from spillway.terminal import pluralize
@@ -147,7 +147,7 @@ def price_of(
     try:
         return prices.read(text)
     except PriceRefused as refused:
-        outcome = "the variant is left out" if label == "price" else "left out"
+        outcome = VARIANT_LEFT_OUT if label == "price" else "left out"
         kind = refused.kind if label == "price" else f"{label}s that cannot be taken"
         notes.lost(place, f"{label} {text!r}: {refused}" if text else f"no {label}", outcome, kind, product)
         return ""

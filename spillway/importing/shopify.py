@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spillway.errors import BadInput
-from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.imported import (
+    NOT_FOR_SALE,
+    PRODUCTS_NOT_FOR_SALE,
+    Export,
+    ImportedPicture,
+    ImportedProduct,
+    ImportedVariant,
+)
 from spillway.importing.reading import (
     Links,
     Notes,
@@ -246,8 +253,8 @@ class _Reading:
                 self._notes.lost(
                     place,
                     f"{group.handle}, {name} {text}",
-                    "left out: it is not for sale",
-                    "products that are not for sale in the other shop, left out",
+                    NOT_FOR_SALE,
+                    PRODUCTS_NOT_FOR_SALE,
                     group.handle,
                 )
                 return False

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from spillway.errors import BadInput
 from spillway.importing.html_text import html_of, line_of
-from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.imported import (
+    GROUPED_PRODUCTS,
+    NOT_FOR_SALE,
+    PRODUCTS_NOT_FOR_SALE,
+    Export,
+    ImportedPicture,
+    ImportedProduct,
+    ImportedVariant,
+)
 from spillway.importing.names import slug_of
 from spillway.importing.reading import (
     Links,
@@ -191,13 +199,13 @@ class _Reading:
         )
 
     def _is_for_sale(self, row: Row, types: tuple[str, ...], place: str, title: str) -> bool:
-        reason, kind = "", "products that are not for sale in the other shop, left out"
+        reason, kind = "", PRODUCTS_NOT_FOR_SALE
         if row["published"].casefold() not in _FOR_SALE:
             reason = f"published {row['published']}"
         elif "grouped" in types or "external" in types:
-            reason, kind = f"type {row['type']}", "grouped and external products, left out"
+            reason, kind = f"type {row['type']}", GROUPED_PRODUCTS
         if reason:
-            self._notes.lost(place, f"{title}, {reason}", "left out: it is not for sale", kind, title)
+            self._notes.lost(place, f"{title}, {reason}", NOT_FOR_SALE, kind, title)
         return not reason
 
     def _texts(self, row: Row) -> tuple[str, str]:
@@ -219,7 +227,7 @@ class _Reading:
             if row["published"].casefold() not in _FOR_SALE:
                 what = f"{line_of(row['name']) or title}, published {row['published']}"
                 kind = "variations that are not for sale in the other shop, left out"
-                self._notes.lost(f"line {row.line}", what, "left out: it is not for sale", kind, title)
+                self._notes.lost(f"line {row.line}", what, NOT_FOR_SALE, kind, title)
                 continue
             own = _attributes(row)
             options = tuple((name, own[name][0][0]) for name in names if name in own and own[name][0])

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
-from spillway.importing.importer import ImportReport, ImportRequest, run_import
+from spillway.importing.importer import ImportRequest, run_import
 from spillway.importing.reading import ReadOptions
+from spillway.importing.report import ImportReport
 from spillway.project import Project
 
 TODAY = "2026-09-01"

@@ -287,3 +287,41 @@ def test_whatever_an_export_says_its_files_can_be_read(
 def test_the_record_of_an_import_is_json_beside_the_products(shop: Project) -> None:
     imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50"), "--no-images")
     assert list(json.loads((shop.site / "products/imported.json").read_text())["files"]) == ["fine.toml"]
+
+
+def last_line(shop: Project, content: str, format_name: str) -> tuple[int, str]:
+    result = imported(shop, content, format_name=format_name)
+    return result.exit_code, result.output.splitlines()[-1]
+
+
+def test_the_last_line_names_only_what_left_a_product_out(shop: Project) -> None:
+    content = (
+        "sku,title,price,gtin,handle,option:Size\n"
+        "A,Mug,5,4006381333932,,\nB,Cup,15.00 USD,,,\nC1,Jug,x,,jug,S\nC2,Jug,,,jug,M\nC3,,-1,,jug,L\n"
+        "D1,Pot,7,,pot,S\nD2,Pot,x,,pot,M\n"
+    )
+    assert last_line(shop, content, "csv") == (
+        1,
+        "Imported 2 of 4 products; 2 left out: prices below zero (1), prices in another currency (1), "
+        "prices that cannot be read (1)",
+    )
+    assert "gtin" in report(shop)
+
+
+def test_products_that_are_not_for_sale_count_as_left_out_and_the_import_succeeds(shop: Project) -> None:
+    content = "Handle,Title,Status,Variant SKU,Variant Price\na,A,active,A,5\nb,B,draft,B,5\nc,C,draft,C,5\n"
+    reason = "products that are not for sale in the other shop"
+    assert last_line(shop, content, "shopify") == (
+        0,
+        f"Imported 1 of 3 products; 2 left out: {reason} (2)",
+    )
+    assert "Left out: 2 of 3 products" in report(shop)
+    content = (
+        "Type,SKU,Name,Published,Regular price,Parent\nsimple,a,A,1,5,\nsimple,b,B,0,5,\n"
+        "grouped,c,C,1,5,\nvariable,d,D,1,,\nvariation,d1,D - 1,0,5,d\n"
+    )
+    assert last_line(shop, content, "woocommerce") == (
+        1,
+        "Imported 1 of 4 products; 3 left out: grouped and external products (1), "
+        f"{reason} (1), variations that are not for sale in the other shop (1)",
+    )

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from spillway.importing.importer import ImportReport
 from spillway.importing.picture_finder import PictureFinder, PictureSource
+from spillway.importing.report import ImportReport
 from spillway.project import Project
 from spillway.sitegen.reading.loading import load_catalogue
 from tests.support.importing import import_products, lines_of, product, variant
