@@ -237,10 +237,14 @@ def _numbered(column: str) -> int:
 
 
 def _cell_pictures(text: str) -> list[str]:
-    """Return the pictures of a cell: parted by bars, semicolons, line ends, or by commas between pictures."""
+    """Return the pictures of a cell: parted by bars, semicolons, line ends, or by commas between pictures.
+
+    A comma inside an address is a part of it.
+    """
     parts = [part.strip() for part in re.split(r"[|;\n]", text) if part.strip()]
     if len(parts) == 1 and "," in text:
-        commas = [part.strip() for part in re.split(r",\s*", text) if part.strip()]
+        between = r",\s+|,(?=https?://|//)" if "//" in text else r",\s*"
+        commas = [part.strip() for part in re.split(between, text) if part.strip()]
         if all(_PICTURE_FILE.fullmatch(part) for part in commas):
             return commas
     return parts

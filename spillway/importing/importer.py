@@ -1,13 +1,14 @@
 """Import a file: read, take, plan, carry out, and report."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spillway.errors import BadInput
-from spillway.importing.imported import Export, Share, alone
+from spillway.importing.imported import Export, NotTaken, Share, alone
+from spillway.importing.names import cut
 from spillway.importing.normalize import TakeOptions, take
 from spillway.importing.picture_finder import PictureFinder, PictureSource
 from spillway.importing.planning import Plan, ShopBefore, plan_import
@@ -20,6 +21,11 @@ from spillway.sitegen.feeds import read_root_files
 from spillway.sitegen.reading.locales import money_format, root_of_locale
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import written_redirects
+
+_LOST = "\ufffd"
+_TEXTS = ("handle", "title", "description", "summary", "brand", "seo_title", "seo_description")
+_CHARACTERS_BEFORE = 20
+_CHARACTERS_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
         export = request.read(request.file, options)
     except BadInput as error:
         raise NothingImported(error.message, hint=error.hint, report=failed_report(str(error))) from error
+    export = replace(export, not_taken=(*export.not_taken, *_lost_characters(export)))
     record = Record.read(project.site / "products")
     finder = _pictures(project, request, export, record)
     taken = take(
@@ -132,6 +139,26 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
             report=reasons,
         )
     return _done(project, request, plan, record, finder)
+
+
+def _lost_characters(export: Export) -> Iterator[NotTaken]:
+    """Yield a line for each text in which an earlier program lost a character: it wrote U+FFFD for it."""
+    for product in export.products:
+        options = [text for variant in product.variants for pair in variant.options for text in pair]
+        lists = {
+            "tag": product.tags,
+            "category": (product.category, *product.categories),
+            "detail": [text for pair in product.details for text in pair],
+            "option": dict.fromkeys(options),
+        }
+        named = [(name, getattr(product, name)) for name in _TEXTS]
+        named += [(name, text) for name, texts in lists.items() for text in texts]
+        for name, text in named:
+            if _LOST in text:
+                start = max(0, text.index(_LOST) - _CHARACTERS_BEFORE)
+                what = f"{name.replace('_', ' ')} {cut(text[start:], _CHARACTERS_SHOWN)!r}"
+                kind = "texts with a character that is lost in the export"
+                yield NotTaken(product.place, what, "taken as it is", kind, product.handle or product.title)
 
 
 def _done(

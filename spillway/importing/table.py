@@ -107,8 +107,9 @@ def decoded(file: Path, content: bytes, encoding: str) -> str:
             "cp1250 (Central European Windows), shift_jis (Japanese)",
         ) from error
     if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
         raise BadInput(
-            f"{file}: no text",
+            f"{file}:{line}: a NUL character, which no text has",
             hint="export it as CSV in UTF-8; UTF-16 without a mark: --encoding utf-16-le",
         )
     return text.removeprefix("\ufeff")
@@ -148,7 +149,10 @@ def _parsed(text: str, delimiter: str, quoting: int, line: int) -> list[tuple[in
             records.append((line, cells))
             line = reader.line_num + first
     except csv.Error as error:
-        raise csv.Error(str(error), reader.line_num + first - 1) from error
+        # A quote that nobody closes swallows the lines after it.
+        if reader.line_num + first - 1 > line:
+            raise csv.Error(f"{error}, in the record that begins on this line", line) from error
+        raise csv.Error(str(error), line) from error
     return records
 
 

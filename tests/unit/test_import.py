@@ -325,3 +325,17 @@ def test_products_that_are_not_for_sale_count_as_left_out_and_the_import_succeed
         "Imported 1 of 4 products; 3 left out: grouped and external products (1), "
         f"{reason} (1), variations that are not for sale in the other shop (1)",
     )
+
+
+def test_a_character_that_is_lost_in_the_export_is_named_with_its_line(shop: Project) -> None:
+    rows = [
+        "a,Caf\ufffd cup,<p>Fine</p>,true,Colour,Red,A,5",
+        "b,Mug,<p>Warm \ufffd mug</p>,true,Colour,Bl\ufffdu,B,5",
+    ]
+    assert imported(shop, table(*rows)).exit_code == 0
+    assert (
+        "texts with a character that is lost in the export (3)\n"
+        "  line 2: a: title 'Caf\ufffd cup': taken as it is\n"
+        "  line 3: b: description 'Warm \ufffd mug': taken as it is\n"
+        "  line 3: b: option 'Bl\ufffdu': taken as it is"
+    ) in report(shop)

@@ -87,6 +87,28 @@ def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("cell", "urls"),
+    [
+        ("https://c.example/a,b.jpg", ["https://c.example/a,b.jpg"]),
+        ("https://c.example/w_5,h_5/a.jpg", ["https://c.example/w_5,h_5/a.jpg"]),
+        (
+            "https://c.example/a,1.jpg,https://c.example/b.jpg",
+            ["https://c.example/a,1.jpg", "https://c.example/b.jpg"],
+        ),
+        (
+            "https://c.example/a.jpg, https://c.example/b.jpg",
+            ["https://c.example/a.jpg", "https://c.example/b.jpg"],
+        ),
+        ("a.jpg,b.jpg", ["a.jpg", "b.jpg"]),
+        ("a, b.webp", ["a, b.webp"]),
+    ],
+)
+def test_a_comma_parts_pictures_and_stays_in_an_address(tmp_path: Path, cell: str, urls: list[str]) -> None:
+    found = read(tmp_path, "sku,title,price,picture", f'1,Tee,5,"{cell}"')
+    assert [picture.url for picture in found.products[0].pictures] == urls
+
+
+@pytest.mark.parametrize(
     ("locale", "stock", "units"),
     [
         ("en-GB", "3", 3),
