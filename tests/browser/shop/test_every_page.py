@@ -1,16 +1,19 @@
 """Every kind of page: axe finds nothing, it fits a small phone, it keeps to itself."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
+from spillway.sitegen.site import build
 from tests.browser.axe import EVERY_RULE, RULES_OF_COLOUR, require_no_violations
 from tests.browser.conftest import SEEN_WITHIN_MS, Post, signed_form_token
 from tests.browser.shop.kinds import KINDS, SOLD_OUT_SKU, Place
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
+from tests.support.small_shop import make_small_shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
@@ -79,6 +82,35 @@ def test_it_fits_a_small_phone_and_axe_finds_nothing_in_light_or_dark(
         require_no_violations(page, EVERY_RULE, f"{width} px, light")
         page.emulate_media(color_scheme="dark")
         require_no_violations(page, RULES_OF_COLOUR, f"{width} px, dark")
+
+
+LONG_WORD = "Kinderfahrradanhängerregenschutzhülle"
+WIDE_TABLE = f"""
+| Größe | Rückenlänge | {LONG_WORD} | Besonderheiten |
+|---|---|---|---|
+| lang | schmal | mit Kapuze | keine |
+"""
+
+
+def test_long_words_and_wide_tables_do_not_widen_a_phone(browser: Browser, tmp_path: Path) -> None:
+    """A long word breaks in headings and choices; in a table it stays whole, and the table scrolls."""
+    shop = make_small_shop(tmp_path / "shop")
+    product, about = shop.site / "products/field-jacket.toml", shop.site / "pages/privacy.md"
+    text = product.read_text().replace("- four pockets", f"{WIDE_TABLE}\n- four pockets")
+    product.write_text(text.replace("Field Jacket", LONG_WORD).replace("Moss", f"{LONG_WORD}{LONG_WORD}"))
+    about.write_text(about.read_text() + WIDE_TABLE)
+    build(shop, folder=tmp_path / "site")
+    with browser.new_context(java_script_enabled=False) as window:
+        page = window.new_page()
+        for name in ("products/field-jacket", "privacy", "shop/all", "search"):
+            page.set_content((tmp_path / "site" / name).read_text())
+            for width in NARROW_PHONES_PX:
+                page.set_viewport_size({"width": width, "height": 800})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            for table in page.locator("table").all():
+                assert table.evaluate("table => table.scrollWidth > table.clientWidth")
+                cell = table.get_by_text("lang", exact=True)
+                assert cell.evaluate("cell => cell.clientHeight") < 50
 
 
 def test_dark_colours_are_dark(page: Page, place: Place, watch: Watch) -> None:
