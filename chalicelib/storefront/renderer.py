@@ -273,6 +273,7 @@ class Renderer:
             "variant": product.variant(variant.sku),
             "action_url": action_url,
             "unsubscribe_url": unsubscribe_url,
+            "can_buy_online": self._checkout.template_of(product, variant) is not None,
             "availability": availability_of(variant, stock or {}),
             "is_launch": known is not None and known.is_launch,
             "coming": coming,

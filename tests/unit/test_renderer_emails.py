@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from chalicelib.domain.email import Email
-from chalicelib.domain.product import Picture
+from chalicelib.domain.product import Picture, Product
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Logo, Theme, ThemeSettings
@@ -126,6 +126,7 @@ def test_an_email_has_one_button_and_the_shops_name_as_its_masthead(name: str) -
         variant=JACKET.variants[1],
         items=[(JACKET, JACKET.variants[1])],
         availability=Availability.IN_STOCK,
+        can_buy_online=True,
         is_launch=False,
         coming=0,
         action_url=ACTION,
@@ -273,3 +274,28 @@ def test_each_availability_has_words_of_its_own(
     assert f">{button}</a>" in email.html
     late = "It is not in stock yet: it is sent when it arrives."
     assert (late in email.text, late in email.html) == (availability is Availability.BACK_ORDER,) * 2
+
+
+@pytest.mark.parametrize(
+    "availability", [Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER]
+)
+def test_a_shop_without_a_checkout_offers_to_look_and_not_to_buy(availability: Availability) -> None:
+    def email(product: Product) -> Email:
+        editions = tuple(
+            replace(edition, shop=replace(edition.shop, checkout=None))
+            for edition in theme_of_emails().editions
+        )
+        return Renderer(replace(theme_of_emails(), editions=editions)).product_email(
+            "available",
+            product=product,
+            variant=product.variants[1],
+            action_url=ACTION,
+            stock=stock(FJ_M=availability),
+        )
+
+    looked_at = email(JACKET)
+    assert ">See the product</a>" in looked_at.html
+    assert f"See the product:\n\n{ACTION}" in looked_at.text
+    assert "Buy it" not in looked_at.html + looked_at.text
+    with_link = email(replace(JACKET, checkout_url="https://pay.example/jacket"))
+    assert "See the product" not in with_link.html + with_link.text
