@@ -169,6 +169,8 @@ def _private(examined: Examined) -> Finding:
 
 
 def _backups(examined: Examined) -> Finding:
+    if examined.local:
+        return unknown("backups", "the local cloud has no backups")
     dynamodb: DynamoDBClient = examined.stage.client("dynamodb")
     outputs = examined.stage.outputs()
     for output in TABLES:

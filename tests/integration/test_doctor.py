@@ -304,6 +304,13 @@ def test_a_right_that_is_missing_is_named() -> None:
     assert "spillway deploy --print-policy" in found.hint
 
 
+def test_a_demo_has_no_backups_that_a_deployment_would_switch_on() -> None:
+    without = visited(dynamodb=Client(describe_continuous_backups={"ContinuousBackupsDescription": {}}))
+    demo = replace(without, stage=replace(without.stage, name="local"))
+    found = findings(demo)["backups"]
+    assert found == Finding("backups", Result.UNKNOWN, "the local cloud has no backups")
+
+
 def test_records_are_lines_of_a_zone_file() -> None:
     identity = SesIdentity.from_answer("heron.example", IDENTITY)
     assert [str(record) for record in identity.records("eu-west-1")] == [
