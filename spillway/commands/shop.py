@@ -183,13 +183,9 @@ def _welcome(shop: "RunningDemo") -> str:
         f"\n                (sign in as {escape(shop.merchant)}; the link comes to the inbox)\n"
     )
     awaited = next(iter(sold_out(shop.stage)), None)
-    typed_name = sys.argv[0] if sys.argv[0].endswith("/spillway") else ".venv/bin/spillway"
-    import shutil
-
-    spillway = "spillway" if shutil.which("spillway") else escape(typed_name)
     next_steps = (
         f"\n  Sign up at {shop.settings.shop_url}{awaited.path}, confirm in the inbox, then type:\n"
-        f"\n      {spillway} {escape(typed('available', awaited.sku, '--stock', '5'))}\n"
+        f"\n      spillway {escape(typed('available', awaited.sku, '--stock', '5'))}\n"
         if awaited
         else ""
     )
