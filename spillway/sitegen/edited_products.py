@@ -58,7 +58,10 @@ def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Map
         before = shop.products([slug]).get(slug)
         if row is None or mistakes or before is None or before.row.file != file or slug in edits:
             return None
-        if before.row.digest != row.digest and not _follows(shop, before.row, row):
+        # The report has a line for each link that leads to no page, with its place in the file.
+        if not all(_leads_to_known_page(shop, link) for link in (*row.own_links, *before.row.own_links)):
+            return None
+        if before.row.digest != row.digest and not _follows(shop, before.row, row, len(changed)):
             return None
         if before.row.launches or row.launches:  # the report names the lines of launches
             return None
@@ -68,7 +71,7 @@ def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Map
     return edits if len(skus) == len(set(skus)) else None
 
 
-def _follows(shop: KnownShop, before: ProductRow, now: ProductRow) -> bool:
+def _follows(shop: KnownShop, before: ProductRow, now: ProductRow, edits: int) -> bool:
     """Return whether an edit is right in itself, and changes nothing that every page depends on."""
     theme = shop.frame.theme
     first = theme.editions[0]
@@ -78,12 +81,31 @@ def _follows(shop: KnownShop, before: ProductRow, now: ProductRow) -> bool:
         # that is not in every language.
         (before.released_on is None) == (now.released_on is None)
         and [locale for locale, _ in before.titles] == [locale for locale, _ in now.titles]
-        and all(shop.listing(f"/shop/{category}") is not None for category in now.categories)
+        # The report has a line for each category without a product: none comes to be empty, none was.
+        and all(shop.listing(f"/shop/{category}") for category in now.categories)
+        and all(_stays_filled(shop, category, edits) for category in {*before.categories} - {*now.categories})
         and all(_is_plain_tag(shop, tag) for tag in {*before.tags} ^ {*now.tags})
         and not any(shop.has_sku(sku, but=now.slug) for sku in {*now.skus} - {*before.skus})
         and not any(checkout_mistakes(theme.shop.checkout, [now], page_slugs))
         and _has_known_pictures(shop, before, now)
         and _has_the_same_letters(first, before, now)
+    )
+
+
+def _stays_filled(shop: KnownShop, category: str, edits: int) -> bool:
+    """Return whether a category has a product left if each of `edits` products leaves it."""
+    return len(shop.listing(f"/shop/{category}") or ()) > edits
+
+
+def _leads_to_known_page(shop: KnownShop, link: str) -> bool:
+    """Return whether a link leads to a page, a product or a listing; other pages are not looked for."""
+    roots = [edition.root for edition in shop.frame.theme.editions if edition.root]
+    root = next((root for root in roots if link.startswith(f"{root}/")), "")
+    path = link.removeprefix(root)
+    return (
+        path in {page.path for page in shop.frame.contents}
+        or shop.listing(path) is not None
+        or bool(shop.products([Slug(path.removeprefix("/products/"))]))
     )
 
 

@@ -169,7 +169,7 @@ class Release:
     refused_domains: tuple[str, ...] = ()
     """Email domains that signups are refused for; the theme names the list by a digest."""
     notes: tuple[str, ...] = ()
-    """A line for each picture that is shown otherwise than its file is."""
+    """A line for each picture that is shown otherwise than its file is, and for what no page shows."""
     left_out: tuple[str, ...] = ()
     """A line for each place that names a broken picture, where broken pictures are skipped."""
     dates: Mapping[str, Dated] = field(default_factory=dict)

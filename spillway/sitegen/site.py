@@ -33,6 +33,7 @@ from spillway.sitegen.feeds import root_mistakes
 from spillway.sitegen.filling_in import places_to_fill_in
 from spillway.sitegen.fonts import served_fonts
 from spillway.sitegen.last_build import LastBuild
+from spillway.sitegen.notes import dead_links, empty_categories, ignored_files
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
@@ -65,8 +66,8 @@ class Site(NamedTuple):
     """A shop's files, read.
 
     `redirects_text` is the file of redirects, for the lines of mistakes in it. `notes` has a line for each
-    picture that is shown otherwise than its file is; `left_out` one for each place that names a broken
-    picture.
+    picture that is shown otherwise than its file is, and for what no page shows; `left_out` one for each
+    place that names a broken picture.
     """
 
     catalogue: Catalogue
@@ -164,6 +165,8 @@ def read_site(
         _text_of(project, REDIRECTS_FILE) if catalogue.redirects else None,
         notes=(
             *places_to_fill_in(project),
+            *ignored_files(project),
+            *empty_categories(catalogue),
             *(f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes),
         ),
         left_out=tuple(str(mistake) for mistake in left_out or ()),
@@ -202,6 +205,7 @@ def render_site(
             pool=pool or WorkerPool(),
             check=partial(_redirect_and_root_mistakes, site),
         )
+    keys = frozenset(site_object.key for site_object in release.objects)
     missing = tuple(missing_translations(site.catalogue, site.source.theme, cache=templates))
     save_templates(templates, site.source.theme)
     return replace(
@@ -210,7 +214,11 @@ def render_site(
         refused_domains=site.catalogue.storefront.refused_domains,
         sales=site.catalogue.sales,
         launches=site.catalogue.launches,
-        notes=(*site.notes, *unused_templates(ThemeFiles.of(project), site.source.theme.templates)),
+        notes=(
+            *site.notes,
+            *dead_links(project, site.catalogue, keys),
+            *unused_templates(ThemeFiles.of(project), site.source.theme.templates),
+        ),
         left_out=site.left_out,
     )
 

@@ -214,6 +214,9 @@ def edit_text(shop: Project, chance: random.Random) -> None:
             ('"45.00"', '"0.00"'),
             ("stock = 2", "counted = false"),
             ("2026-12-31", "2027-01-31"),
+            ("Lambswool.", "Lambswool, [and more](/products/nope)."),
+            ('summary = "', '# A line more.\nsummary = "'),
+            ('"accessories"', '"outerwear"'),
         ]
     )
     change(file, old, new)
@@ -231,6 +234,16 @@ def add_numbered(shop: Project, number: int) -> None:
     source = (shop.site / "products/field-jacket.toml").read_text()
     new = source.replace("FJ-", f"M{number}-").replace('title = "Field Jacket"', f'title = "Coat {number}"')
     (shop.site / f"products/m{number}.toml").write_text(new)
+
+
+def misname(shop: Project, chance: random.Random) -> None:
+    """Put a file where none is read, or take it away."""
+    file = shop.site / chance.choice(["products/candle.toml.txt", "products/sub/x.toml", "rule.toml"])
+    if file.exists():
+        file.unlink()
+    else:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
 
 
 def to_sheet(shop: Project, chance: random.Random) -> None:
@@ -405,7 +418,7 @@ def test_after_any_edits_it_is_the_build_from_nothing(
 # A test does not wait between an edit and the build after it; the kernel's clock ticks in between.
 FILES_SETTLE_AT_ONCE = ("spillway.sitegen.cache._UNSETTLED_NS", -(10**18))
 SMALL_EDITS = (
-    *(edit_text, edit_text, edit_text, reword, reword, edit_language, rename_scarf, to_sheet),
+    *(edit_text, edit_text, edit_text, reword, reword, edit_language, rename_scarf, to_sheet, misname),
     *(set_clock_back, keep_size_and_time),
 )
 

@@ -297,3 +297,50 @@ def test_the_command_says_what_it_made(shop: Project) -> None:
     pages = sum(item.kind is not Kind.ASSET for item in build(shop).objects)
     assert f"2 products, {pages} pages" in result.output
     assert (shop.output / "site/products/scarf").is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("products/candle.toml.txt", "names in site/products end with .toml or .md"),
+        ("products/candle.TOML", "names in site/products end with .toml or .md"),
+        ("products/sub/x.toml", "folders below site/products are not read, move it up"),
+        ("products/products.csv", "a sheet of products is site/products.csv, in UTF-8"),
+        ("products.xlsx", "a sheet of products is site/products.csv, in UTF-8"),
+        ("Products.csv", "a sheet of products is site/products.csv, in UTF-8"),
+        ("redirect.toml", "did you mean site/redirects.toml?"),
+        ("rule.toml", "did you mean site/rules.toml?"),
+        ("Rules.TOML", "did you mean site/rules.toml?"),
+        ("pages/about.txt", "names in site/pages end with .md"),
+    ],
+)
+def test_a_file_that_nothing_reads_is_named(tmp_path: Path, file: str, expected: str) -> None:
+    shop = make_small_shop(tmp_path / "shop")
+    (shop.site / file).parent.mkdir(exist_ok=True)
+    (shop.site / file).write_text("x")
+    (shop.site / "products" / ".DS_Store").write_text("x")
+    (shop.site / "products" / "scarf.toml~").write_text("x")
+    assert build(shop).notes == (f"site/{file}: ignored: {expected}",)
+
+
+def test_a_category_without_a_product_is_named(tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path / "shop")
+    scarf = shop.site / "products/scarf.toml"
+    scarf.write_text(scarf.read_text().replace('"accessories"', '"outerwear"'))
+    assert build(shop).notes == (
+        "site/site.toml: category accessories has no product, and its page is empty",
+    )
+
+
+def test_a_link_to_no_page_of_the_shop_is_named_with_its_line(tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path / "shop")
+    scarf, page = shop.site / "products/scarf.toml", shop.site / "pages/privacy.md"
+    good = (
+        "[a](/), [b](/shop/all), [c](/search?q=x&y=1), [d](/products/scarf#waitlist), [e](/privacy/), [f](#x)"
+    )
+    scarf.write_text(scarf.read_text().replace('"Lambswool."', f'"Lambswool, {good} [x](/products/nope)."'))
+    page.write_text(f"{page.read_text()}\n{good}\n\n[x](/shop/nowhere?a=1&b=2)\n")
+    assert build(shop).notes == (
+        "site/pages/privacy.md:10: the link /shop/nowhere?a=1&b=2 leads to no page of this shop",
+        "site/products/scarf.toml:5: the link /products/nope leads to no page of this shop",
+    )

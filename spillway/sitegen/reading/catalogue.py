@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from chalicelib.rules.rule import Rule
 
 PICTURE_EXPECTED = "the name of a file in site/pictures"
+# In the HTML that `to_html` makes, within JSON.
+_OWN_LINK = re.compile(rb'href=\\"(/[^"\\]*)')
 # File systems take names of 255 bytes.
 FILE_NAME_LENGTH_MAX = 255
 
@@ -143,6 +147,11 @@ class ProductRow(NamedTuple):
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
         )
+
+    @property
+    def own_links(self) -> tuple[str, ...]:
+        """The links of its descriptions to paths of this shop."""
+        return tuple(unescape(link.decode()) for link in _OWN_LINK.findall(self.packed))
 
     def title_in(self, locale: str) -> str:
         """Return the title in `locale`; without a translation, that of the shop's first locale."""
