@@ -1,5 +1,7 @@
 """A product may be a TOML file, a Markdown file or rows of the one sheet: the same shop comes of it."""
 
+import csv
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -147,14 +149,24 @@ def test_a_product_of_a_sheet_needs_a_file_of_its_own_to_be_translated(tmp_path:
 
 
 def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:
-    in_sheet(shop, SHEET.replace(",", ";"))
-    assert [line for line in lines_of_mistakes(shop) if "products.csv" in line] == [
-        "site/products.csv:1: row = 'slug;title;category;price;summary;description;tags;release…: "
-        "expected commas between the cells"
-    ]
     (shop.site / "products.csv").write_bytes("slug,title".encode("utf-16"))
     (mistake,) = (line for line in lines_of_mistakes(shop) if "products.csv" in line)
     assert "expected a text in UTF-8" in mistake
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_sheet_may_have_other_separators_and_decimal_commas(shop: Project, separator: str) -> None:
+    in_sheet(shop, SHEET)
+    plain = load_catalogue(shop).rows
+    cells = list(csv.reader(StringIO(SHEET)))
+    price, stock = cells[0].index("price"), cells[0].index("stock")
+    for row in cells[1:]:
+        row[price] = row[price].replace(".", ",")
+        row[stock] += ".0"
+    written = StringIO()
+    csv.writer(written, delimiter=separator, lineterminator="\n").writerows(cells)
+    in_sheet(shop, written.getvalue())
+    assert load_catalogue(shop).rows == plain
 
 
 def test_rows_of_a_product_stand_together(shop: Project) -> None:

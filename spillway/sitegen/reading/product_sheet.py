@@ -35,11 +35,14 @@ _VARIANT_COLUMNS = (
 _PICTURE_COLUMNS = ("picture", "picture_alt")
 _COLUMNS = ("slug", *_PRODUCT_COLUMNS, *_SHARED_COLUMNS, *_VARIANT_COLUMNS, *_PICTURE_COLUMNS)
 _REQUIRED_COLUMNS = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
+_DAY_COLUMNS = ("released_on", "sale_ends_on", "available_on")
 _OPTION = "option:"
 # Longer numbers make no sense, and Python refuses to parse very long ones.
 _DIGITS_MAX = 18
-# Written by spreadsheets in countries where a comma is part of a number.
-_OTHER_SEPARATOR = re.compile(r"[;\t]")
+# Spreadsheets save the latter two where a comma is part of a number.
+_SEPARATORS = (",", ";", "\t")
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})", re.ASCII)
+_WHOLE = re.compile(r"(\d+)[.,]0+", re.ASCII)
 
 Cells = Mapping[str, str]
 
@@ -63,7 +66,7 @@ def read_sheet(text: str, reader: ProductFile, *, mistakes: list[InputError]) ->
 
 def variant_line(text: str, first_line: int, number: int) -> int:
     """Return the line of variant `number`, from 0, of the product that begins at `first_line` of a sheet."""
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=_separator(text), strict=True)
     lines: list[int] = []
     line = 1
     for row in reader:
@@ -114,7 +117,9 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
         mistakes.append(InputError(SHEET_FILE, line, column, value, expected))
 
     lines = text.splitlines(keepends=True)
-    reader = csv.reader(lines, strict=True)
+    separator = _separator(text)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    signs = {",": "a comma", ";": "a semicolon"}.get(separator, "a tab")
     line = 1
     columns: list[str] = []
     try:
@@ -125,7 +130,7 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
         for row in reader:
             if len(row) > len(columns):
                 expected = (
-                    f"at most {len(columns)} cells, as in the first row; one with a comma stands in quotes"
+                    f"at most {len(columns)} cells, as in the first row; one with {signs} stands in quotes"
                 )
                 note_error(line, "row", row[len(columns)], expected)
             cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False) if cell.strip()}
@@ -136,31 +141,36 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        note_error(line, *_fault_of_row(lines[line - 1 :], columns, str(error)))
+        note_error(line, *_fault_of_row(lines[line - 1 :], columns, str(error), separator))
 
 
-def _fault_of_row(lines: Sequence[str], columns: Sequence[str], reason: str) -> tuple[str, str | None, str]:
+def _fault_of_row(
+    lines: Sequence[str], columns: Sequence[str], reason: str, separator: str
+) -> tuple[str, str | None, str]:
     """Return the column, the text and what is expected where the first row of `lines` is not CSV.
 
     `reason` are the words of Python's reader. A quote that nothing closes takes the rest of the file, or as
     much of it as a cell may have.
     """
     try:
-        cells = next(csv.reader(lines), [])
+        cells = next(csv.reader(lines, delimiter=separator), [])
     except csv.Error:
         cells = []
     if not reason.startswith(("unexpected end of data", "field larger")):
-        expected = "cells with commas, quotes or line breaks in quotes, and each quote inside of them twice"
+        signs = {",": "commas", ";": "semicolons"}.get(separator, "tabs")
+        expected = f"cells with {signs}, quotes or line breaks in quotes, and each quote inside of them twice"
         return "row", next(iter(cells), None), expected
     name = columns[len(cells) - 1] if 0 < len(cells) <= len(columns) else "row"
     expected = "a closing quote: this text goes on to the end of the file"
     return name, cells[-1] if cells else None, expected
 
 
+def _separator(text: str) -> str:
+    """Return the sign between cells: the one that the first line has most of."""
+    return max(_SEPARATORS, key=text.partition("\n")[0].count)
+
+
 def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> bool:
-    if len(columns) == 1 and _OTHER_SEPARATOR.search(columns[0]):
-        mistakes.append(InputError(SHEET_FILE, 1, "row", columns[0], "commas between the cells"))
-        return False
     unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_OPTION)]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     # A shop that counts no stock needs no such column.
@@ -240,16 +250,22 @@ def _value(name: str, cell: str) -> Any:
     """Return the value that a file would have for `cell`; the cell itself when it is not of that type."""
     if name in {"tags", "categories"}:
         return [part.strip() for part in cell.split(",") if part.strip()]
+    if name in {"price", "compare_at_price"} and _DECIMAL_COMMA.fullmatch(cell):
+        return cell.replace(",", ".")
     if name in {"stock", "weight_g"}:
-        return int(cell) if cell.isdecimal() and cell.isascii() and len(cell) <= _DIGITS_MAX else cell
+        whole = _WHOLE.sub(r"\1", cell) if _WHOLE.fullmatch(cell) else cell
+        return int(whole) if whole.isdecimal() and whole.isascii() and len(whole) <= _DIGITS_MAX else cell
     if name == "counted":
         return {"true": True, "false": False}.get(cell.lower(), cell)
-    if name in {"released_on", "sale_ends_on", "available_on"}:
-        try:
-            return datetime.date.fromisoformat(cell)
-        except ValueError:
-            return cell
-    return cell
+    return _day(cell) if name in _DAY_COLUMNS else cell
+
+
+def _day(cell: str) -> datetime.date | str:
+    """Return the day 2026-12-31; the cell itself when it is none."""
+    try:
+        return datetime.date.fromisoformat(cell)
+    except ValueError:
+        return cell
 
 
 def _in_terms_of_cells(mistake: InputError) -> InputError:
