@@ -67,8 +67,18 @@ def root_of_locale(locale: str) -> str:
 def skip_other_locales(table: TomlTable) -> None:
     """Accept the tables of locales that the shop does not have at present."""
     for name in table.names:
-        if _LOCALE.fullmatch(name) and table.is_table(name):
+        if _LOCALE.fullmatch(name) and table.is_table(name) and _is_known(name):
             table.value(name)
+
+
+def _is_known(locale: str) -> bool:
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        Locale.parse(locale, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return False
+    return True
 
 
 def direction_of_locale(locale: str) -> str:
@@ -145,7 +155,7 @@ def money_format(currency: str, locale: str) -> MoneyFormat:
     """Return how `locale` writes amounts of an ISO 4217 currency.
 
     Raises:
-        ValueError: the locale or the currency is unknown.
+        ValueError: the locale is unknown, or no country pays with the currency.
     """
     from babel import Locale, UnknownLocaleError
     from babel.numbers import (
@@ -160,7 +170,7 @@ def money_format(currency: str, locale: str) -> MoneyFormat:
         known = Locale.parse(locale, sep="-")
     except UnknownLocaleError as error:
         raise ValueError(locale) from error
-    if not is_currency(currency, known):
+    if not is_currency(currency, known) or not _is_money(currency):
         raise ValueError(currency)
     pattern = known.currency_formats["standard"]
     symbol = get_currency_symbol(currency, known)
@@ -171,6 +181,17 @@ def money_format(currency: str, locale: str) -> MoneyFormat:
         group_sign=get_group_symbol(known),
         fraction_digits=get_currency_precision(currency),
         group_sizes=pattern.grouping,
+    )
+
+
+def _is_money(currency: str) -> bool:
+    """Return whether people pay with a currency somewhere: by CLDR, not with gold (XAU) or a test code."""
+    from babel.core import get_global
+
+    return any(
+        code == currency and tender and end is None
+        for used in get_global("territory_currencies").values()
+        for code, _, end, tender in used
     )
 
 

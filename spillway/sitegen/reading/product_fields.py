@@ -1,8 +1,9 @@
 """Read the fields of a product that are optional or translated; state how long every field may be."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,6 +50,8 @@ OPTIONAL_VARIANT_FIELDS = frozenset(
 _VARIANT_ID = re.compile(r"(?=.*[A-Za-z0-9])[!-~]+", re.ASCII)
 _GTIN_LENGTHS = frozenset({8, 12, 13, 14})
 
+_FORMER_PRICE_EXPECTED = "a compare_at_price beside it, the price when there is no sale"
+
 # Reads the price in a field of a table, in minor units of the currency.
 ReadPrice = Callable[[TomlTable, str], int]
 T = TypeVar("T")
@@ -93,6 +96,8 @@ def read_defaults(table: TomlTable, price_minor: int, price: ReadPrice) -> Varia
     """Read the defaults that a product states for its variants."""
     if not table.has_any(OPTIONAL_PRODUCT_FIELDS):
         return NO_DEFAULTS
+    if table.has("sale_ends_on") and not _has_former_price(table):
+        table.error("sale_ends_on", table.value("sale_ends_on"), _FORMER_PRICE_EXPECTED)
     return VariantDefaults(
         _compare_at_minor(table, price_minor, price),
         table.day("sale_ends_on"),
@@ -143,7 +148,7 @@ def with_variant_fields(
         )
     ends_on = row.day("sale_ends_on") or defaults.sale_ends_on
     if row.has("sale_ends_on") and former is None and not row.has("compare_at_price"):
-        row.error("sale_ends_on", ends_on, "a compare_at_price beside it, the price when there is no sale")
+        row.error("sale_ends_on", ends_on, _FORMER_PRICE_EXPECTED)
     return replace(
         variant,
         compare_at_minor=former,
@@ -155,6 +160,41 @@ def with_variant_fields(
         weight_g=_weight(row) if row.has("weight_g") else defaults.weight_g,
         variant_id=_variant_id(row),
         checkout_url=_checkout_url(row),
+    )
+
+
+def options_problem(options: Sequence[tuple[str, str]], variants: Sequence[Variant]) -> str | None:
+    """Return what was expected instead of a picture's options; None if they are those of a variant."""
+    if any(set(options) <= set(variant.options) for variant in variants):
+        return None
+    values: dict[str, dict[str, None]] = {}
+    for variant in variants:
+        for name, value in variant.options:
+            values.setdefault(name, {})[value] = None
+    for name, value in options:
+        if name not in values:
+            return f"an option of the variants{_suggested(name, values) or _listed(values)}"
+        if value not in values[name]:
+            return f"a {name} of a variant{_suggested(value, values[name]) or _listed(values[name])}"
+    return "options that one variant has together"
+
+
+def _suggested(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _listed(known: Iterable[str]) -> str:
+    names = ", ".join(known)
+    return f": {names}" if names else ", which have none"
+
+
+def _has_former_price(table: TomlTable) -> bool:
+    """Return whether the product or one of its variants states a former price."""
+    variants: Any = table.value("variants")
+    rows = variants if isinstance(variants, list) else ()
+    return table.has("compare_at_price") or any(
+        "compare_at_price" in row for row in rows if isinstance(row, dict)
     )
 
 

@@ -31,6 +31,7 @@ from spillway.sitegen.reading.product_fields import (
     TAGS_MAX,
     TITLE_LENGTH_MAX,
     VariantDefaults,
+    options_problem,
     read_defaults,
     read_description,
     read_translation,
@@ -81,9 +82,9 @@ class ProductFile:
     def product_of(self, table: TomlTable, *, slug: Slug, file: str) -> ProductRow:
         """Read a product from a table, which a file or the rows of a sheet are made into."""
         price_minor = self._price(table, "price")
-        images = tuple(self._images(table))
         defaults = read_defaults(table, price_minor, self._price)
         variants, stock = self._variants(table, price_minor, defaults)
+        images = tuple(self._images(table, variants))
         product = Product(
             slug=slug,
             title=table.text("title", length_max=TITLE_LENGTH_MAX),
@@ -116,12 +117,14 @@ class ProductFile:
             return 1
         return price_minor
 
-    def _images(self, table: TomlTable) -> list[SourceImage]:
+    def _images(self, table: TomlTable, variants: Sequence[Variant]) -> list[SourceImage]:
         images = []
         for row in table.tables("pictures", count_max=_PICTURES_MAX, optional=True):
             file = row.text("file", length_max=FILE_NAME_LENGTH_MAX)
             alt = row.text("alt", length_max=ALT_LENGTH_MAX)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
+            if problem := options_problem(options, variants):
+                row.error("options", dict(options), problem)
             if file and Path(file).name == file:
                 images.append(SourceImage(self._pictures / file, alt, options))
             elif file:
