@@ -1,6 +1,7 @@
 """Build the strict tree of a description: blocks that hold blocks, paragraphs that hold runs of words."""
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from spillway.importing.body_runs import BR, Run, paragraphs, placed, without_breaks
@@ -9,6 +10,8 @@ _LISTS = frozenset({"ul", "ol"})
 _CONTAINERS = frozenset({*_LISTS, "li", "blockquote"})
 _CELLS = frozenset({"td", "th"})
 _SPAN_MAX = 50
+# A part of an opening that ends with one of these is followed by a space, without a comma.
+_PART_ENDS = ".,:;!?\u2026\u3002\uff01\uff1f\uff1a\uff1b\u3001"
 _SPACES = re.compile(r"[ \t\n\f]+")
 _STYLES = {
     "b": "strong",
@@ -235,6 +238,32 @@ class Tree:
             first = table.children[0].children
             table.header = table.header or all(cell.tag == "th" for cell in first)
             self._container().children.append(table)
+
+
+def opening(root: Node) -> str:
+    """Return the words of the first paragraph, quote or list; where there is none, those of the first block.
+
+    Items of a list and cells of a table are set apart by commas.
+    """
+    prose = (node for node in root.children if node.tag in {"p", *_CONTAINERS})
+    first = next(prose, None) or next((node for node in root.children if node.tag != "hr"), None)
+    return " ".join(_joined(_texts(first)).split()) if first else ""
+
+
+def _texts(node: Node) -> Iterator[str]:
+    """Yield the words of each part of a block; those of a quote end with its first part."""
+    if node.runs or node.text:
+        yield node.text or "".join(run.text for run in without_breaks(node.runs))
+    children = node.children[:1] if node.tag == "blockquote" else node.children
+    for child in children:
+        yield from _texts(child)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    joined = ""
+    for text in filter(None, map(str.strip, texts)):
+        joined += (" " if joined[-1] in _PART_ENDS else ", ") + text if joined else text
+    return joined
 
 
 def _span(text: str) -> int:

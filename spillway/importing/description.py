@@ -20,7 +20,7 @@ import html_to_markdown
 from html_to_markdown import convert
 
 from spillway.importing.body_runs import BR, Run
-from spillway.importing.body_tree import Node, Tree
+from spillway.importing.body_tree import Node, Tree, opening
 from spillway.importing.html_text import INLINE, TOKEN, bounded, sanitised, visible_words
 from spillway.sitegen.reading.markdown import safe_link, to_html
 
@@ -196,9 +196,16 @@ _NESTING_MAX = 12
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A description as Markdown. `lost` is (what, outcome) of each kind of thing the description lost."""
+    """A description as Markdown.
+
+    Attributes:
+        markdown: The description.
+        opening: The words that it begins with, as plain text on one line.
+        lost: (what, outcome) of each kind of thing the description lost.
+    """
 
     markdown: str
+    opening: str = ""
     lost: tuple[tuple[str, str], ...] = ()
 
 
@@ -228,6 +235,7 @@ def markdown_of(body_html: str, *, link_base: str = "", own_path: Callable[[str]
         markdown = written(_tree(clean, _Links(link_base, links.own_path, Counter()), emphasis=False))
     return Body(
         markdown,
+        opening(tree.root),
         tuple(
             (what if count == 1 else f"{what} ({count} times)", outcome)
             for (what, outcome), count in lost.items()

@@ -145,14 +145,16 @@ class _Reading:
         categories = split_list(first_of(rows, "categories"))
         category = first_of(rows, "category") or next(iter(categories), "")
         released = first_of(rows, "released_on")
+        body = description_of(
+            first_of(rows, "description"), notes, links, place=place, product=name, newlines_count=True
+        )
         return ImportedProduct(
             place=place,
             handle=first_of(rows, "handle").lower(),
             title=title,
             body_html="",
-            description=description_of(
-                first_of(rows, "description"), notes, links, place=place, product=name, newlines_count=True
-            ),
+            description=body.markdown,
+            opening=body.opening,
             category=category,
             categories=tuple(item for item in categories if item != category),
             summary=first_of(rows, "summary"),

@@ -64,7 +64,7 @@ class ImportedProduct:
     `place` is where it stands in the export: "line 12"; `handle` its address in the other
     shop, empty where the export names none: its page is then called by its title, or by `page_name`.
     `categories` are further ones beside `category`; `old_paths` are the paths the product had in the other
-    shop; `description` is Markdown when `body_html` is empty.
+    shop; `description` is Markdown when `body_html` is empty, and `opening` the plain words it begins with.
     """
 
     place: str
@@ -79,6 +79,7 @@ class ImportedProduct:
     pictures: tuple[ImportedPicture, ...]
     page_name: str = ""
     description: str = ""
+    opening: str = ""
     categories: tuple[str, ...] = ()
     brand: str = ""
     condition: str = ""

@@ -203,28 +203,28 @@ class _Reading:
         ordered = sorted(group, key=lambda item: (item["id"], item.place))
         place, title = group[0].place, self._title(group[0].place, ordered)
         name = title or key
-        description = next(((item["description"], item) for item in ordered if item["description"]), None)
+        described = next((item for item in ordered if item["description"]), group[0])
         categories = list(
             dict.fromkeys(_leaf(text) for item in ordered for text in item.values.get("product_type", ()))
         )
         category = next(iter(categories), "") or _leaf(self._first(ordered, "google_product_category"))
         details = _details(ordered, varying=self._varying(group))
         paths = dict.fromkeys(path for item in ordered if pages[path := self._path(item)] == 1)
+        body = description_of(
+            described["description"],
+            self._notes,
+            Links((), base=described["link"] or self._origin),
+            place=described.place,
+            product=name,
+            newlines_count=True,
+        )
         return ImportedProduct(
             place=place,
             handle="",
             title=title,
             body_html="",
-            description=description_of(
-                description[0],
-                self._notes,
-                Links((), base=description[1]["link"] or self._origin),
-                place=description[1].place,
-                product=name,
-                newlines_count=True,
-            )
-            if description
-            else "",
+            description=body.markdown,
+            opening=body.opening,
             category=category,
             categories=tuple(element for element in categories if element and element != category),
             summary="",

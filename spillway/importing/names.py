@@ -16,15 +16,13 @@ from spillway.sitegen.reading.product_fields import SUMMARY_LENGTH_MAX
 from spillway.sitegen.reading.slugs import base_slug, distinct_slugs, latin, slug_problem, with_digest
 
 
-def summary_of(summary: str, description: str, title: str) -> str:
-    """Return the export's own, or else the first sentence of the description."""
-    if not summary:
-        plain = re.sub(r"[#*\\]|\[([^\]]*)\]\([^)]*\)", r"\1", description.partition("\n\n")[0])
-        summary = one_line(plain.lstrip("- "))
-        if len(summary) > SUMMARY_LENGTH_MAX:
-            sentence = re.match(rf".{{20,{SUMMARY_LENGTH_MAX - 1}}}?[.!?](?= )", summary)
-            summary = sentence[0] if sentence else summary
-    return cut(summary, SUMMARY_LENGTH_MAX) or cut(title, SUMMARY_LENGTH_MAX)
+def summary_of(opening: str) -> str:
+    """Return the words that a description begins with; only their first sentence where they are too long."""
+    summary = one_line(opening)
+    if len(summary) > SUMMARY_LENGTH_MAX:
+        sentence = re.match(rf".{{20,{SUMMARY_LENGTH_MAX - 1}}}?[.!?](?= )", summary)
+        summary = sentence[0] if sentence else summary
+    return cut(summary, SUMMARY_LENGTH_MAX)
 
 
 def cut(text: str, length_max: int) -> str:

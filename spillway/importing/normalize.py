@@ -199,14 +199,13 @@ class _Taking:
             self._leave_out(product, title, WITHOUT_VARIANTS)
             return None
         self._say_page(product, slug, name)
-        description = self._description(product, title)
         return TakenProduct(
             place=product.place,
             handle=product.handle,
             slug=slug,
             title=title,
-            summary=one_line(product.summary) or summary_of("", description, title),
-            description=description,
+            summary=one_line(product.summary) or summary_of(product.opening or f"{title}."),
+            description=self._description(product, title),
             category=self._category(product.category, product) or self._options.fallback_category,
             categories=tuple(
                 dict.fromkeys(

@@ -155,8 +155,8 @@ def price_of(
 
 def description_of(
     text: str, notes: Notes, links: Links, *, place: str, product: str, newlines_count: bool
-) -> str:
-    """Return the Markdown of a description, and add a line for each kind of thing it lost.
+) -> Body:
+    """Return a description as Markdown, and add a line for each kind of thing it lost.
 
     Args:
         text: HTML, or plain text with paragraphs and lists.
@@ -167,14 +167,14 @@ def description_of(
         newlines_count: True where a line end in HTML without paragraphs ends a paragraph, as in WordPress.
     """
     if not text.strip():
-        return ""
-    body: Body = markdown_of(
+        return Body("")
+    body = markdown_of(
         html_of(text, newlines_count=newlines_count), link_base=links.base, own_path=links.own_path
     )
     for what, outcome in body.lost:
         kind = re.sub(r" '.*'| \(\d+ times\)", "", what, flags=re.DOTALL)
         notes.lost(place, what, outcome, f"{kind}: {outcome}", product)
-    return body.markdown
+    return body
 
 
 def weight_g_of(

@@ -212,19 +212,21 @@ class _Reading:
         taxonomy = first_of(rows, "taxonomy").rpartition(">")[2].strip()
         category = first_of(rows, "type") or taxonomy or next(iter(categories), "")
         details = tuple((label, text) for name, label in _DETAILS.items() if (text := first_of(rows, name)))
+        body = description_of(
+            first_of(rows, "body"),
+            self._notes,
+            self._links,
+            place=place,
+            product=handle,
+            newlines_count=False,
+        )
         return ImportedProduct(
             place=place,
             handle=handle,
             title=title,
             body_html="",
-            description=description_of(
-                first_of(rows, "body"),
-                self._notes,
-                self._links,
-                place=place,
-                product=handle,
-                newlines_count=False,
-            ),
+            description=body.markdown,
+            opening=body.opening,
             category=category,
             categories=tuple(name for name in dict.fromkeys(categories) if name != category),
             summary="",

@@ -169,14 +169,16 @@ class _Reading:
         chosen = {name for variation in variations for name in _attributes(variation)}
         summary, description = self._texts(row)
         pictures = [url for variation in (row, *variations) for url in split_list(variation["images"])]
+        body = description_of(
+            description, self._notes, self._links, place=place, product=title, newlines_count=True
+        )
         return ImportedProduct(
             place=place,
             handle=row["slug"],
             title=title,
             body_html="",
-            description=description_of(
-                description, self._notes, self._links, place=place, product=title, newlines_count=True
-            ),
+            description=body.markdown,
+            opening=body.opening,
             category=categories[0] if categories else "",
             categories=tuple(categories[1:]),
             summary=summary,

@@ -155,6 +155,27 @@ def test_a_safe_link_is_kept(href: str, target: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body_html", "opening"),
+    [
+        ("<p>Sold as 5*10 cm pieces. Model #7 is C# compatible.</p>", None),
+        ("<p>[Limited](one) edition, a_b_c &lt;3 &amp;amp; `x` \\ ~~y~~.</p>", None),
+        ("<p>A <b>warm</b> <a href='https://x.example'>wool</a><br>cap.</p><p>More</p>", "A warm wool cap."),
+        ("<table><tr><th>Size<th>Chest</tr><tr><td>S<td>90</tr></table><p>Warm.</p>", "Warm."),
+        ("<table><tr><th>Size<th>Chest</tr><tr><td>S<td>90</tr></table>", "Size, Chest, S, 90"),
+        ("<blockquote><p>Best cup ever</p><p>A. Reader</p></blockquote><p>More</p>", "Best cup ever"),
+        ("<pre>abc  d\ne</pre>", "abc d e"),
+        ("<h2>About</h2><p>Warm wool.</p>", "Warm wool."),
+        ("<h2>About</h2>", "About"),
+        ("<ul><li>A<ul><li>B:</li></ul></li><li><ol><li>C</li></ol></li></ul>", "A, B: C"),
+        ("<hr>", ""),
+    ],
+)
+def test_a_description_opens_with_its_words_as_they_are(body_html: str, opening: str | None) -> None:
+    expected = " ".join(visible_words(sanitised(body_html))) if opening is None else opening
+    assert markdown_of(body_html).opening == expected
+
+
+@pytest.mark.parametrize(
     "href", ["javascript:alert(1)", "/pages/care", "#top", "https://", "data:x", "foo:bar"]
 )
 def test_a_link_that_cannot_be_kept_leaves_its_words_and_is_reported(href: str) -> None:

@@ -96,6 +96,21 @@ def test_a_field_of_a_variant_that_the_build_would_refuse_is_left_out_and_the_va
     assert [line for line in lines_of(report, kind) if line.startswith("line 8: mug: ")], report.text()
 
 
+@pytest.mark.parametrize(
+    ("opening", "summary"),
+    [
+        ("Sold as 5*10 cm pieces. Model #7.", "Sold as 5*10 cm pieces. Model #7."),
+        (f"Fits the C# model of 5*10 cm. {'More words follow. ' * 20}", "Fits the C# model of 5*10 cm."),
+        ("", "Mug."),
+    ],
+)
+def test_a_product_without_a_summary_gets_the_first_words_of_its_description(
+    shop: Project, opening: str, summary: str
+) -> None:
+    import_products(shop, [product("mug", variant("M1"), opening=opening)])
+    assert taken(shop, "mug").product.summary == summary
+
+
 def test_words_lose_no_emails(shop: Project) -> None:
     import_products(
         shop, [product("a", variant("A"), title="Schön"), product("b", variant("B"), title="1. *C#*")]

@@ -64,6 +64,11 @@ def test_stock_is_what_shopify_counts(
     assert lines_of(found) == reported.get(quantity, [])
 
 
+def test_a_description_is_read_as_markdown_and_as_its_opening_words(tmp_path: Path) -> None:
+    found = one(read(tmp_path, "Handle,Title,Body (HTML),Variant Price", "a,A,<p>5*10 cm #7.</p><p>B</p>,5"))
+    assert (found.description, found.opening) == ("5\\*10 cm \\#7.\n\nB", "5*10 cm #7.")
+
+
 def test_options_are_those_of_all_rows(tmp_path: Path) -> None:
     head = "Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,Variant SKU,Variant Price"
     rows = ["a,A,Size,S,,,1,5", "a,,,M,Colour,Red,2,5", "a,,,M,,Blue,3,5"]
