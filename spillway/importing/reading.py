@@ -14,6 +14,7 @@ from spillway.importing.description import Body, markdown_of
 from spillway.importing.html_text import html_of
 from spillway.importing.imported import VARIANT_LEFT_OUT, ImportedProduct, NotTaken, Share, alone
 from spillway.importing.prices import PriceReader, PriceRefused, readings_of
+from spillway.importing.sheet import unambiguous
 from spillway.importing.table import Row, Table
 from spillway.terminal import pluralize
 
@@ -145,7 +146,7 @@ def price_of(
 ) -> str:
     """Return the price as a plain decimal; empty, with a line, where it cannot be read."""
     try:
-        return prices.read(text)
+        return prices.read(unambiguous(text))
     except PriceRefused as refused:
         outcome = VARIANT_LEFT_OUT if label == "price" else "left out"
         kind = refused.kind if label == "price" else f"{label}s that cannot be taken"
@@ -382,7 +383,7 @@ def stated_units(text: str, notes: Notes, *, place: str, product: str, locale: s
     """
     if not text:
         return None
-    units = units_of(text, locale)
+    units = units_of(unambiguous(text), locale)
     if units is None:
         notes.lost(place, f"stock {text!r}", "taken for none", "quantities that are no number", product)
     elif units < 0:

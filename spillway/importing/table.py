@@ -9,10 +9,10 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from spillway.errors import BadInput
+from spillway.importing.sheet import NumberCell, sheet_records
 
 _FILE_SIZE_BYTES_MAX = 200_000_000
 _CELL_LENGTH_MAX = 1_000_000
@@ -23,6 +23,8 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+# Excel's way to keep a text that looks like a number: ="0042".
+_TEXT_FORMULA = re.compile(r'\s*="((?:[^"]|"")*)"\s*')
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -57,11 +59,12 @@ def read_table(file: Path, *, encoding: str = "") -> Table:
         encoding: The name of the encoding of a CSV file. Empty means UTF-8, or UTF-16 where it has a mark.
 
     Raises:
-        BadInput: there is no such file, it is no table, or it is in another encoding.
+        BadInput: there is no such file, it is no table, it is in another encoding, or a formula of the sheet
+            has no value.
     """
     content = read_bytes(file)
     if content.startswith(_SPREADSHEETS):
-        return _table(file, _sheet_records(file, content))
+        return _table(file, sheet_records(file, content))
     text = decoded(file, content, encoding)
     if text.lstrip().startswith("<"):
         raise BadInput(
@@ -132,7 +135,13 @@ def _csv_records(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
             raise BadInput(f"{file}:{line}: {error.args[0]}", hint="export it as CSV again") from error
         # With tabs, quotes need not mean anything.
         records = _parsed(text, delimiter, csv.QUOTE_NONE, 1 + skipped)
-    yield from records
+    for number, cells in records:
+        yield number, [_without_formula(cell) for cell in cells]
+
+
+def _without_formula(cell: str) -> str:
+    found = _TEXT_FORMULA.fullmatch(cell) if '="' in cell else None
+    return found[1].replace('""', '"') if found else cell
 
 
 def _parsed(text: str, delimiter: str, quoting: int, line: int) -> list[tuple[int, list[str]]]:
@@ -169,32 +178,6 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=header.count)
 
 
-def _sheet_records(file: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
-    from python_calamine import CalamineError, CalamineWorkbook
-
-    try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheet = workbook.get_sheet_by_index(0)
-        rows = sheet.to_python(skip_empty_area=False)
-    except (CalamineError, OSError, ValueError) as error:
-        raise BadInput(f"{file}: no spreadsheet that can be read: {error}", hint="save it as CSV") from error
-    for number, row in enumerate(rows, 1):
-        yield number, [_cell_text(cell) for cell in row]
-
-
-def _cell_text(cell: object) -> str:
-    """Return a cell as a person reads it: 12.5 and 12, not 12.0."""
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    if isinstance(cell, datetime):
-        return cell.isoformat(" ")
-    if isinstance(cell, date | time | timedelta):
-        return str(cell)
-    return str(cell)
-
-
 def _table(file: Path, records: Iterable[tuple[int, list[str]]]) -> Table:
     numbered = iter(records)
     header: list[str] = []
@@ -212,13 +195,17 @@ def _table(file: Path, records: Iterable[tuple[int, list[str]]]) -> Table:
                 f"{file}:{line}: {len(cells)} cells under {len(header)} columns",
                 hint="a text with a comma in it needs quotes around it",
             )
-        named = {name: text for name, cell in zip(header, cells, strict=False) if (text := cell.strip())}
+        named = {name: text for name, cell in zip(header, cells, strict=False) if (text := _stripped(cell))}
         if named:
             rows.append(Row(line, named))
     # A column without a name counts where it has values: they are reported, not lost.
     used = {name for row in rows for name in row.cells} if any(map(_is_unnamed, header)) else set()
     columns = tuple(name for name in header if not _is_unnamed(name) or name in used)
     return Table(columns, tuple(rows), header_line)
+
+
+def _stripped(cell: str) -> str:
+    return cell if isinstance(cell, NumberCell) else cell.strip()
 
 
 def _is_unnamed(name: str) -> bool:

@@ -11,6 +11,7 @@ from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.importing.woocommerce import read_woocommerce
+from tests.support.spreadsheets import SHEET_END, SHEET_START, spreadsheet
 
 
 def read(tmp_path: Path, *lines: str, locale: str = "en-GB", currency: str = "GBP", **columns: str) -> Export:
@@ -65,6 +66,35 @@ def test_a_mapped_column_counts_before_one_that_has_the_name(tmp_path: Path) -> 
 def test_a_column_that_there_is_not_is_named(tmp_path: Path, name: str, header: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         read(tmp_path, "sku,title,price", "1,Tee,5", **{name: header})
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "stock", "taken"),
+    [
+        ("EUR", "29.99", "3", ("29.99", 3)),
+        ("EUR", "1299", "1.299", ("1299.00", 0)),
+        ("EUR", "1.299", "3", None),
+        ("KWD", "1.299", "3", ("1.299", 3)),
+    ],
+)
+def test_a_number_cell_has_a_decimal_point_in_every_locale(
+    tmp_path: Path, currency: str, price: str, stock: str, taken: tuple[str, int] | None
+) -> None:
+    file = tmp_path / "products.xlsx"
+    head = "".join(
+        f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in ("sku", "title", "price", "stock")
+    )
+    cells = '<c t="inlineStr"><is><t>1</t></is></c><c t="inlineStr"><is><t>Tee</t></is></c>'
+    numbers = f"<c><v>{price}</v></c><c><v>{stock}</v></c>"
+    file.write_bytes(spreadsheet(f"{SHEET_START}<row>{head}</row><row>{cells}{numbers}</row>{SHEET_END}"))
+    found = read_plain(file, ReadOptions(currency, "de"))
+    variants = [(variant.price, variant.units) for variant in found.products[0].variants]
+    assert variants == ([taken] if taken else [])
+    reasons = [str(line) for line in found.not_taken]
+    if taken is None:
+        assert reasons == ["line 2: price '1.299': the currency has 2 decimals: the variant is left out"]
+    else:
+        assert reasons == (["line 2: stock '1.299': taken for none"] if stock == "1.299" else [])
 
 
 def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: Path) -> None:

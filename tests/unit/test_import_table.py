@@ -11,38 +11,13 @@ import pytest
 
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
+from tests.support.spreadsheets import SHEET_END, SHEET_START, spreadsheet
 
-SHEET = """\
-<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>
-<row r="1"><c r="A1" t="inlineStr"><is><t>sku</t></is></c>
+SHEET = f"""\
+{SHEET_START}<row r="1"><c r="A1" t="inlineStr"><is><t>sku</t></is></c>
 <c r="B1" t="inlineStr"><is><t>price</t></is></c></row>
 <row r="2"><c r="A2" t="inlineStr"><is><t>007</t></is></c><c r="B2"><v>12.5</v></c></row>
-<row r="4"><c r="A4"><v>12</v></c><c r="B4"><v>1290</v></c></row></sheetData></worksheet>"""
-CONTENT_TYPES = """\
-<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
-<Default Extension="xml" ContentType="application/xml"/></Types>"""
-WORKBOOK = """\
-<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
- xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">
-<sheets><sheet name="Products" sheetId="1" r:id="rId1"/></sheets></workbook>"""
-RELATIONS = """\
-<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" \
-Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" \
-Target="worksheets/sheet1.xml"/></Relationships>"""
-
-
-def spreadsheet() -> bytes:
-    content = io.BytesIO()
-    with ZipFile(content, "w") as archive:
-        archive.writestr("[Content_Types].xml", CONTENT_TYPES)
-        archive.writestr(
-            "_rels/.rels",
-            RELATIONS.replace('worksheet"', 'officeDocument"').replace("worksheets/sheet1", "xl/workbook"),
-        )
-        archive.writestr("xl/workbook.xml", WORKBOOK)
-        archive.writestr("xl/_rels/workbook.xml.rels", RELATIONS)
-        archive.writestr("xl/worksheets/sheet1.xml", SHEET)
-    return content.getvalue()
+<row r="4"><c r="A4"><v>12</v></c><c r="B4"><v>1290</v></c></row>{SHEET_END}"""
 
 
 ODS = """\
@@ -72,12 +47,22 @@ XLS = (
 )
 
 
-def open_document() -> bytes:
+def workbook() -> bytes:
+    return spreadsheet(SHEET)
+
+
+def with_cells(*cells: str) -> bytes:
+    """Return a workbook whose row 4 has these cells."""
+    row = SHEET.index('<row r="4">')
+    return spreadsheet(f'{SHEET[:row]}<row r="4">{"".join(cells)}</row>{SHEET_END}')
+
+
+def open_document(ods: str = ODS) -> bytes:
     content = io.BytesIO()
     with ZipFile(content, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr("META-INF/manifest.xml", MANIFEST)
-        archive.writestr("content.xml", ODS.replace(">\n<", "><"))
+        archive.writestr("content.xml", ods.replace(">\n<", "><"))
     return content.getvalue()
 
 
@@ -123,13 +108,97 @@ def test_a_name_that_comes_again_and_one_that_is_missing_keep_their_cells(tmp_pa
     ]
 
 
-@pytest.mark.parametrize("sheet", [spreadsheet, open_document, excel_97], ids=["xlsx", "ods", "xls"])
+@pytest.mark.parametrize("sheet", [workbook, open_document, excel_97], ids=["xlsx", "ods", "xls"])
 def test_a_spreadsheet_is_read_with_its_leading_zeros_and_lines(
     tmp_path: Path, sheet: Callable[[], bytes]
 ) -> None:
     assert rows(tmp_path, sheet()) == [
         (2, {"sku": "007", "price": "12.5"}),
         (4, {"sku": "12", "price": "1290"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ((*('<c r="A4" t="e"><f>VLOOKUP(A1,B1:C9,2)</f><v>#N/A</v></c>',),), "row 4, column A: #N/A"),
+        (("<c><v>1</v></c>", "<c><f>1+1</f></c>"), "row 4, column B: a formula without a value"),
+        (("<c><f>1</f><v></v></c>",), "row 4, column A: a formula without a value"),
+        (
+            ('<c t="e"><v>#REF!</v></c>', '<c r="AB4" t="e"><v>#DIV/0!</v></c>'),
+            "row 4, column A: #REF!; row 4, column AB: #DIV/0!",
+        ),
+        (('<c t="e"><v>#N/A</v></c>' * 7,), "row 4, column E: #N/A; and 2 more"),
+    ],
+)
+def test_a_cell_of_a_workbook_without_a_value_is_named_and_not_taken_for_empty(
+    tmp_path: Path, cells: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        rows(tmp_path, with_cells(*cells))
+    assert refused.value.message.endswith(message)
+    assert "export: sheet Products: row 4, column " in refused.value.message
+
+
+def test_a_formula_with_an_empty_text_is_an_empty_cell(tmp_path: Path) -> None:
+    found = rows(tmp_path, with_cells("<c><v>7</v></c>", '<c t="str"><f>""</f><v></v></c>'))
+    assert found[1] == (4, {"sku": "7"})
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ('table:formula="of:=1" calcext:value-type="error" office:value-type="string"><text:p>#N/A', "#N/A"),
+        ('table:formula="of:=1" office:value-type="float" office:value="0"><text:p>Err:502', "Err:502"),
+        ('table:formula="of:=1"><text:p>', "a formula without a value"),
+    ],
+)
+def test_a_cell_of_an_open_document_without_a_value_is_named(tmp_path: Path, cell: str, message: str) -> None:
+    ods = ODS.replace("<office:document-content", '<office:document-content xmlns:calcext="urn:calcext"')
+    last = '<table:table-cell office:value-type="float" office:value="1290"/>'
+    content = ods.replace(last, f"<table:table-cell {cell}</text:p></table:table-cell>")
+    with pytest.raises(BadInput, match=f"sheet Products: row 4, column B: {message}"):
+        rows(tmp_path, open_document(content))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('<c s="1"><v>42</v></c>', "00042"),
+        ('<c s="2"><v>42</v></c>', "42"),
+        ("<c><v>29.990000000000002</v></c>", "29.99"),
+        ("<c><v>1.299</v></c>", "1.299"),
+        ("<c><v>0.00001</v></c>", "0.00001"),
+        ("<c><v>1234567890123456</v></c>", "1234567890123456"),
+        ('<c t="b"><v>1</v></c>', "TRUE"),
+    ],
+)
+def test_a_number_is_read_as_the_sheet_shows_it(tmp_path: Path, cell: str, text: str) -> None:
+    assert rows(tmp_path, with_cells(cell))[1] == (4, {"sku": text})
+
+
+def test_a_number_of_an_open_document_keeps_the_zeros_that_it_shows(tmp_path: Path) -> None:
+    number = '<table:table-cell office:value-type="float" office:value="12"/>'
+    shown = number.replace("/>", "><text:p>00012</text:p></table:table-cell>")
+    assert rows(tmp_path, open_document(ODS.replace(number, shown)))[1] == (
+        4,
+        {"sku": "00012", "price": "1290"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('="0042"', "0042"),
+        ('"=""0042"""', "0042"),
+        ('"=""5"""" wide"""', '5" wide'),
+        ("=A1", "=A1"),
+        ('=""', ""),
+    ],
+)
+def test_a_text_that_excel_guards_with_a_formula_is_the_text(tmp_path: Path, cell: str, text: str) -> None:
+    assert rows(tmp_path, f"sku,price\n{cell},5\n") == [
+        (2, {name: value for name, value in (("sku", text), ("price", "5")) if value})
     ]
 
 
