@@ -138,7 +138,7 @@ class Links:
         """Return the path of the product's page here; empty where the path leads elsewhere."""
         found = re.fullmatch(r"(?:/[a-z]{2}(?:-[a-z]{2})?)?(?:/collections/[^/]+)?/products/([^/]+)/?", path)
         handle = unquote(found[1]).casefold() if found else ""
-        return f"/products/{handle}" if handle in self._handles else ""
+        return f"/products/{handle}" if handle and handle in self._handles else ""
 
 
 def price_of(

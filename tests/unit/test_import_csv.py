@@ -97,6 +97,28 @@ def test_a_number_cell_has_a_decimal_point_in_every_locale(
         assert reasons == (["line 2: stock '1.299': taken for none"] if stock == "1.299" else [])
 
 
+@pytest.mark.parametrize(
+    ("old_shop", "description"),
+    [
+        ("", "About, all, mug"),
+        (
+            "https://old.example",
+            "[About](https://old.example/pages/about), [all](https://old.example/collections/all), "
+            "[mug](https://old.example/products/mug)",
+        ),
+    ],
+)
+def test_a_link_of_a_product_without_a_handle_does_not_lead_to_a_page_that_is_not_there(
+    tmp_path: Path, old_shop: str, description: str
+) -> None:
+    links = "<a href=/pages/about>About</a>, <a href=/collections/all>all</a>, <a href=/products/mug>mug</a>"
+    file = tmp_path / "products.csv"
+    file.write_text(f'sku,title,price,description\n1,Tee,5,"{links}"\n', encoding="utf-8")
+    found = read_plain(file, ReadOptions("GBP", "en-GB", old_shop=old_shop))
+    assert found.products[0].description == description
+    assert len(found.not_taken) == (0 if old_shop else 3)
+
+
 def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: Path) -> None:
     head = "product,title,sku,price,option:Size,option: Colour,picture,picture 2,picture_alt"
     rows = [
