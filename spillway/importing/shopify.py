@@ -113,7 +113,14 @@ _COLUMNS = {
 _DETAILS = {"gender": "Gender", "age_group": "Age group"}
 _NEEDED = ("handle", "title")
 _NUMBERS = (1, 2, 3)
-_YES = frozenset({"true", "yes", "1", "continue", "active", "published"})
+_YES = frozenset(
+    {"true", "yes", "1", "continue", "active", "published"}
+    # A spreadsheet program writes TRUE in its own language.
+    | {"wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "pravda", "igaz", "adev\u0103rat"}
+    | {"sant", "sann", "sand", "tosi", "do\u011fru", "\u0438\u0441\u0442\u0438\u043d\u0430"}
+)
+# A semicolon may also be a part of one address.
+_BETWEEN_ADDRESSES = re.compile(r"\s*;\s*(?=https?://|//|\Z)", re.IGNORECASE)
 _LEFT_OUT_COMMANDS = frozenset({"delete", "ignore"})
 _LAST = 1_000_000
 # A cart permalink takes the number at its end alone.
@@ -268,7 +275,7 @@ class _Reading:
         return tuple(dict.fromkeys([*paths, *filter(None, [path_of(first_of(group.rows, "url"))])]))
 
     def _variants(self, group: _Group) -> Iterator[ImportedVariant]:
-        rows = [row for row in group.rows if _is_variant(row)]
+        rows = [row for row in group.rows if _is_variant(row) and self._is_kept(row, "variant", group)]
         # Any row may name the options; a name without a value anywhere is none.
         names = {
             number: first_of(group.rows, f"name{number}") or f"Option {number}"
@@ -279,8 +286,6 @@ class _Reading:
         default = list(names) == [1] and all(row["value1"] in {"Default Title", ""} for row in rows)
         for row in rows:
             place = f"line {row.line}"
-            if row["variant_command"].casefold() in _LEFT_OUT_COMMANDS:
-                continue
             price = price_of(row["price"], self._prices, self._notes, place=place, product=group.handle)
             if not price:
                 continue
@@ -303,6 +308,25 @@ class _Reading:
                 variant_id=row["variant_id"].removeprefix("'").removeprefix(_GID),
                 position=position_of(row["variant_position"]),
             )
+
+    def _is_kept(self, row: Row, part: str, group: _Group) -> bool:
+        """Return whether Matrixify's command keeps the "variant" or "image" of a row; add a line if not."""
+        command = row[f"{part}_command"]
+        if command.casefold() not in _LEFT_OUT_COMMANDS:
+            return True
+        if part == "image":
+            what, kind = row["image"], "pictures"
+        else:
+            options = " ".join(filter(None, (row[f"value{number}"] for number in _NUMBERS)))
+            what, kind = row["sku"] or options or row["variant_id"], "variants"
+        self._notes.lost(
+            f"line {row.line}",
+            f"{group.handle}: {part} {what}, command {command}",
+            "left out",
+            f"{kind} that are left out by their command",
+            group.handle,
+        )
+        return False
 
     def _former_price(self, row: Row, place: str, handle: str) -> str:
         text = row["compare_at"]
@@ -333,19 +357,30 @@ class _Reading:
 
     def _pictures(self, group: _Group) -> Iterator[ImportedPicture]:
         placed: dict[str, tuple[int, str, int | None]] = {}
-        for number, row in enumerate(group.rows):
-            # Matrixify writes several addresses into one cell.
-            for url in (
-                row["image"].replace("; ", ";").split(";") if ";http" in row["image"] else [row["image"]]
-            ):
-                if url and row["image_command"].casefold() not in _LEFT_OUT_COMMANDS:
-                    position = int(text) if (text := row["image_position"]).isdecimal() else None
-                    placed.setdefault(url, (position or number + 1, row["image_alt"], position))
+        removed: set[str] = set()
+        for number, row in enumerate(group.rows, 1):
+            pictures = _cell_pictures(row)
+            if pictures and not self._is_kept(row, "image", group):
+                removed |= {url for url, _ in pictures}
+                continue
+            position = position_of(row["image_position"])
+            for place, (url, alt) in enumerate(pictures):
+                stated = (position or 1) + place if len(pictures) > 1 else position
+                placed.setdefault(url, (stated or number, alt, stated))
         for row in group.rows:
-            if row["variant_image"]:
+            if row["variant_image"] and row["variant_image"] not in removed:
                 placed.setdefault(row["variant_image"], (_LAST, "", None))
         for url, (_, alt, position) in sorted(placed.items(), key=lambda item: item[1][0]):
             yield ImportedPicture(url, alt, position)
+
+
+def _cell_pictures(row: Row) -> list[tuple[str, str]]:
+    """Return (address, text) of each picture of a row. Matrixify writes several into one cell."""
+    urls = [url.strip() for url in _BETWEEN_ADDRESSES.split(row["image"]) if url.strip()]
+    texts = [text.strip() for text in row["image_alt"].split(";")]
+    if len(urls) < 2 or len(texts) != len(urls):
+        texts = [row["image_alt"]]
+    return [(url, texts[number] if number < len(texts) else "") for number, url in enumerate(urls)]
 
 
 def _is_variant(row: Row) -> bool:

@@ -178,6 +178,52 @@ def test_matrixifys_columns_are_read(tmp_path: Path) -> None:
     ]
 
 
+def test_variants_and_pictures_that_matrixify_deletes_are_left_out_and_reported(tmp_path: Path) -> None:
+    head = "Handle,Title,Variant Command,Variant SKU,Option1 Value,Variant Price,"
+    head += "Variant Image,Image Src,Image Command"
+    rows = [
+        "a,A,DELETE,1,S,5,https://x/a.jpg,https://x/a.jpg,DELETE",
+        "a,,MERGE,2,M,6,,https://x/b.jpg,MERGE",
+        "a,,ignore,,L,7,,,DELETE",
+    ]
+    found = read(tmp_path, head, *rows)
+    assert [variant.sku for variant in one(found).variants] == ["2"]
+    assert [picture.url for picture in one(found).pictures] == ["https://x/b.jpg"]
+    assert lines_of(found) == [
+        "line 2: a: variant 1, command DELETE: left out",
+        "line 4: a: variant L, command ignore: left out",
+        "line 2: a: image https://x/a.jpg, command DELETE: left out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "alt", "pictures"),
+    [
+        (
+            *("https://x/one.jpg; https://x/two.jpg", "First; Second"),
+            [("https://x/one.jpg", "First", 1), ("https://x/two.jpg", "Second", 2)],
+        ),
+        (
+            *("https://x/one.jpg;https://x/two.jpg;", "A; B; C"),
+            [("https://x/one.jpg", "A; B; C", 1), ("https://x/two.jpg", "", 2)],
+        ),
+        ("https://x/one;v=1.jpg", "A; B", [("https://x/one;v=1.jpg", "A; B", None)]),
+    ],
+)
+def test_several_pictures_of_a_cell_are_taken_each_with_its_text(
+    tmp_path: Path, image: str, alt: str, pictures: list[tuple[str, str, int | None]]
+) -> None:
+    found = one(read(tmp_path, "Handle,Title,Variant Price,Image Src,Image Alt Text", f"a,A,5,{image},{alt}"))
+    assert [(picture.url, picture.alt, picture.position) for picture in found.pictures] == pictures
+
+
+@pytest.mark.parametrize("word", ["TRUE", "WAHR", "VRAI", "verdadero", "ИСТИНА"])
+def test_published_is_read_in_the_language_of_the_spreadsheet(tmp_path: Path, word: str) -> None:
+    found = read(tmp_path, "Handle,Title,Published,Variant Price", f"a,A,{word},5", "b,B,FALSCH,5")
+    assert [product.handle for product in found.products] == ["a"]
+    assert lines_of(found) == ["line 3: b, published FALSCH: left out: it is not for sale"]
+
+
 def test_an_id_of_shopifys_api_is_taken_by_its_number(tmp_path: Path) -> None:
     rows = [row.replace(",900,1,", ",gid://shopify/ProductVariant/900,1,") for row in MATRIXIFY_ROWS]
     assert rows != list(MATRIXIFY_ROWS)
