@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from spillway.errors import BadInput
 from spillway.importing.html_text import html_of, line_of
@@ -22,7 +23,6 @@ from spillway.importing.imported import (
     ImportedProduct,
     ImportedVariant,
 )
-from spillway.importing.names import slug_of
 from spillway.importing.reading import (
     Links,
     Notes,
@@ -38,6 +38,7 @@ from spillway.importing.reading import (
     weight_g_of,
 )
 from spillway.importing.table import Row, Table, read_table, refuse_other
+from spillway.importing.wordpress import encoded_slug, is_seo_template, post_slug, without_shortcodes
 
 _COLUMNS = {
     "id": "id",
@@ -77,6 +78,8 @@ _LINE_END = re.compile(r"\\\\n|\\n")
 _SUMMARY_LENGTH_MAX = 160
 _LAST = 1_000_000_000
 _FOR_SALE = frozenset({"1", "", "true", "yes"})
+# Each of a row's types is one of these, or the report names it. Extensions have types of their own.
+_TYPES = frozenset({"simple", "variable", "variation", "grouped", "external", "virtual", "downloadable"})
 
 
 def read_woocommerce(file: Path, options: ReadOptions) -> Export:
@@ -111,6 +114,7 @@ class _Reading:
         self._table = table
         self._names = names
         self._prices = options.prices(groups=False)
+        self._locale = options.locale
         self._today = options.today
         self._old_shop = options.old_shop
         self._share = options.share
@@ -163,18 +167,18 @@ class _Reading:
         types = split_list(row["type"].casefold())
         if not self._is_for_sale(row, types, place, title):
             return None
-        variable = "variable" in types or bool(variations)
+        variable = any("variable" in name for name in types) or bool(variations)
         categories = _categories(row["categories"])
         attributes = _attributes(row)
         chosen = {name for variation in variations for name in _attributes(variation)}
-        summary, description = self._texts(row)
+        summary, description = self._texts(row, title)
         pictures = [url for variation in (row, *variations) for url in split_list(variation["images"])]
         body = description_of(
             description, self._notes, self._links, place=place, product=title, newlines_count=True
         )
         return ImportedProduct(
             place=place,
-            handle=row["slug"],
+            handle=unquote(row["slug"]),
             title=title,
             body_html="",
             description=body.markdown,
@@ -187,7 +191,7 @@ class _Reading:
                 for name, (values, visible) in attributes.items()
                 if name not in chosen and visible and values
             ),
-            tags=split_list(row["tags"]),
+            tags=tuple(line_of(tag) for tag in split_list(row["tags"])),
             variants=tuple(
                 self._variations(row, variations, title) if variable else self._variants(row, row, (), title)
             ),
@@ -195,9 +199,9 @@ class _Reading:
                 ImportedPicture(url, "", number) for number, url in enumerate(dict.fromkeys(pictures), 1)
             ),
             brand=line_of(next(iter(split_list(row["brands"])), "")),
-            seo_title=row["seo_title"],
-            seo_description=row["seo_description"],
-            old_paths=self._old_paths(row, title),
+            seo_title=self._seo(row, "seo_title", title),
+            seo_description=self._seo(row, "seo_description", title),
+            old_paths=self._old_paths(row),
         )
 
     def _is_for_sale(self, row: Row, types: tuple[str, ...], place: str, title: str) -> bool:
@@ -208,19 +212,42 @@ class _Reading:
             reason, kind = f"type {row['type']}", GROUPED_PRODUCTS
         if reason:
             self._notes.lost(place, f"{title}, {reason}", NOT_FOR_SALE, kind, title)
-        return not reason
+            return False
+        for name in types:
+            if name not in _TYPES:
+                kind = "products of a type that an extension adds, taken as products that are bought once"
+                self._notes.lost(place, f"{title}, type {name}", "taken as bought once", kind, title)
+        return True
 
-    def _texts(self, row: Row) -> tuple[str, str]:
+    def _seo(self, row: Row, name: str, title: str) -> str:
+        """Return a text for search engines; empty, with a line, for a template that a plugin fills in."""
+        if not is_seo_template(row[name]):
+            return line_of(row[name])
+        kind = "templates of a plugin for search engines, left out"
+        self._notes.lost(f"line {row.line}", f"{name} {row[name]!r}", "left out: a template", kind, title)
+        return ""
+
+    def _without_codes(self, row: Row, column: str, title: str) -> str:
+        text, codes = without_shortcodes(_with_line_ends(row[column]))
+        for name, count in codes.items():
+            times = f" ({count} times)" if count > 1 else ""
+            kind = "shortcodes in a description, left out: the words inside them are kept"
+            self._notes.lost(f"line {row.line}", f"[{name}]{times}", "its words are kept", kind, title)
+        return text
+
+    def _texts(self, row: Row, title: str) -> tuple[str, str]:
         """Return the summary, and the description with what does not fit into a summary before it."""
-        short, long = _with_line_ends(row["short"]), _with_line_ends(row["description"])
+        short, long = (self._without_codes(row, column, title) for column in ("short", "description"))
         summary = line_of(short)
         if len(summary) <= _SUMMARY_LENGTH_MAX:
             return summary, long
         return "", html_of(short, newlines_count=True) + html_of(long, newlines_count=True)
 
-    def _old_paths(self, row: Row, title: str) -> tuple[str, ...]:
+    def _old_paths(self, row: Row) -> tuple[str, ...]:
         """Return the product's address there: the export's, or else what WooCommerce makes of a title."""
-        return (path_of(row["url"]) or f"/product/{row['slug'] or slug_of(title)}/",)
+        slug = encoded_slug(row["slug"]) or post_slug(row["name"], locale=self._locale) or row["id"]
+        path = path_of(row["url"]) or (f"/product/{slug}/" if slug else "")
+        return (path,) if path else ()
 
     def _variations(self, parent: Row, variations: list[Row], title: str) -> Iterator[ImportedVariant]:
         names = list(dict.fromkeys(name for row in variations for name in _attributes(row)))
@@ -231,6 +258,9 @@ class _Reading:
                 kind = "variations that are not for sale in the other shop, left out"
                 self._notes.lost(f"line {row.line}", what, NOT_FOR_SALE, kind, title)
                 continue
+            if row["description"] not in {"", parent["description"]}:
+                what, kind = f"{title}: description of a variation", "descriptions of single variations"
+                self._notes.lost(f"line {row.line}", what, "left out", kind, title)
             own = _attributes(row)
             options = tuple((name, own[name][0][0]) for name in names if name in own and own[name][0])
             for name in names:
@@ -318,7 +348,8 @@ def _places(parent: Row, variations: Sequence[Row]) -> dict[int, int]:
 
 
 def _is_variation(row: Row) -> bool:
-    return "variation" in split_list(row["type"].casefold())
+    """Return whether a row is a variation: an extension's type, such as "subscription_variation", too."""
+    return any("variation" in name for name in split_list(row["type"].casefold()))
 
 
 def _with_line_ends(text: str) -> str:
@@ -331,7 +362,7 @@ def _attributes(row: Row) -> dict[str, tuple[tuple[str, ...], bool]]:
     for column, text in row.cells.items():
         if column.startswith("attribute ") and column.endswith(" name"):
             stem = column.removesuffix(" name")
-            values = split_list(row[f"{stem} value(s)"])
+            values = tuple(line_of(value) for value in split_list(row[f"{stem} value(s)"]))
             attributes[line_of(text)] = values, row[f"{stem} visible"] != "0"
     return attributes
 

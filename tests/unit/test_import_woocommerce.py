@@ -8,6 +8,7 @@ import pytest
 
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedProduct
+from spillway.importing.names import page_slugs
 from spillway.importing.reading import ReadOptions
 from spillway.importing.woocommerce import read_woocommerce
 
@@ -206,6 +207,110 @@ def test_what_is_not_for_sale_is_left_out_with_its_line(tmp_path: Path) -> None:
         "line 5: Cap, type external: left out: it is not for sale",
         "line 8: Hoodie - Red, published -1: left out: it is not for sale",
     ]
+
+
+def test_a_subscription_is_a_product_with_its_variations_and_reported(tmp_path: Path) -> None:
+    parent = {**HOODIE, "Type": "variable-subscription"}
+    rows = [parent, variation(3, "Red", Type="subscription_variation"), {**SIMPLE, "Type": "bundle, virtual"}]
+    found = read(tmp_path, *rows)
+    assert [(product.title, len(product.variants)) for product in found.products] == [
+        ("Hoodie", 1),
+        ("Cap", 1),
+    ]
+    assert found.products[0].variants[0].options == (("Colour", "Red"),)
+    assert lines_of(found) == [
+        "line 2: Hoodie, type variable-subscription: taken as bought once",
+        "line 4: Cap, type bundle: taken as bought once",
+    ]
+
+
+def test_a_description_of_a_single_variation_is_reported(tmp_path: Path) -> None:
+    rows = [{**HOODIE, "Description": "Soft."}, variation(3, "Red", Description="Bright red.")]
+    found = read(tmp_path, *rows, variation(4, "Sky\\, light", Description="Soft."))
+    assert one(found).description == "Soft."
+    assert lines_of(found) == ["line 3: Hoodie: description of a variation: left out"]
+
+
+def test_entities_of_tags_and_attributes_are_decoded(tmp_path: Path) -> None:
+    parent = {**HOODIE, "Tags": "Bed &amp; Bath", "Attribute 1 value(s)": "Red, Black &amp; White"}
+    found = one(read(tmp_path, parent, variation(3, "Black &amp; White"), variation(4, "Red")))
+    assert found.tags == ("Bed & Bath",)
+    assert [(item.options, item.position) for item in found.variants] == [
+        ((("Colour", "Black & White"),), 1),
+        ((("Colour", "Red"),), 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("%%title%% %%page%% %%sep%% %%sitename%%", ""),
+        ("Caps %sep% %sitename%", ""),
+        ("100% wool, 50% off", "100% wool, 50% off"),
+        ("Caps &amp; hats", "Caps & hats"),
+    ],
+)
+def test_a_template_of_a_plugin_is_no_text_for_search_engines(tmp_path: Path, text: str, taken: str) -> None:
+    found = read(tmp_path, {**SIMPLE, "Meta: _yoast_wpseo_title": text, "Meta: _yoast_wpseo_metadesc": text})
+    assert (one(found).seo_title, one(found).seo_description) == (taken, taken)
+    expected = [f"line 2: {name} {text!r}: left out: a template" for name in ("seo_title", "seo_description")]
+    assert lines_of(found) == ([] if taken else expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "summary", "description", "codes"),
+    [
+        (
+            "[vc_row][vc_column_text el_class='a']Warm words.[/vc_column_text]"
+            "[vc_column_text]More.[/vc_column_text]",
+            *("Warm words. More.", "Warm words.\n\nMore."),
+            ["[vc_row]", "[vc_column_text] (2 times)"],
+        ),
+        ("A [b2]big[/b2]ger cup [sic]", "A bigger cup [sic]", "A bigger cup \\[sic\\]", ["[b2]"]),
+        ('Cup[gallery ids="1,2"]', "Cup", "Cup", ["[gallery]"]),
+        ("[Limited] edition [new]", "[Limited] edition [new]", "\\[Limited\\] edition \\[new\\]", []),
+    ],
+)
+def test_shortcodes_are_reported_and_their_words_kept(
+    tmp_path: Path, text: str, summary: str, description: str, codes: list[str]
+) -> None:
+    found = read(tmp_path, {**SIMPLE, "Short description": text, "Description": text})
+    assert (one(found).summary, one(found).description) == (summary, description)
+    assert lines_of(found) == [f"line 2: {code}: its words are kept" for code in codes * 2]
+
+
+@pytest.mark.parametrize(
+    ("title", "locale", "slug"),
+    [
+        ("Обувь", "en-GB", "%d0%be%d0%b1%d1%83%d0%b2%d1%8c"),
+        ("Йод", "en-GB", "%d0%b9%d0%be%d0%b4"),
+        ("C# Mug", "en-GB", "c-mug"),
+        ("Cap &amp; scarf", "en-GB", "cap-scarf"),
+        ("Mug <em>new</em> &#8211; 5.5/6", "en-GB", "mug-new-5-5-6"),
+        ("Größe “XL” 3×4", "de-DE", "groesse-xl-3x4"),
+        ("Größe “XL” 3×4", "en-GB", "grose-xl-3x4"),
+        ("Café №5", "fr", "cafe-%e2%84%965"),
+        ("100% snake_case", "en-GB", "100-snake_case"),
+        ("!!!", "en-GB", "1"),
+        ("語" * 30, "en-GB", "%e8%aa%9e" * 22),
+    ],
+)
+def test_an_old_address_is_the_one_that_wordpress_makes_of_a_title(
+    tmp_path: Path, title: str, locale: str, slug: str
+) -> None:
+    found = one(read(tmp_path, {**SIMPLE, "Name": title}, options=ReadOptions("GBP", locale)))
+    assert found.old_paths == (f"/product/{slug}/",)
+
+
+@pytest.mark.parametrize(
+    "slug", ["обувь", "%d0%be%d0%b1%d1%83%d0%b2%d1%8c", "%D0%BE%D0%B1%D1%83%D0%B2%D1%8C"]
+)
+def test_a_slug_names_the_page_in_latin_letters_and_the_old_address_as_it_was(
+    tmp_path: Path, slug: str
+) -> None:
+    found = one(read(tmp_path, {**SIMPLE, "Slug": slug}))
+    assert page_slugs([found]) == ["obuv"]
+    assert found.old_paths == ("/product/%d0%be%d0%b1%d1%83%d0%b2%d1%8c/",)
 
 
 def test_another_export_is_refused(tmp_path: Path) -> None:
