@@ -158,8 +158,12 @@ def visible_words(markup: str) -> list[str]:
 _NAMES = (
     "p|br|div|span|ul|ol|li|dl|dt|dd|b|strong|em|i|u|s|del|a|h[1-6]|table|tbody|thead|tr|td|th|img|hr|pre|code"
     "|blockquote|font|center|iframe|video|section|article|figure|sub|sup|small|big|script|style|strike|meta"
+    "|mark|ins|abbr|cite|q|kbd|samp|var|tt|label|button|select|option|input|form|textarea|address|details|summary"
+    "|header|footer|main|nav|aside|figcaption|caption|tfoot|col|colgroup|fieldset|legend|picture|source|svg|audio"
+    "|object|embed|time|wbr|dfn|bdi|bdo|ruby|rt|rp|acronym|link|noscript"
 )
 _TAG = re.compile(rf"</?(?:{_NAMES})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_ELEMENT = re.compile(rf"<(/?)({_NAMES})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _HAS_PARAGRAPHS = re.compile(r"<(?:p|br|div|table)\b", re.IGNORECASE)
 _PREFORMATTED = re.compile(r"(<pre\b.*?</pre>)", re.IGNORECASE | re.DOTALL)
@@ -177,13 +181,22 @@ def html_of(text: str, *, newlines_count: bool) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
     if not _TAG.search(text):
-        return plain_html(_decoded(text))
+        text = unescaped(text)
+        # HTML that was encoded twice has whole elements then; a lone "<b>" is a text about a tag.
+        if not _has_elements(text):
+            return plain_html(text)
     if newlines_count and not _HAS_PARAGRAPHS.search(text):
         parts = _PREFORMATTED.split(text)
         return "".join(
             part if number % 2 else part.replace("\n", "<br>") for number, part in enumerate(parts)
         )
     return text
+
+
+def _has_elements(text: str) -> bool:
+    """Return whether a text has an element with its end, or a line break."""
+    tags = {(found[1], found[2].lower()) for found in _ELEMENT.finditer(text)}
+    return any(("", name) in tags for ending, name in tags if ending) or ("", "br") in tags
 
 
 def plain_html(text: str) -> str:
@@ -193,10 +206,11 @@ def plain_html(text: str) -> str:
 
 def line_of(text: str) -> str:
     """Return a title without tags, its entities decoded once."""
-    return " ".join(_decoded(_TAG.sub(lambda tag: " " if _breaks(tag[0]) else "", text)).split())
+    return " ".join(unescaped(_TAG.sub(lambda tag: " " if _breaks(tag[0]) else "", text)).split())
 
 
-def _decoded(text: str) -> str:
+def unescaped(text: str) -> str:
+    """Return a text with its complete entities decoded once: "&copy" without a semicolon stays."""
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 

@@ -6,7 +6,7 @@ are the variants of one product.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -121,7 +121,7 @@ def _values(item: Element) -> dict[str, list[str]]:
         name = _name(child)
         if name == "product_detail":
             parts = {_name(part): (part.text or "").strip() for part in child}
-            text = f"{parts.get('attribute_name', '')}:{parts.get('attribute_value', '')}"
+            text = _joined_detail(parts) if parts else child.text or ""
         elif name == "link" and child.get("href") and child.get("rel", "alternate") == "alternate":
             text = child.get("href", "")
         else:
@@ -152,8 +152,7 @@ def _table_items(file: Path, options: ReadOptions) -> Iterator[_Item]:
         values: dict[str, list[str]] = {}
         for column, text in row.cells.items():
             name = names.get(column, column)
-            parts = re.split(r"(?<!\\),", text) if name == "product_detail" else [text]
-            values.setdefault(name, []).extend(part.replace("\\,", ",") for part in parts)
+            values.setdefault(name, []).extend(_split(text, ",") if name == "product_detail" else [text])
         yield _Item(number, f"line {row.line}", values)
 
 
@@ -348,10 +347,39 @@ def _details(items: list[_Item], *, varying: list[str]) -> tuple[tuple[str, str]
             details[_DETAILS.get(name, name.capitalize())] = line_of(items[0][name])
     for item in items:
         for text in item.values.get("product_detail", ()):
-            label, _, value = text.rpartition(":")
-            if value.strip():
-                details.setdefault(line_of(label.rpartition(":")[2]) or "Detail", line_of(value))
+            label, value = _detail(text)
+            if value:
+                details.setdefault(label or "Detail", value)
     return tuple(details.items())
+
+
+def _joined_detail(parts: Mapping[str, str]) -> str:
+    """Return a product detail of XML as a table has it, without its section: ":name:value"."""
+    names = ("attribute_name", "attribute_value")
+    return "".join(":" + re.sub(r"([\\:,])", r"\\\1", parts.get(name, "")) for name in names)
+
+
+def _split(text: str, sign: str) -> list[str]:
+    """Split a text at each sign without a backslash before it. The parts keep their backslashes."""
+    parts, start = [], 0
+    for found in re.finditer(rf"\\.|{sign}", text, re.DOTALL):
+        if found[0] == sign:
+            parts.append(text[start : found.start()])
+            start = found.end()
+    return [*parts, text[start:]]
+
+
+def _detail(text: str) -> tuple[str, str]:
+    """Return the name and the value of a detail, section:name:value, where the section may be missing.
+
+    Many feeds write a colon of the value without a backslash: "Ratio:16:9" has no attribute "16".
+    """
+    parts = [line_of(re.sub(r"\\([\\:,])", r"\1", part)) for part in _split(text, ":")]
+    has_section = len(parts) > 2 and bool(re.search(r"[^\W\d_]", parts[1]))
+    parts = ["", *parts] if len(parts) > 1 and not (has_section or not parts[0]) else parts
+    if len(parts) < 3:
+        return "", parts[-1]
+    return parts[1], ":".join(parts[2:])
 
 
 def _pictures(items: list[_Item]) -> Iterator[ImportedPicture]:

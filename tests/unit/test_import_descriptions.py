@@ -221,6 +221,14 @@ def test_pictures_videos_and_frames_are_reported() -> None:
         ),
         ('<p style="color:red">Red</p>', "<p>Red</p>"),
         (
+            "&lt;p&gt;Soft &amp;amp; warm.&lt;/p&gt;&lt;p&gt;Wool&lt;/p&gt;",
+            "<p>Soft &amp; warm.</p><p>Wool</p>",
+        ),
+        ("Soft&lt;br /&gt;warm", "<p>Soft<br>warm</p>"),
+        ("The tag &lt;b&gt; &amp;amp; more", "<p>The tag &lt;b&gt; &amp;amp; more</p>"),
+        ("<mark>New</mark> style", "<p>New style</p>"),
+        ("Size <select>", "<p>Size</p>"),
+        (
             "A <b>bold</b> word\nand a line\n\nEnd",
             "<p>A <strong>bold</strong> word<br>and a line</p><p>End</p>",
         ),

@@ -162,6 +162,35 @@ def test_every_field_of_an_item_is_taken(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("General:Type:Digital", ("Type", "Digital")),
+        ("Display:Ratio:16:9", ("Ratio", "16:9")),
+        ("Ratio:16:9", ("Ratio", "16:9")),
+        ("Opening hours:10:30", ("Opening hours", "10:30")),
+        (":Ratio:16:9", ("Ratio", "16:9")),
+        (r"Display:Ratio:16\:9", ("Ratio", "16:9")),
+        (r"Display\: main:Ratio\, width:C\:\\x", ("Ratio, width", r"C:\x")),
+        ("Width:5 cm", ("Width", "5 cm")),
+        ("Washable", ("Detail", "Washable")),
+    ],
+)
+def test_a_detail_of_a_table_is_a_section_a_name_and_a_value(
+    tmp_path: Path, text: str, detail: tuple[str, str]
+) -> None:
+    lines = ["id\ttitle\tprice\tproduct_detail", f"A-1\tMug\t5.00 GBP\t{text},Care:Heat:60 C"]
+    (found,) = read(tmp_path, "\n".join(lines)).products
+    assert found.details == (detail, ("Heat", "60 C"))
+
+
+@pytest.mark.parametrize("value", ["16:9", "10:30", "a, b", r"16\:9", "5"])
+def test_a_detail_of_xml_is_its_name_and_value(tmp_path: Path, value: str) -> None:
+    parts = f"<g:attribute_name>Ratio: w:h</g:attribute_name><g:attribute_value>{value}</g:attribute_value>"
+    found = product(tmp_path, f"{MUG}<g:product_detail>{parts}</g:product_detail>")
+    assert found.details == (("Ratio: w:h", value),)
+
+
 def test_titles_and_descriptions_lose_tags_and_entities_once(tmp_path: Path) -> None:
     for title, shown in (
         ("Tom &amp;amp; Jerry &amp;#8211; cup", "Tom & Jerry – cup"),
