@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
+from spillway.importing.html_text import line_of, unescaped
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
 from spillway.importing.reading import (
     WITHOUT_UNITS,
@@ -45,6 +46,9 @@ _KNOWN = (
     ),
     *("available_on", "position", "variant_id", "checkout_url"),
     *("weight", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
+)
+_WORDS = frozenset(
+    {"title", "product", "brand", "category", "categories", "tags", "seo_title", "seo_description"}
 )
 # One file may name its pictures in one column, or in several: picture, picture 2, picture 3.
 _NUMBERED = re.compile(r"(picture|picture_alt)_?(\d+)")
@@ -120,7 +124,11 @@ class _Reading:
         for row in self._table.rows:
             named = Row(
                 row.line,
-                {self._names[column]: text for column, text in row.cells.items() if column in self._names},
+                {
+                    name: _text(name, text)
+                    for column, text in row.cells.items()
+                    if (name := self._names.get(column))
+                },
             )
             groups.setdefault(self._key(named), []).append(named)
         links = Links((rows[0]["handle"].casefold() for rows in groups.values()), base=self._options.old_shop)
@@ -157,7 +165,7 @@ class _Reading:
             opening=body.opening,
             category=category,
             categories=tuple(item for item in categories if item != category),
-            summary=first_of(rows, "summary"),
+            summary=line_of(first_of(rows, "summary")),
             details=(),
             tags=split_list(first_of(rows, "tags")),
             variants=tuple(variant for row in rows if (variant := self._variant(row, rows, name))),
@@ -216,6 +224,13 @@ class _Reading:
             position=position_of(row["position"]),
             weight_g=weight_g_of(weight, unit, notes, place=place, product=name, locale=locale),
         )
+
+
+def _text(name: str, text: str) -> str:
+    """Return a cell of one line of words without entities, as shops store them: "Tom &amp; Jerry"."""
+    if "&" not in text or not (name in _WORDS or name.startswith(("option:", "picture_alt"))):
+        return text
+    return unescaped(text)
 
 
 def _pictures(rows: Iterable[Row]) -> list[ImportedPicture]:

@@ -119,6 +119,16 @@ def test_a_link_of_a_product_without_a_handle_does_not_lead_to_a_page_that_is_no
     assert len(found.not_taken) == (0 if old_shop else 3)
 
 
+def test_entities_of_words_are_decoded_once_and_ids_stay(tmp_path: Path) -> None:
+    head = "sku,title,price,brand,tags,category,summary,seo_title,option:Colour"
+    row = 'a&amp;b,Tom &amp; Jerry <b>,5,R&amp;D,"Bed &amp; Bath,x",Salt &amp;amp; more,A <b>warm</b> cup,'
+    (found,) = read(tmp_path, head, f"{row}T &#8211; J,Black &amp; White").products
+    assert (found.title, found.brand, found.tags) == ("Tom & Jerry <b>", "R&D", ("Bed & Bath", "x"))
+    assert (found.category, found.summary, found.seo_title) == ("Salt &amp; more", "A warm cup", "T \u2013 J")
+    (variant,) = found.variants
+    assert (variant.sku, variant.options) == ("a&amp;b", (("Colour", "Black & White"),))
+
+
 def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: Path) -> None:
     head = "product,title,sku,price,option:Size,option: Colour,picture,picture 2,picture_alt"
     rows = [
