@@ -305,10 +305,10 @@ def _safe_name(name: str) -> str:
         .replace("\\", "-")
         .lstrip(".")
     )
-    stem, dot, ending = line.rpartition(".")
+    stem, dot, ending = line.rpartition(".") if "." in line else (line, "", "")
     if len(line) <= _NAME_LENGTH_MAX and len(line.encode()) <= 2 * _NAME_LENGTH_MAX and stem:
         return line
-    short = (stem or line)[: _NAME_LENGTH_MAX // 2]
+    short = stem[: _NAME_LENGTH_MAX // 2]
     return _with_digest(f"{short}{dot}{ending[:8]}", hashlib.sha256(name.encode()).hexdigest())
 
 

@@ -205,3 +205,13 @@ def test_the_names_that_files_get_can_be_names_anywhere(tmp_path: Path, images: 
     finder = PictureFinder([name.lstrip(".") for name in hostile], source, problem=lambda file: None)
     assert all(len(name) <= 120 and name.isprintable() and "\u202e" not in name for name in finder.copies)
     assert len(finder.copies) == len(hostile)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("noext", "noext"), ("n" * 120, "n{50}-[0-9a-f]{8}")])
+def test_a_picture_without_an_ending_keeps_its_name(
+    tmp_path: Path, images: Path, name: str, shape: str
+) -> None:
+    paint(images / "a.jpg", "red").rename(images / name)
+    source = PictureSource(images, tmp_path / "pictures", {})
+    (copied,) = PictureFinder([name], source, problem=lambda file: None).copies
+    assert re.fullmatch(shape, copied)
