@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spillway.errors import BadInput
-from spillway.importing.html_text import html_of, line_of
+from spillway.importing.html_text import html_of, line_of, unescaped
 from spillway.importing.imported import (
     GROUPED_PRODUCTS,
     NOT_FOR_SALE,
@@ -191,7 +191,7 @@ class _Reading:
                 for name, (values, visible) in attributes.items()
                 if name not in chosen and visible and values
             ),
-            tags=tuple(line_of(tag) for tag in split_list(row["tags"])),
+            tags=tuple(unescaped(tag) for tag in split_list(row["tags"])),
             variants=tuple(
                 self._variations(row, variations, title) if variable else self._variants(row, row, (), title)
             ),
@@ -222,7 +222,7 @@ class _Reading:
     def _seo(self, row: Row, name: str, title: str) -> str:
         """Return a text for search engines; empty, with a line, for a template that a plugin fills in."""
         if not is_seo_template(row[name]):
-            return line_of(row[name])
+            return unescaped(row[name])
         kind = "templates of a plugin for search engines, left out"
         self._notes.lost(f"line {row.line}", f"{name} {row[name]!r}", "left out: a template", kind, title)
         return ""
@@ -362,7 +362,7 @@ def _attributes(row: Row) -> dict[str, tuple[tuple[str, ...], bool]]:
     for column, text in row.cells.items():
         if column.startswith("attribute ") and column.endswith(" name"):
             stem = column.removesuffix(" name")
-            values = tuple(line_of(value) for value in split_list(row[f"{stem} value(s)"]))
+            values = tuple(unescaped(value) for value in split_list(row[f"{stem} value(s)"]))
             attributes[line_of(text)] = values, row[f"{stem} visible"] != "0"
     return attributes
 

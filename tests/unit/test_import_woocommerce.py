@@ -232,9 +232,9 @@ def test_a_description_of_a_single_variation_is_reported(tmp_path: Path) -> None
 
 
 def test_entities_of_tags_and_attributes_are_decoded(tmp_path: Path) -> None:
-    parent = {**HOODIE, "Tags": "Bed &amp; Bath", "Attribute 1 value(s)": "Red, Black &amp; White"}
+    parent = {**HOODIE, "Tags": "Bed &amp; Bath, a <i>", "Attribute 1 value(s)": "Red, Black &amp; White"}
     found = one(read(tmp_path, parent, variation(3, "Black &amp; White"), variation(4, "Red")))
-    assert found.tags == ("Bed & Bath",)
+    assert found.tags == ("Bed & Bath", "a <i>")
     assert [(item.options, item.position) for item in found.variants] == [
         ((("Colour", "Black & White"),), 1),
         ((("Colour", "Red"),), 0),
@@ -248,6 +248,7 @@ def test_entities_of_tags_and_attributes_are_decoded(tmp_path: Path) -> None:
         ("Caps %sep% %sitename%", ""),
         ("100% wool, 50% off", "100% wool, 50% off"),
         ("Caps &amp; hats", "Caps & hats"),
+        ("Caps <b> & {% raw %}", "Caps <b> & {% raw %}"),
     ],
 )
 def test_a_template_of_a_plugin_is_no_text_for_search_engines(tmp_path: Path, text: str, taken: str) -> None:
