@@ -125,7 +125,7 @@ def confirm(request: Request) -> Response:
 def show_unsubscribe(request: Request) -> Response:
     """Show what an unsubscribe link ends. Change nothing."""
     token = link_forms.link_token(request)
-    linked = container.waitlist.linked_entry(Purpose.UNSUBSCRIBE, token)
+    linked = container.waitlist.entry_to_unsubscribe(token)
     if linked is None:
         raise LinkRefused
     if linked.unsubscribed:

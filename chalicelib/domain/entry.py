@@ -9,6 +9,8 @@ A repeated signup sets `unsubscribed` and `notified` back to `pending`, at the e
 opt-in a signup sets the entry to `confirmed` at once.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
@@ -79,7 +81,8 @@ class Entry:
 
     `position` orders the shard: signup time, then the shopper's id; an entry outside the shard's index has
     none. `page` is the page of the signup, and so the language of the emails. An entry that was imported, or
-    moved from another SKU, has an `arrival` and its time.
+    moved from another SKU, has an `arrival` and its time. `moved_to` and `moved_from` are SKUs of
+    the last moves from and to this row; a later signup keeps them.
     """
 
     shopper: ShopperId
@@ -94,10 +97,39 @@ class Entry:
     arrived_at_ms: int | None = None
     consent: str | None = None
     source: str | None = None
+    moved_to: Sku | None = None
+    moved_from: Sku | None = None
 
     def expired(self, *, at_ms: int) -> bool:
         """Return whether the entry has expired; DynamoDB may delete its row days later (TTL)."""
         return self.state is EntryState.PENDING and (self.expires_at_s or 0) * 1000 <= at_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The signups that one email covers: entries of `shopper` by SKU, with the time of signup (ms).
+
+    The message about `sku` sends the email.
+    """
+
+    shopper: ShopperId
+    sku: Sku
+    covers: Mapping[Sku, int]
+
+    def to_json(self) -> str:
+        """Write the claim as a text attribute."""
+        return json.dumps([self.shopper, self.sku, self.covers], ensure_ascii=False, separators=(",", ":"))
+
+    def is_held(self, by: str) -> bool:
+        """Return whether a stored claim of another message covers the entry this message is about.
+
+        Where that entry is gone, the stored claim has to cover all the others.
+        """
+        shopper, sku, covered = json.loads(by)
+        if shopper != self.shopper or sku == self.sku:
+            return False
+        own = [self.sku] if self.sku in self.covers else list(self.covers)
+        return all(covered.get(name, -1) >= self.covers[name] for name in own)
 
 
 def position_of(joined_at_ms: int, shopper: ShopperId) -> str:

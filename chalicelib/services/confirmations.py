@@ -2,7 +2,7 @@
 
 Each signup queues a message, and the email of a message lists every entry that the shopper has still to
 confirm. A message that comes during a visit leaves the email to the message of the newest entry; of several
-at once, the first one claims the email (`chalicelib.tables.entries.Claim`).
+at once, the first one claims the email (`chalicelib.domain.entry.Claim`).
 
 An address whose emails bounced is suppressed. When its owner signs up again after some time, this email is
 the only one that may leave, and its confirmation lifts the suppression: see `chalicelib.domain.suppression`.
@@ -10,13 +10,13 @@ the only one that may leave, and its confirmation lifts the suppression: see `ch
 
 from collections.abc import Callable, Sequence
 
-from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Entry, EntryState
+from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Claim, Entry, EntryState
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import fits_a_link
 from chalicelib.log import log
 from chalicelib.services.requested_emails import RequestedEmails
-from chalicelib.tables.entries import Claim, EntriesTable
+from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, stocked_with
 from chalicelib.tables.suppressions import SuppressionsTable
 

@@ -23,7 +23,7 @@ from chalicelib.domain.email import (
     RequestedEmail,
     SendRefused,
 )
-from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX
+from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX, Claim
 from chalicelib.domain.ids import ShopperId, is_ipv6
 from chalicelib.domain.sending_limits import (
     BACK_OFF_S_MAX,
@@ -38,7 +38,7 @@ from chalicelib.log import log
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storage import ThemeStore
-from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
+from chalicelib.tables.entries import AlreadyClaimed, EntriesTable
 from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 
 # Longer than one email takes: its turn (4 s at most), and then its calls (8 s by SMTP).

@@ -6,6 +6,7 @@ up is in `signups`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from chalicelib.domain.entry import Entry, EntryState
@@ -16,6 +17,9 @@ from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, stocked_with
 from chalicelib.tables.suppressions import ShoppersTable
+
+# Bounds the requests of one call.
+MOVES_FOLLOWED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,28 @@ class Waitlist:
         self._links = links
         self._clock_ms = clock_ms
 
-    def linked_entry(self, purpose: Purpose, token: str) -> LinkedEntry | None:
-        """Return the first entry that a link is about; None when it is gone. Changes nothing.
+    def entry_to_unsubscribe(self, token: str) -> LinkedEntry | None:
+        """Return the entry that an unsubscribe link ends; None when it is gone. Changes nothing.
+
+        An entry that was moved to another SKU is shown where it waits now.
 
         Raises:
-            LinkRefused: no link of ours for `purpose`.
+            LinkRefused: no unsubscribe link of ours.
         """
-        return next(iter(self.linked_entries(purpose, token)), None)
+        subject = self._links.read(Purpose.UNSUBSCRIBE, token)
+        if subject.sku is None:
+            raise LinkRefused
+        get = partial(self._entries.get, subject.shopper)
+        found = follow_moves(self._entries, subject.shopper, subject.sku, get)
+        kept = [entry for entry in found if not entry.expired(at_ms=self._clock_ms())]
+        waiting = (entry for entry in kept if entry.state is not EntryState.UNSUBSCRIBED)
+        shown = next(waiting, kept[0] if kept else None)
+        return self._linked(shown) if shown else None
 
     def linked_entries(self, purpose: Purpose, token: str) -> tuple[LinkedEntry, ...]:
         """Return the entries that a link is about, in its order, without the ones that are gone.
+
+        Changes nothing.
 
         Raises:
             LinkRefused: no link of ours for `purpose`.
@@ -101,7 +117,7 @@ class Waitlist:
         return next((state for state in (EntryState.CONFIRMED, EntryState.NOTIFIED) if state in states), None)
 
     def unsubscribe(self, token: str) -> None:
-        """Unsubscribe the entry of a link. Unsubscribing twice is unsubscribing once.
+        """Unsubscribe the entry of a link, and what it was moved to. Twice is once.
 
         Raises:
             LinkRefused: no unsubscribe link of ours.
@@ -109,7 +125,7 @@ class Waitlist:
         subject = self._links.read(Purpose.UNSUBSCRIBE, token)
         if subject.sku is None:
             raise LinkRefused
-        self._entries.unsubscribe(subject.shopper, subject.sku, at_ms=self._clock_ms())
+        unsubscribe_moved(self._entries, subject.shopper, subject.sku, at_ms=self._clock_ms())
 
     def undo(self, shopper: ShopperId, skus: Sequence[Sku], token: str) -> None:
         """Delete the entries that one signup stored for `shopper`, and nothing else.
@@ -132,7 +148,10 @@ class Waitlist:
         entry = self._entries.get(shopper, sku)
         if entry is None or entry.expired(at_ms=self._clock_ms()):
             return None
-        stocked = stocked_with(self._products, sku)
+        return self._linked(entry)
+
+    def _linked(self, entry: Entry) -> LinkedEntry:
+        stocked, sku = stocked_with(self._products, entry.sku), entry.sku
         if stocked is None:
             return LinkedEntry(None, None, entry.state)
         variant = stocked.product.variant(sku)
@@ -145,6 +164,45 @@ class Waitlist:
             return EntryState.CONFIRMED
         entry = self._entries.get(shopper, sku)
         return entry.state if entry else None
+
+
+def unsubscribe_moved(entries: EntriesTable, shopper: ShopperId, sku: Sku, *, at_ms: int) -> None:
+    """Unsubscribe the entry of a SKU, and each entry that it was moved to: one write if it was never moved.
+
+    A shopper who signed up for the SKU again after the move has two entries, and an email about either has a
+    link that looks the same to them: both end.
+    """
+    ended = follow_moves(entries, shopper, sku, partial(entries.unsubscribe, shopper, at_ms=at_ms))
+    if len(ended) == MOVES_FOLLOWED_MAX:
+        log("moves_not_followed", shopper=shopper, sku=sku)
+        return
+    # Only now: the same link follows the same moves again if this call breaks off.
+    for entry in ended:
+        if entry.moved_to:
+            entries.forget_move(entry, at_ms=at_ms)
+
+
+def follow_moves(
+    entries: EntriesTable, shopper: ShopperId, sku: Sku, visit: Callable[[Sku], Entry | None]
+) -> list[Entry]:
+    """Visit the entry of a SKU and then each one that it was moved to; return those that exist, in order.
+
+    A row that names its move is deleted if a signup after that expires or is undone. The entry that it was
+    moved to names the SKU, too; it is looked for only then.
+    """
+    found: list[Entry] = []
+    visited: set[Sku] = set()
+    remaining = [sku]
+    while remaining and len(visited) < MOVES_FOLLOWED_MAX:
+        visited.add(sku := remaining.pop())
+        entry = visit(sku)
+        if entry is not None:
+            found.append(entry)
+            moved_to = [entry.moved_to] if entry.moved_to else []
+        else:
+            moved_to = [other.sku for other in entries.of_shopper(shopper) if other.moved_from == sku]
+        remaining += [other for other in moved_to if other not in visited]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +261,7 @@ class MyWaitlists:
         shopper = self._shopper(token)
         skus = [sku] if sku else [row.entry.sku for row in self._shoppers.kept(shopper)]
         for ended in skus:
-            self._entries.unsubscribe(shopper, ended, at_ms=self._clock_ms())
+            unsubscribe_moved(self._entries, shopper, ended, at_ms=self._clock_ms())
 
     def erase(self, token: str) -> None:
         """Erase the shopper; a suppression stays, so that they are not emailed again. Twice is once."""

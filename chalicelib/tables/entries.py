@@ -5,9 +5,7 @@ index `shard` is sparse: only confirmed entries have its key, so it holds exactl
 sharded by a hash of the shopper and sorted by position.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from chalicelib.domain.entry import (
     DAY_MS,
     HOUR_MS,
     Arrival,
+    Claim,
     Entry,
     EntryState,
     OptIn,
@@ -49,6 +48,7 @@ IS_NEW = Attr("shopper").not_exists()
 EXISTS = Attr("shopper").exists()
 IS_OVER = Attr("state").is_in(EntryState.UNSUBSCRIBED, EntryState.NOTIFIED)
 IS_FREE = IS_NEW | IS_OVER
+IS_UNSUBSCRIBED = Attr("state").eq(EntryState.UNSUBSCRIBED)
 IS_PENDING = Attr("state").eq(EntryState.PENDING)
 IS_CONFIRMED = Attr("state").eq(EntryState.CONFIRMED)
 STAYS_CONFIRMED = Attr("standing").eq(EntryState.CONFIRMED)
@@ -72,33 +72,6 @@ def was_not_repeated_since(at_ms: int | Given) -> Condition:
 
 class AlreadyClaimed(Exception):
     """Another message has sent, or is about to send, the email that covers the same signups."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The signups that one email covers: entries of `shopper` by SKU, with the time of signup (ms).
-
-    The message about `sku` sends the email.
-    """
-
-    shopper: ShopperId
-    sku: Sku
-    covers: Mapping[Sku, int]
-
-    def to_json(self) -> str:
-        """Write the claim as a text attribute."""
-        return json.dumps([self.shopper, self.sku, self.covers], ensure_ascii=False, separators=(",", ":"))
-
-    def is_held(self, by: str) -> bool:
-        """Return whether a stored claim of another message covers the entry this message is about.
-
-        Where that entry is gone, the stored claim has to cover all the others.
-        """
-        shopper, sku, covered = json.loads(by)
-        if shopper != self.shopper or sku == self.sku:
-            return False
-        own = [self.sku] if self.sku in self.covers else list(self.covers)
-        return all(covered.get(name, -1) >= self.covers[name] for name in own)
 
 
 class EntriesTable:
@@ -219,11 +192,22 @@ class EntriesTable:
             remove=("expires_at_s", "again_at_ms", "source"),
         )
 
-    def unsubscribe(self, shopper: ShopperId, sku: Sku, *, at_ms: int) -> bool:
-        """Unsubscribe an entry for good; false when there is none. A repeat changes nothing."""
+    def unsubscribe(self, shopper: ShopperId, sku: Sku, *, at_ms: int) -> Entry | None:
+        """Unsubscribe an entry for good, and return it; None when there is none. A repeat changes nothing."""
         since_ms = if_not_exists("unsubscribed_at_ms", at_ms)
         values = {"state": EntryState.UNSUBSCRIBED, "unsubscribed_at_ms": since_ms}
-        return self.table.update_if(_key(shopper, sku), EXISTS, values, remove=OF_WAITING)
+        ended = Update(self.table, _key(shopper, sku), values, remove=OF_WAITING, condition=EXISTS)
+        item = self.table.update_and_get(ended)
+        return entry_of(item) if item else None
+
+    def forget_move(self, moved: Entry, *, at_ms: int) -> bool:
+        """Store that the shopper unsubscribed an entry that was moved; false when it has changed since."""
+        return self.table.update_if(
+            _key(moved.shopper, moved.sku),
+            IS_UNSUBSCRIBED & Attr("moved_to").eq(moved.moved_to),
+            {"unsubscribed_at_ms": at_ms},
+            remove=("moved_to",),
+        )
 
     def undo(self, shopper: ShopperId, sku: Sku, *, asked_at_ms: int) -> bool:
         """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
@@ -389,4 +373,6 @@ def entry_of(item: Item) -> Entry:
         arrived_at_ms=item.get("arrived_at_ms"),
         consent=item.get("consent") or None,
         source=item.get("source"),
+        moved_to=item.get("moved_to"),
+        moved_from=item.get("moved_from"),
     )

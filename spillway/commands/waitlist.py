@@ -193,7 +193,8 @@ def move_command(
     They keep their positions and their consent. Use it when an SKU was renamed or replaced. A person on both
     waitlists gets the earlier position. A person who was notified about NEW_SKU, or unsubscribed from it,
     after signing up for OLD_SKU stays so. A person who has not confirmed yet is emailed a confirmation for
-    NEW_SKU. Repeat the command if it was interrupted, or if more people signed up meanwhile.
+    NEW_SKU. Unsubscribe links about OLD_SKU end the entry of NEW_SKU. Repeat the command if it was
+    interrupted, or if more people signed up meanwhile.
 
     \b
     Example:

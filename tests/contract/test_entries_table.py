@@ -11,6 +11,7 @@ from chalicelib.domain.entry import (
     ASK_AGAIN_AFTER_S,
     ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
+    Claim,
     Entry,
     EntryState,
     OptIn,
@@ -22,7 +23,7 @@ from chalicelib.domain.entry import (
     rejoins,
     shard_of,
 )
-from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
+from chalicelib.tables.entries import AlreadyClaimed, EntriesTable
 from chalicelib.tables.shards import Notified, ShardsTable
 from tests.support.aws import create_table
 from tests.support.clock import Clock

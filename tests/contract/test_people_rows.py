@@ -57,6 +57,42 @@ def test_a_move_is_done_while_both_entries_are_as_they_were_read(tables: Tables,
     assert (line(tables, "A"), line(tables, "B")) == ([], ["ada"])
 
 
+def test_an_unsubscribed_entry_names_its_move_until_that_is_forgotten(
+    tables: Tables, rows: EntryRows
+) -> None:
+    tables.join("ada")
+    (ada,) = rows.of_sku("A")
+    assert rows.move(ada, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
+    at_ms = tables.clock()
+    tables.clock.pass_s(60)
+    for _ in range(2):
+        moved = tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())
+        assert moved is not None
+        assert (moved.state, moved.moved_to, moved.moved_from) == (EntryState.UNSUBSCRIBED, "B", None)
+    known = rows.get("ada", "A")
+    assert known is not None
+    assert known.number("unsubscribed_at_ms") == at_ms
+    (there,) = [entry for entry in tables.entries.of_shopper("ada") if entry.sku == "B"]
+    assert (there.moved_to, there.moved_from) == (None, "A")
+    assert tables.entries.forget_move(moved, at_ms=tables.clock())
+    assert not tables.entries.forget_move(moved, at_ms=tables.clock() + 1)
+    known = rows.get("ada", "A")
+    assert known is not None
+    assert (known.text("moved_to"), known.number("unsubscribed_at_ms")) == ("", tables.clock())
+
+
+def test_a_move_is_not_forgotten_where_the_shopper_signed_up_again(tables: Tables, rows: EntryRows) -> None:
+    tables.join("ada")
+    (ada,) = rows.of_sku("A")
+    assert rows.move(ada, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
+    moved = tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())
+    assert moved is not None
+    tables.clock.pass_s(60)
+    tables.join("ada")
+    assert not tables.entries.forget_move(moved, at_ms=tables.clock())
+    assert tables.state("ada") is EntryState.CONFIRMED
+
+
 def test_the_earlier_of_two_positions_is_kept(tables: Tables, rows: EntryRows) -> None:
     (ada,) = tables.join("ada")
     later = replace(NEW, shopper="ada", sku="B", position=position_of(tables.clock(), "ada"))

@@ -18,12 +18,14 @@ import app as cloud
 from chalicelib.aws.connections import AwsRefused
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import CONFIRM_WITHIN_S, DAY_MS, EntryState, OptIn, Signup
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, DAY_MS, Arrival, EntryState, OptIn, Signup
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS, FormTokens, LinkSubject, Offer, Purpose
 from chalicelib.http.responses import problem_of
 from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
 from spillway.local_cloud.shopper import forms_of
+from spillway.merchant.intake import Move
+from spillway.merchant.rows import EntryRows
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
 from tests.support.memory_aws import MemoryAws
@@ -545,6 +547,33 @@ def test_the_leave_link_shows_and_only_the_button_acts(api: Client) -> None:
     pressed = post(api, "/unsubscribe", {"token": link}, PERSON)
     assert (pressed.status_code, location(pressed)) == (303, "/waitlist/unsubscribed")
     assert state() is EntryState.UNSUBSCRIBED
+
+
+def moved(sku: str) -> None:
+    """Move everybody to another SKU, as `spillway waitlist move` does."""
+    entries = EntryRows.of(cloud.container)
+    Move(entries, SKU, sku, Arrival.NEXT_RESTOCK, cloud.container.clock_ms()).carry_out(lambda _: None)
+
+
+@pytest.mark.parametrize("by_button", [False, True])
+def test_an_unsubscribe_link_ends_the_entry_it_was_moved_to(api: Client, *, by_button: bool) -> None:
+    sign_up(api)
+    link = token(Purpose.UNSUBSCRIBE)
+    moved("FJ-SLATE-M")
+    shown = api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"})
+    assert (shown.status_code, link.encode() in shown.body) == (200, True)
+    if by_button:
+        pressed = post(api, "/unsubscribe", {"token": link}, PERSON)
+        assert (pressed.status_code, location(pressed)) == (303, "/waitlist/unsubscribed")
+    else:
+        assert api.http.post(f"/unsubscribe?token={link}", body=b"List-Unsubscribe=One-Click").body == b""
+    entries = cloud.container.entries.of_shopper(shopper())
+    assert [(entry.sku, entry.state) for entry in entries] == [
+        (SKU, EntryState.UNSUBSCRIBED),
+        ("FJ-SLATE-M", EntryState.UNSUBSCRIBED),
+    ]
+    again = api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"})
+    assert (again.status_code, location(again)) == (303, "/waitlist/unsubscribed")
 
 
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'

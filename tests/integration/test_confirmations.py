@@ -27,6 +27,7 @@ from chalicelib.domain.entry import (
     ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     CONFIRMED_AT_ONCE_MAX,
+    Claim,
     Entry,
     EntryState,
 )
@@ -40,7 +41,7 @@ from chalicelib.services.confirmations import Confirmations, lift_confirmed
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
+from chalicelib.tables.entries import AlreadyClaimed, EntriesTable
 from spillway.sitegen.reading.shop_settings import URL_LENGTH_MAX
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock

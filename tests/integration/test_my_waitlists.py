@@ -7,11 +7,13 @@ import pytest
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.email import Delivery, SendRefused
-from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, CONFIRM_WITHIN_S, EntryState
+from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, CONFIRM_WITHIN_S, Arrival, EntryState
 from chalicelib.domain.tokens import LinkRefused, LinkSubject, Purpose
 from chalicelib.services.requested_emails import MyWaitlistsEmail
 from chalicelib.services.waitlist import Awaited, MyWaitlists
 from chalicelib.tables.suppressions import ShoppersTable
+from spillway.merchant.intake import Move
+from spillway.merchant.rows import EntryRows
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
@@ -75,6 +77,20 @@ def test_leaving_one_leaves_one_and_leaving_all_leaves_all(shop: TestShop, yours
     ben = shop.entry("ben")
     assert ben is not None
     assert ben.state is EntryState.CONFIRMED
+
+
+def test_leaving_follows_an_entry_that_was_moved_while_the_page_was_open(
+    shop: TestShop, yours: MyWaitlists
+) -> None:
+    shop.join("ada")
+    entries = EntryRows(shop.dynamodb, shop.entries_name)
+    Move(entries, "FJ-MOSS-M", "FJ-SLATE-M", Arrival.NEXT_RESTOCK, shop.clock()).carry_out(lambda _: None)
+    assert [(item.sku, item.state) for item in looked(shop, yours)] == [
+        ("FJ-MOSS-M", "unsubscribed"),
+        ("FJ-SLATE-M", "confirmed"),
+    ]
+    yours.unsubscribe(token(shop), "FJ-MOSS-M")
+    assert [item.state for item in looked(shop, yours)] == ["unsubscribed", "unsubscribed"]
 
 
 def test_what_is_taken_along_is_all_there_is(shop: TestShop, yours: MyWaitlists) -> None:

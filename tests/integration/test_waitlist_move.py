@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.entry import Arrival, Reaction
+from chalicelib.domain.entry import Arrival, EntryState, Reaction
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.tokens import LinkSubject, Purpose
 from spillway.merchant.intake import Move, Moved
 from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import demand, in_line
@@ -19,7 +20,7 @@ from tests.support.clock import Clock
 from tests.support.people import react, stored
 from tests.support.shop import TestShop
 
-OLD, NEW = "FJ-MOSS-M", "FJ-SLATE-M"
+OLD, NEW, NEWER = "FJ-MOSS-M", "FJ-SLATE-M", "FJ-MOSS-L"
 # Attributes that move with an entry.
 KEPT = ("mailbox", "asked_at_ms", "confirmed_at_ms", "shard_position", "page", "consent")
 
@@ -29,9 +30,14 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku=OLD)
 
 
-def move(shop: TestShop, arrival: Arrival = Arrival.NEXT_RESTOCK, client: Any = None) -> Counter[Moved]:
+def move(
+    shop: TestShop,
+    arrival: Arrival = Arrival.NEXT_RESTOCK,
+    client: Any = None,
+    skus: tuple[str, str] = (OLD, NEW),
+) -> Counter[Moved]:
     entries = EntryRows(client or shop.dynamodb, shop.entries_name)
-    return Move(entries, OLD, NEW, arrival, shop.clock()).carry_out(lambda _: None)
+    return Move(entries, *skus, arrival, shop.clock()).carry_out(lambda _: None)
 
 
 def waiting(shop: TestShop, sku: str) -> list[str]:
@@ -176,6 +182,100 @@ def test_people_moved_into_stock_are_emailed_only_where_that_was_asked_for(shop:
     assert shop.sender.mailboxes() == ["bob@example.com"]
 
 
+def unsubscribe_token(shop: TestShop, name: str) -> str:
+    return shop.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shop.shopper(name), OLD))
+
+
+def test_a_link_about_the_old_sku_ends_the_entry_that_was_moved(shop: TestShop) -> None:
+    join(shop, OLD, "ada", "bob")
+    move(shop)
+    token = unsubscribe_token(shop, "ada")
+    shown = shop.waitlist.entry_to_unsubscribe(token)
+    assert shown is not None
+    assert (shown.state, shown.variant and shown.variant.sku) == (EntryState.CONFIRMED, NEW)
+    shop.clock.pass_s(60)
+    leave(shop, OLD, "ada")
+    assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], ["bob"])
+    shown = shop.waitlist.entry_to_unsubscribe(token)
+    assert shown is not None
+    assert shown.unsubscribed
+    rows = [stored(shop, "ada", sku) for sku in (OLD, NEW)]
+    assert [row["unsubscribed_at_ms"] for row in rows] == [{"N": str(shop.clock())}] * 2
+    assert "moved_to" not in rows[0]
+    shop.clock.pass_s(60)
+    leave(shop, OLD, "ada")
+    assert [stored(shop, "ada", sku) for sku in (OLD, NEW)] == rows
+
+
+def test_a_link_follows_several_moves_and_moves_in_a_circle(shop: TestShop) -> None:
+    join(shop, OLD, "ada", "bob")
+    move(shop)
+    move(shop, skus=(NEW, NEWER))
+    leave(shop, OLD, "ada")
+    assert waiting(shop, NEWER) == ["bob"]
+    join(shop, OLD, "bob")
+    move(shop, skus=(NEWER, OLD))
+    assert stored(shop, "bob")["moved_to"] == {"S": NEW}
+    leave(shop, OLD, "bob")
+    assert [waiting(shop, sku) for sku in (OLD, NEW, NEWER)] == [[], [], []]
+    assert "moved_to" not in stored(shop, "bob", NEWER)
+
+
+def test_a_link_ends_the_moved_entry_and_the_one_of_a_later_signup(shop: TestShop) -> None:
+    join(shop, OLD, "ada")
+    move(shop)
+    join(shop, OLD, "ada")
+    assert (waiting(shop, OLD), waiting(shop, NEW)) == (["ada"], ["ada"])
+    leave(shop, OLD, "ada")
+    assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], [])
+
+
+def test_a_link_ends_the_entry_that_took_the_place_of_its_own(shop: TestShop) -> None:
+    join(shop, OLD, "ada")
+    join(shop, NEW, "ada")
+    join(shop, OLD, "bob")
+    join(shop, NEW, "cyd", "bob")
+    assert move(shop) == {Moved.WAITS_THERE: 2}
+    leave(shop, OLD, "ada")
+    leave(shop, OLD, "bob")
+    assert waiting(shop, NEW) == ["cyd"]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_link_finds_the_moved_entry_after_a_later_signup_expires(shop: TestShop, is_deleted: bool) -> None:
+    join(shop, OLD, "ada")
+    move(shop)
+    # Anybody can do that to another person.
+    shop.sign_up("ada")
+    shop.clock.pass_s(72 * 3600)
+    if is_deleted:
+        shop.entries.table.delete({"shopper": shop.shopper("ada"), "sku": OLD})
+    shown = shop.waitlist.entry_to_unsubscribe(unsubscribe_token(shop, "ada"))
+    assert shown is not None
+    assert shown.variant is not None
+    assert (shown.state, shown.variant.sku) == (EntryState.CONFIRMED, NEW)
+    leave(shop, OLD, "ada")
+    assert waiting(shop, NEW) == []
+
+
+def test_a_used_link_does_not_end_a_signup_after_it(shop: TestShop) -> None:
+    join(shop, OLD, "ada")
+    move(shop)
+    leave(shop, OLD, "ada")
+    join(shop, NEW, "ada")
+    leave(shop, OLD, "ada")
+    assert waiting(shop, NEW) == ["ada"]
+
+
+def test_a_move_does_not_bring_back_who_unsubscribed_by_the_link_of_a_moved_entry(shop: TestShop) -> None:
+    join(shop, NEWER, "ada")
+    join(shop, OLD, "ada")
+    move(shop)
+    leave(shop, OLD, "ada")
+    assert move(shop, skus=(NEWER, OLD)) == {Moved.LEFT_THERE: 1}
+    assert waiting(shop, OLD) == []
+
+
 class Dies:
     """A DynamoDB whose connection is lost after so many writes."""
 
@@ -209,8 +309,10 @@ def test_whatever_happens_between_moves_nobody_is_lost_and_nobody_is_twice_on_a_
         if word == "join":
             join(shop, NEW if sku == "new" else OLD, name)
             wants.add(name)
-        elif word == "leave" and stored(shop, name, NEW if sku == "new" else OLD):
+        elif word == "leave" and (row := stored(shop, name, NEW if sku == "new" else OLD)):
             leave(shop, NEW if sku == "new" else OLD, name)
+            if row.get("moved_to"):
+                assert name not in waiting(shop, NEW)
             other = OLD if sku == "new" else NEW
             if stored(shop, name, other).get("state") != {"S": "confirmed"}:
                 wants.discard(name)

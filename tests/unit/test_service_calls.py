@@ -30,7 +30,7 @@ from chalicelib.services.fan_out.rate_limiter import (
     RateLimiter,
 )
 from chalicelib.services.fan_out.restocking import Restocking
-from chalicelib.services.waitlist import LinkedEntry, Waitlist
+from chalicelib.services.waitlist import MOVES_FOLLOWED_MAX, LinkedEntry, Waitlist
 from chalicelib.tables.sending.rate import SendingRateTable
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
@@ -408,11 +408,18 @@ def test_each_message_is_one_request_to_its_queue() -> None:
 class Linked:
     """A waitlist of stand-ins, and the links of a shopper."""
 
-    def __init__(self, clock: Clock, get: Any = None, confirm: Any = False, stocked: Any = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        get: Any = None,
+        confirm: Any = False,
+        stocked: Any = None,
+        unsubscribe: Any = None,
+    ) -> None:
         self.recorder = recorder = Recorder()
         self.links = Links(["key"], clock)
         self.waitlist = Waitlist(
-            recorder.part("entries", get=get, confirm=confirm),
+            recorder.part("entries", get=get, confirm=confirm, unsubscribe=unsubscribe, of_shopper=()),
             recorder.part("products", slug_of="jacket", get=stocked),
             self.links,
             clock,
@@ -450,14 +457,14 @@ def test_a_link_about_what_is_not_sold_any_more_shows_its_state_alone(
     clock: Clock, state: EntryState
 ) -> None:
     linked = Linked(clock, waiting(state, clock() // 1000 + 1))
-    looked = linked.waitlist.linked_entry(Purpose.UNSUBSCRIBE, linked.token(Purpose.UNSUBSCRIBE, "A"))
+    looked = linked.waitlist.entry_to_unsubscribe(linked.token(Purpose.UNSUBSCRIBE, "A"))
     assert looked == LinkedEntry(None, None, state, False)
     shown = (looked.confirmed, looked.notified, looked.unsubscribed, looked.confirmable)
     states = (EntryState.CONFIRMED, EntryState.NOTIFIED, EntryState.UNSUBSCRIBED)
     assert shown == (*(state is expected for expected in states), False)
     assert replace(looked, product=PRODUCT).confirmable is (state is EntryState.PENDING)
     linked = Linked(clock)
-    assert linked.waitlist.linked_entry(Purpose.UNSUBSCRIBE, linked.token(Purpose.UNSUBSCRIBE, "A")) is None
+    assert linked.waitlist.entry_to_unsubscribe(linked.token(Purpose.UNSUBSCRIBE, "A")) is None
 
 
 @pytest.mark.parametrize(
@@ -483,7 +490,7 @@ def test_a_confirmation_says_what_its_entries_have_become(
 
 
 def test_leaving_and_undoing_are_about_the_very_entry(clock: Clock) -> None:
-    linked = Linked(clock)
+    linked = Linked(clock, unsubscribe=waiting(EntryState.UNSUBSCRIBED))
     linked.waitlist.unsubscribe(linked.token(Purpose.UNSUBSCRIBE, "A"))
     linked.waitlist.undo("ada", ["A", "B"], linked.links.undo_token("ada", clock() - 5))
     assert linked.recorder.taken() == [
@@ -491,3 +498,26 @@ def test_leaving_and_undoing_are_about_the_very_entry(clock: Clock) -> None:
         ("entries.undo", "ada", "A", {"asked_at_ms": clock() - 5}),
         ("entries.undo", "ada", "B", {"asked_at_ms": clock() - 5}),
     ]
+
+
+def test_a_moved_entry_is_forgotten_after_the_last_one_has_ended(clock: Clock) -> None:
+    moved = replace(waiting(EntryState.UNSUBSCRIBED), moved_to="B")
+    linked = Linked(clock, unsubscribe=one_after_another(moved, waiting(EntryState.UNSUBSCRIBED, sku="B")))
+    linked.waitlist.unsubscribe(linked.token(Purpose.UNSUBSCRIBE, "A"))
+    assert linked.recorder.taken() == [
+        ("entries.unsubscribe", "ada", "A", {"at_ms": clock()}),
+        ("entries.unsubscribe", "ada", "B", {"at_ms": clock()}),
+        ("entries.forget_move", moved, {"at_ms": clock()}),
+    ]
+
+
+def test_moves_are_followed_so_often_and_then_kept(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    chain = [
+        replace(waiting(EntryState.UNSUBSCRIBED), sku=str(number), moved_to=str(number + 1))
+        for number in range(MOVES_FOLLOWED_MAX + 1)
+    ]
+    linked = Linked(clock, unsubscribe=one_after_another(*chain))
+    linked.waitlist.unsubscribe(linked.token(Purpose.UNSUBSCRIBE, "0"))
+    calls = [call[:3] for call in linked.recorder.taken()]
+    assert calls == [("entries.unsubscribe", "ada", str(number)) for number in range(MOVES_FOLLOWED_MAX)]
+    assert logged(capsys) == [{"event": "moves_not_followed", "shopper": "ada", "sku": "0"}]

@@ -23,9 +23,9 @@ class CountingEntries(EntriesTable):
         self.counted.append(entry)
         return not self._used_up
 
-    def unsubscribe(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+    def unsubscribe(self, shopper: str, sku: str, *, at_ms: int) -> Entry | None:
         self.left.append((shopper, sku, at_ms))
-        return True
+        return ENTRY
 
 
 class Welcomes(Restocking):

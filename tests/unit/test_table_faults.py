@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, Arrival, Entry, EntryState
+from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, Arrival, Claim, Entry, EntryState
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import SendingRate
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
-from chalicelib.tables.entries import Claim, EntriesTable, entry_from, is_entry
+from chalicelib.tables.entries import EntriesTable, entry_from, is_entry
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable, RecentProducts, packed, stock_from, stocked_with
 from chalicelib.tables.sending import LeasesTable

@@ -13,14 +13,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup, shard_of
+from chalicelib.domain.entry import Claim, Entry, EntryState, OptIn, Signup, shard_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import Limits
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.domain.wave import WaveBudget, WavePolicy
-from chalicelib.tables.entries import Claim, EntriesTable
+from chalicelib.tables.entries import EXISTS, EntriesTable
 from chalicelib.tables.products import DomainListsTable, ProductsTable
 from chalicelib.tables.sending import AlertStateTable, LeasesTable, WebhooksTable
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
@@ -43,6 +43,8 @@ PENDING = Entry(
 # As the table has them once they joined.
 ADA = replace(PENDING, state=EntryState.CONFIRMED, position=f"{NOW_MS}#ada")
 BOB = replace(ADA, shopper="bob", position=f"{NOW_MS}#bob")
+MOVED = replace(ADA, state=EntryState.UNSUBSCRIBED, position=None, moved_to="B")
+ADA_A = {"shopper": "ada", "sku": "A"}
 ODD = replace(ADA, position=None)
 SOLD_OUT = Stock(Availability.OUT_OF_STOCK, 0, 0, "catalogue")
 BACK = Stock(Availability.IN_STOCK, 5, NOW_MS, "e1", 1, ("k1",))
@@ -144,6 +146,11 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.entries.sign_up(SIGNUP, at_ms=NOW_MS),
     ),
     "an entry is left": (lambda t: t.entries.unsubscribe("ada", "A", at_ms=NOW_MS), lambda t: t.join("ada")),
+    "an entry that was moved is left": (
+        lambda t: t.entries.unsubscribe("ada", "A", at_ms=NOW_MS),
+        lambda t: (t.join("ada"), t.entries.table.update_if(ADA_A, EXISTS, {"moved_to": "B"})),
+    ),
+    "a move is forgotten": (lambda t: t.entries.forget_move(MOVED, at_ms=NOW_MS), NOTHING),
     "a signup is undone": (
         lambda t: t.entries.undo("ada", "A", asked_at_ms=NOW_MS),
         lambda t: t.join("ada"),
