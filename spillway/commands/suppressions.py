@@ -31,10 +31,10 @@ from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.suppressions import (
     read_suppressions,
-    unsubscribe_by,
     with_line,
     write_suppressions,
 )
+from spillway.merchant.unsubscribe_emails import unsubscribe_by
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
@@ -240,8 +240,9 @@ def _words(suppression: Suppression) -> str:
 def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_json: bool) -> None:
     """Unsubscribe people by the emails in a mailbox file.
 
-    FILE is an mbox export or one .eml file of the emails that mail programs send to `unsubscribe_mailbox` of
-    site.toml. Emails without a token in the subject are counted and left to a person.
+    FILE is an mbox export, or one .eml or .emlx file, of the emails that mail programs send to
+    `unsubscribe_mailbox` of site.toml. Emails without a token in the subject, and emails that cannot be read,
+    are counted and left to a person.
 
     \b
     Example:

@@ -1,37 +1,25 @@
-"""Files from other tools: suppressions to import or export, and emails that ask to unsubscribe.
+"""Files of suppressions: to import from other tools, or to export.
 
 A suppressions file has a header and the columns address, reason and date, in any order and with the names
 that other tools give them; unknown columns are ignored. Mistakes are listed all at once, with their lines.
-
-Emails to unsubscribe by are what mail programs send to the mailto link of List-Unsubscribe (RFC 2369): the
-token of an unsubscribe link stands in the subject. Spillway receives no email; a mailbox export holds them.
 """
 
 import csv
-import mailbox
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.header import decode_header, make_header
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
-from chalicelib.domain.tokens import LinkRefused
 from chalicelib.services.shopper_records import iso_time
-from chalicelib.services.waitlist import Waitlist
 from chalicelib.tables.suppressions import Suppressed, history_of
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
 from spillway.merchant.waitlist_report import safe_cell
 from spillway.project import private_file
-
-if TYPE_CHECKING:
-    from email.message import Message
 
 LINES_MAX = 100_000
 SHOWN_MISTAKES_MAX = 20
@@ -71,8 +59,6 @@ REASONS: Mapping[str, SuppressionReason] = {
     ),
 }
 ACCEPTED = "complaint, bounce, soft bounce, unsubscribed or blocked"
-MAILBOX_BYTES_MAX = 200_000_000
-SUBJECT = re.compile(r"unsubscribe\s+([\w.~-]{20,2000})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,67 +184,3 @@ def _time_ms(text: str) -> int | None:
     except ValueError:
         return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribed:
-    """Counts of emails: `done` had a valid token in the subject, `refused` an invalid one, `others` none."""
-
-    done: int
-    refused: int
-    others: int
-
-
-def unsubscribe_by(file: Path, waitlist: Waitlist) -> Unsubscribed:
-    """Unsubscribe people by the emails of `file`. Repeating it changes nothing.
-
-    A token names a shopper and a variant, so the sender's address does not matter.
-
-    Raises:
-        BadInput: The file is too large, cannot be read, or has no email.
-    """
-    counts = {"done": 0, "refused": 0, "others": 0}
-    for subject in _subjects(file):
-        found = SUBJECT.search(subject)
-        if found is None:
-            counts["others"] += 1
-            continue
-        try:
-            waitlist.unsubscribe(found[1])
-            counts["done"] += 1
-        except LinkRefused:
-            counts["refused"] += 1
-    if not any(counts.values()):
-        raise BadInput(f"{file}: no email in it", hint="export the mailbox as mbox, or one email as .eml")
-    return Unsubscribed(**counts)
-
-
-def _subjects(file: Path) -> Iterator[str]:
-    """Yield the subject of each email, decoded and unfolded; empty if it has none."""
-    with ExitStack() as stack:
-        yield from _read(file, stack)
-
-
-def _read(file: Path, stack: ExitStack) -> Iterator[str]:
-    try:
-        if file.stat().st_size > MAILBOX_BYTES_MAX:
-            raise BadInput(f"{file}: over {MAILBOX_BYTES_MAX:,} bytes", hint="export it in parts")
-        with file.open("rb") as opened:
-            is_mbox = opened.read(5) == b"From "
-        messages: Iterable[Message] = (
-            stack.enter_context(closing(mailbox.mbox(file, create=False)))
-            if is_mbox
-            else [mailbox.mboxMessage(file.read_bytes())]
-        )
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from error
-    for message in messages:
-        if not message.keys():
-            continue
-        raw = str(message.get("Subject", ""))
-        try:
-            text = str(make_header(decode_header(raw)))
-        except (LookupError, ValueError):
-            text = raw
-        # Folding a token adds a line break only.
-        yield re.sub(r"\r?\n[ \t]", " ", text)

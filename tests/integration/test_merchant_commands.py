@@ -1,6 +1,7 @@
 """Answers of a merchant's commands to programs: each speaks JSON, and nothing else with it."""
 
 import json
+from collections.abc import Callable
 from email.header import Header
 from itertools import count
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import spillway.stage as stages
-from chalicelib.domain.entry import EntryState
+from chalicelib.domain.entry import Arrival, EntryState
 from chalicelib.domain.sending_limits import Reach
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import LinkSubject, Purpose
@@ -22,6 +23,8 @@ from chalicelib.tables.sending import AccessLogTable
 from spillway.__main__ import cli
 from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
+from spillway.merchant.intake import Move
+from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import Demand, reach_sentence
 from spillway.operate.state import QUEUES
 from spillway.project import Project
@@ -402,17 +405,32 @@ def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(
         run(project, "send-test", "me@example.com")
 
 
-def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
-    shop: TestShop, stage: SmallStage, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def mailbox(shop: TestShop, stage: SmallStage, monkeypatch: pytest.MonkeyPatch) -> TestShop:
+    """The shop whose links `spillway unsubscribe` reads."""
     monkeypatch.setattr(suppressions, "stage_named", lambda *_: stage)
     monkeypatch.setattr(suppressions, "read_keys", lambda *_: Keys(b"identity", ("key",)))
     monkeypatch.setattr(suppressions, "clock_ms", shop.clock)
+    names = {**stage.names, "SigningKeysSecret": "keys"}
+    monkeypatch.setattr(SmallStage, "outputs", lambda _: names)
+    return shop
+
+
+def unsubscribe_token(shop: TestShop, name: str) -> str:
+    return shop.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shop.shopper(name), SKU))
+
+
+def is_unsubscribed(shop: TestShop, name: str) -> bool:
+    entry = shop.entry(name)
+    return entry is not None and entry.state is EntryState.UNSUBSCRIBED
+
+
+@pytest.mark.usefixtures("mailbox")
+def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
+    shop: TestShop, project: Project, tmp_path: Path
+) -> None:
     shop.join("mo", "ned", "odo")
-    tokens = [
-        shop.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shop.shopper(name), SKU))
-        for name in ("mo", "ned", "odo")
-    ]
+    tokens = [unsubscribe_token(shop, name) for name in ("mo", "ned", "odo")]
     subjects = [
         f"unsubscribe {tokens[0]}",
         f"Fwd: Unsubscribe\n {tokens[1]}",
@@ -426,8 +444,6 @@ def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
     )
     export = tmp_path / "export.mbox"
     export.write_text(emails)
-    names = {**stage.names, "SigningKeysSecret": "keys"}
-    monkeypatch.setattr(SmallStage, "outputs", lambda _: names)
     for _ in range(2):
         assert run(project, "unsubscribe", str(export), "--json") == {"done": 3, "refused": 1, "others": 2}
         states = [entry.state for name in ("mo", "ned", "odo") if (entry := shop.entry(name))]
@@ -442,3 +458,113 @@ def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
             bad.write_bytes(b"")
         with pytest.raises(BadInput, match=message):
             run(project, "unsubscribe", str(bad))
+
+
+FROM = "From a@b.example Fri Nov 27 12:00:00 2026\n"
+ODD_EMAILS = {
+    "a broken base64 subject": f"{FROM}Subject: =?UTF-8?B?SGVsbG8gV29ybGQhI?=\n\nHi\n\n".encode(),
+    "a subject in an unknown encoding": f"{FROM}Subject: =?x-none?Q?a?=\n\nHi\n\n".encode(),
+    "an unquoted line": f"{FROM}Subject: a\n\nHi\n\nFrom Köln to Zürich\nHi\n\n".encode(),
+    "the same in Latin-1": f"{FROM}To: b\n\nFrom Köln to Zürich\n\n".encode("latin-1"),
+    "an 8-bit separator": 'From "Jürgen" Sat Nov 28 12:00:00 2026\nTo: b\n\nHi\n\n'.encode("latin-1"),
+    "a separator alone": b"From \r\nTo: b\r\n\r\nHi\r\n\r\n",
+    "an 8-bit subject": f"{FROM}Subject: Köln\n\n\n".encode("latin-1"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_EMAILS.values(), ids=ODD_EMAILS)
+@pytest.mark.parametrize("after", [b"From c@d.example Sat Nov 28 12:00:00 2026\n", b"From \r\n"])
+@pytest.mark.usefixtures("mailbox")
+def test_an_odd_email_of_a_mailbox_is_counted_and_the_next_one_is_read(
+    shop: TestShop, project: Project, tmp_path: Path, odd: bytes, after: bytes
+) -> None:
+    shop.join("mo")
+    export = tmp_path / "export.mbox"
+    export.write_bytes(odd + after + f"Subject: unsubscribe {unsubscribe_token(shop, 'mo')}\n\n".encode())
+    assert run(project, "unsubscribe", str(export), "--json") == {"done": 1, "refused": 0, "others": 1}
+    assert is_unsubscribed(shop, "mo")
+
+
+@pytest.mark.usefixtures("mailbox")
+def test_a_dated_separator_needs_no_empty_line_before_it(
+    shop: TestShop, project: Project, tmp_path: Path
+) -> None:
+    shop.join("mo")
+    export = tmp_path / "export.mbox"
+    token = unsubscribe_token(shop, "mo")
+    export.write_text(f"{FROM}To: b\n\nFrom here\nNote: hi\n{FROM}Subject: unsubscribe {token}\n\n")
+    assert run(project, "unsubscribe", str(export), "--json") == {"done": 1, "refused": 0, "others": 1}
+
+
+BOM = b"\xef\xbb\xbf"
+PLIST = b'<?xml version="1.0" encoding="UTF-8"?>\n<plist version="1.0"></plist>\n'
+LAYOUTS: dict[str, Callable[[bytes], bytes]] = {
+    "a byte order mark": lambda email: BOM + email,
+    "an empty line": lambda email: b"\n" + email,
+    "an empty line of Windows after a mark": lambda email: BOM + b"\r\n" + email.replace(b"\n", b"\r\n"),
+    "line ends of old Macs": lambda email: email.replace(b"\n", b"\r"),
+    "UTF-16": lambda email: email.decode().encode("utf-16"),
+    "UTF-16 without a mark": lambda email: email.decode().encode("utf-16-le"),
+    "UTF-16, the other way round": lambda email: email.decode().encode("utf-16-be"),
+    "emlx": lambda email: b"%-10d\n" % len(email) + email.removeprefix(FROM.encode()) + PLIST,
+}
+
+
+@pytest.mark.parametrize("lay_out", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("separator", ["", FROM])
+@pytest.mark.usefixtures("mailbox")
+def test_a_mailbox_may_be_laid_out_otherwise(
+    shop: TestShop, project: Project, tmp_path: Path, lay_out: Callable[[bytes], bytes], separator: str
+) -> None:
+    shop.join("mo")
+    email = f"To: x@y.example\nSubject: unsubscribe {unsubscribe_token(shop, 'mo')}\n\nHi\n"
+    export = tmp_path / "export"
+    export.write_bytes(lay_out((separator + email).encode()))
+    assert run(project, "unsubscribe", str(export), "--json") == {"done": 1, "refused": 0, "others": 0}
+    assert is_unsubscribed(shop, "mo")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "unsubscribe%20{0}{1}",
+        "unsubscribe+{0}{1}",
+        "unsubscribe\u00a0{0}{1}",
+        "=?UTF-8?Q?unsubscribe=C2=A0{0}{1}?=",
+        "unsubscribe {0}{1}.",
+        "unsubscribe {0}\n {1}",
+        "unsubscribe {0}\r\n\t{1}.\r\n Thank you",
+        "=?UTF-8?Q?unsubscribe_{0}?=\n =?UTF-8?Q?{1}?=",
+        "Unsubscribe: unsubscribe {0}{1} please",
+        "Please unsubscribe me\n unsubscribe\n {0}{1}",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.usefixtures("mailbox")
+def test_mail_programs_write_the_token_in_their_ways(
+    shop: TestShop, project: Project, tmp_path: Path, subject: str, encoding: str
+) -> None:
+    shop.join("mo")
+    token = unsubscribe_token(shop, "mo")
+    email = tmp_path / "one.eml"
+    # An underscore is a space in an encoded word.
+    plain = token.replace("_", "=5F") if subject.startswith("=?") else token
+    written = subject.format(plain[:30], plain[30:])
+    email.write_bytes(f"To: x@y.example\nSubject: {written}\n\nHi\n".encode(encoding))
+    assert run(project, "unsubscribe", str(email), "--json") == {"done": 1, "refused": 0, "others": 0}
+    assert is_unsubscribed(shop, "mo")
+
+
+@pytest.mark.usefixtures("mailbox")
+def test_an_email_about_a_moved_sku_ends_the_entry_where_it_waits(
+    shop: TestShop, project: Project, tmp_path: Path
+) -> None:
+    shop.join("mo")
+    entries = EntryRows(shop.dynamodb, shop.entries_name)
+    Move(entries, SKU, "FJ-SLATE-M", Arrival.NEXT_RESTOCK, shop.clock()).carry_out(lambda _: None)
+    email = tmp_path / "one.eml"
+    email.write_text(f"Subject: unsubscribe {unsubscribe_token(shop, 'mo')}\n\n")
+    assert run(project, "unsubscribe", str(email), "--json") == {"done": 1, "refused": 0, "others": 0}
+    there = shop.entries.get(shop.shopper("mo"), "FJ-SLATE-M")
+    assert there is not None
+    assert there.state is EntryState.UNSUBSCRIBED
