@@ -143,11 +143,14 @@ def lift_command(
 
 @suppressions_command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--encoding", metavar="NAME", default="", help="The file's encoding, if it is not UTF-8.")
 @click.option("--dry-run", is_flag=True, help="Read the file, and write nothing.")
 @json_option
 @stage_option
 @click.pass_obj
-def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bool, as_json: bool) -> None:
+def import_command(
+    project: Project, file: Path, stage_name: str, *, encoding: str, dry_run: bool, as_json: bool
+) -> None:
     """Import suppressions from another tool: a CSV file of address,reason,date.
 
     A reason is complaint, bounce, soft bounce, unsubscribed or blocked, in the words of common tools. Nothing
@@ -159,7 +162,7 @@ def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bo
     """
     stage = stage_named(project, stage_name)
     now_ms = clock_ms()
-    lines = read_suppressions(file, shopper_id=_shopper_id(stage), now_ms=now_ms)
+    lines = read_suppressions(file, shopper_id=_shopper_id(stage), now_ms=now_ms, encoding=encoding)
     counts = Counter(line.reason.value for line in lines)
     if not dry_run:
         table = _table(stage)

@@ -8,6 +8,7 @@ from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
 from spillway.importing.html_text import line_of, unescaped
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     WITHOUT_UNITS,
     Links,
@@ -26,7 +27,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import Row, Table, read_table, refuse_other
+from spillway.importing.table import Row, Table, read_table
 
 _NEEDED = ("sku", "title", "price")
 _KNOWN = (

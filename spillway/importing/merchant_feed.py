@@ -16,6 +16,7 @@ from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
 from spillway.importing.html_text import line_of
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     WITHOUT_UNITS,
     Links,
@@ -32,7 +33,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import decoded, read_bytes, read_table, refuse_other
+from spillway.importing.table import decoded, read_bytes, read_table
 from spillway.terminal import pluralize
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"

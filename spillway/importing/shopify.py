@@ -19,6 +19,7 @@ from spillway.importing.imported import (
     ImportedProduct,
     ImportedVariant,
 )
+from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     Links,
     Notes,
@@ -35,7 +36,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import Row, Table, read_table, refuse_other
+from spillway.importing.table import Row, Table, read_table
 
 # The file's name of a column, in lower case -> the field it fills.
 _COLUMNS = {

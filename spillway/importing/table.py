@@ -1,7 +1,4 @@
-"""Read a table, from CSV or from a spreadsheet, as rows of named cells, and recognise whose export it is.
-
-The columns say which program wrote a file, so that no export is read as another one.
-"""
+"""Read a table, from CSV or from a spreadsheet, as rows of named cells."""
 
 import codecs
 import csv
@@ -25,6 +22,9 @@ _MARKS = {
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 # Excel's way to keep a text that looks like a number: ="0042".
 _TEXT_FORMULA = re.compile(r'\s*="((?:[^"]|"")*)"\s*')
+# By gzip, bzip2, xz and zstd.
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+_LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -62,15 +62,25 @@ def read_table(file: Path, *, encoding: str = "") -> Table:
         BadInput: there is no such file, it is no table, it is in another encoding, or a formula of the sheet
             has no value.
     """
+    return _table(file, read_records(file, encoding=encoding))
+
+
+def read_records(file: Path, *, encoding: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Yield the line each record begins on, and its cells; see `read_table`. No record is a header.
+
+    Raises:
+        BadInput: there is no such file, it is no table, or it is in another encoding.
+    """
     content = read_bytes(file)
     if content.startswith(_SPREADSHEETS):
-        return _table(file, sheet_records(file, content))
+        yield from sheet_records(file, content)
+        return
     text = decoded(file, content, encoding)
     if text.lstrip().startswith("<"):
         raise BadInput(
             f"{file}: XML, and no table", hint=f"a Google feed in XML: spillway import google {file}"
         )
-    return _table(file, _csv_records(file, text))
+    yield from _csv_records(file, text)
 
 
 def read_bytes(file: Path) -> bytes:
@@ -91,8 +101,10 @@ def decoded(file: Path, content: bytes, encoding: str) -> str:
     """Return the text of a file. Nothing is guessed: a file that is not UTF-8 needs its encoding named.
 
     Raises:
-        BadInput: the content is not in the encoding; the line is named.
+        BadInput: the content is not in the encoding, and the line is named; or it is compressed.
     """
+    if content.startswith(_COMPRESSED):
+        raise BadInput(f"{file}: it is compressed", hint="decompress it first, with gunzip for a .gz file")
     mark = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "")
     name = mark or encoding or "utf-8"
     try:
@@ -109,6 +121,10 @@ def decoded(file: Path, content: bytes, encoding: str) -> str:
             hint="save the file as UTF-8, or name its encoding: --encoding cp1252 (Western Windows), "
             "cp1250 (Central European Windows), shift_jis (Japanese)",
         ) from error
+    except UnicodeError as error:
+        raise BadInput(
+            f"--encoding {encoding}: {file} is not in this encoding", hint="cp1252, cp1250, shift_jis, utf-16"
+        ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BadInput(
@@ -121,11 +137,10 @@ def decoded(file: Path, content: bytes, encoding: str) -> str:
 def _csv_records(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line each record begins on, and its cells."""
     csv.field_size_limit(_CELL_LENGTH_MAX)
-    first, _, rest = text.partition("\n")
     skipped, delimiter = 0, ""
-    if separator := _SEPARATOR_LINE.fullmatch(first):
+    if (first := _LINE.match(text)) and (separator := _SEPARATOR_LINE.fullmatch(first[1])):
         # Excel's own way of naming the delimiter.
-        skipped, delimiter, text = 1, separator[1], rest
+        skipped, delimiter, text = 1, separator[1], text[first.end() :]
     delimiter = delimiter or _delimiter(text)
     try:
         records = _parsed(text, delimiter, csv.QUOTE_MINIMAL, 1 + skipped)
@@ -222,155 +237,3 @@ def _names(cells: list[str]) -> list[str]:
             name, number = f"{base} {number}", number + 1
         names.append(name)
     return names
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """A program that writes exports. A file is its own when it has all columns of one of `signatures`.
-
-    `command` is the format of `spillway import` that reads it; empty where there is none.
-    """
-
-    name: str
-    signatures: tuple[frozenset[str], ...]
-    command: str = ""
-
-
-def _signature(columns: str) -> frozenset[str]:
-    return frozenset(columns.split("|"))
-
-
-# More telling signatures go first.
-_PLATFORMS = (
-    Platform(
-        "Squarespace",
-        (
-            _signature("product id [non editable]|variant id [non editable]"),
-            _signature("product id [non-editable]|variant id [non-editable]"),
-            _signature("product page|product url|hosted image urls"),
-        ),
-    ),
-    Platform(
-        "Etsy",
-        (
-            _signature("title|description|price|currency_code|quantity|tags|materials"),
-            _signature("title|currency_code|image1"),
-        ),
-    ),
-    Platform(
-        "Adobe Commerce (Magento)",
-        (
-            _signature("sku|attribute_set_code|product_type"),
-            _signature("sku|_attribute_set|_type"),
-            _signature("sku|product_websites|url_key"),
-        ),
-    ),
-    Platform(
-        "BigCommerce",
-        (
-            _signature("item type|product id|product name|product code/sku"),
-            _signature("product name|product code/sku|calculated price"),
-            _signature("item|id|name|type|sku|options|inventory tracking|current stock"),
-            _signature("product id|product name|product code/sku|product type"),
-        ),
-    ),
-    Platform(
-        "Wix",
-        (
-            _signature("handleid|fieldtype|name"),
-            _signature("handle|fieldtype|name|productoptionname1"),
-            _signature("handle|fieldtype|name|visible"),
-        ),
-    ),
-    Platform(
-        "PrestaShop",
-        (
-            _signature("product id|name|reference|price (tax excl.)"),
-            _signature("product id|active (0/1)|name *"),
-            _signature("id|active (0/1)|name *"),
-        ),
-    ),
-    Platform(
-        "Ecwid",
-        (
-            _signature("product_internal_id|product_sku|product_name"),
-            _signature("type|product_name|product_price"),
-        ),
-    ),
-    Platform(
-        "Square",
-        (
-            _signature("token|item name|variation name"),
-            _signature("reference handle|item name|variation name"),
-        ),
-    ),
-    Platform(
-        "Amazon",
-        (_signature("item-name|seller-sku|price"), _signature("item_sku|item_name|feed_product_type")),
-    ),
-    Platform(
-        "OpenCart",
-        (_signature("product_id|model|quantity|stock_status_id"), _signature("product_id|name(en)|model")),
-    ),
-    Platform(
-        "Shopify",
-        (
-            _signature("handle|title|variant price"),
-            _signature("handle|title|body (html)"),
-            _signature("handle|title|body html"),
-            _signature("handle|title|option1 value"),
-            _signature("url handle|title"),
-            _signature("handle|title|variant sku"),
-        ),
-        "shopify",
-    ),
-    Platform(
-        "WooCommerce",
-        (
-            _signature("type|sku|name|published|regular price"),
-            _signature("type|name|in stock?|regular price"),
-            _signature("id|type|name|is featured?"),
-        ),
-        "woocommerce",
-    ),
-    Platform(
-        "Google Merchant Center",
-        (
-            _signature("id|title|link|price|availability"),
-            _signature("id|title|image link|price"),
-            _signature("id|title|image_link|price"),
-        ),
-        "google",
-    ),
-)
-
-
-def platform_of(columns: Iterable[str]) -> Platform | None:
-    """Return the platform whose export has these columns; None where no platform is known to write them."""
-    names = frozenset(" ".join(column.split()).casefold() for column in columns)
-    return next(
-        (platform for platform in _PLATFORMS if any(signature <= names for signature in platform.signatures)),
-        None,
-    )
-
-
-def refuse_other(file: Path, columns: Iterable[str], *, command: str) -> None:
-    """Refuse the export of a platform that another command, or none, reads.
-
-    Raises:
-        BadInput: the file is an export of another platform. The way out names what to do instead.
-    """
-    platform = platform_of(columns)
-    if platform is None or platform.command == command:
-        return
-    if platform.command:
-        raise BadInput(
-            f"{file}: this is an export of {platform.name}",
-            hint=f"spillway import {platform.command} {file}",
-        )
-    raise BadInput(
-        f"{file}: this is an export of {platform.name}, which has no importer of its own",
-        hint=f"let {platform.name} write a Google Merchant feed, then: spillway import google FEED; "
-        f"or name the columns to take: spillway import csv {file} --column sku=... --column title=... "
-        "--column price=...",
-    )

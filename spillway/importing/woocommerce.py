@@ -23,6 +23,7 @@ from spillway.importing.imported import (
     ImportedProduct,
     ImportedVariant,
 )
+from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     Links,
     Notes,
@@ -37,7 +38,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import Row, Table, read_table, refuse_other
+from spillway.importing.table import Row, Table, read_table
 from spillway.importing.wordpress import encoded_slug, is_seo_template, post_slug, without_shortcodes
 
 _COLUMNS = {

@@ -72,14 +72,14 @@ class SuppressedLine:
 
 
 def read_suppressions(
-    file: Path, *, shopper_id: Callable[[Address], ShopperId], now_ms: int
+    file: Path, *, shopper_id: Callable[[Address], ShopperId], now_ms: int, encoding: str = ""
 ) -> list[SuppressedLine]:
-    """Read a file of suppressions; `shopper_id` returns the id for an address.
+    """Read a file of suppressions; `shopper_id` returns the id for an address. See `read_table`.
 
     Raises:
         BadInput: The file or some lines cannot be read; the error names the line, column and value of each.
     """
-    rows = _rows(file)
+    rows = _rows(file, encoding)
     found: list[SuppressedLine] = []
     mistakes: list[str] = []
     for line, row in rows:
@@ -128,8 +128,8 @@ def write_suppressions(
     return count
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    table = read_table(file)
+def _rows(file: Path, encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
+    table = read_table(file, encoding=encoding)
     # If several columns share a name, the first counts.
     by_plain = {_plain(name): name for name in reversed(table.columns)}
     named = {

@@ -238,6 +238,17 @@ def test_every_mistake_of_a_file_is_named_and_nothing_is_written(
     assert operator.lists() == []
 
 
+def test_a_file_is_imported_in_the_encoding_that_is_named(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "f.csv"
+    file.write_bytes("address,reason,note\nada@example.com,bounce,Rückläufer\n".encode("cp1252"))
+    with pytest.raises(BadInput) as refused:
+        operator.types("import", str(file))
+    assert "--encoding cp1252" in (refused.value.hint or "")
+    said = operator.types("import", str(file), "--encoding", "cp1252").stdout
+    assert said == "1 suppression imported: 1 bounced\n"
+    assert [found["shopper"] for found in operator.lists()] == [operator.shop.shopper("ada")]
+
+
 @pytest.mark.parametrize("name", ["missing.csv", "binary.csv", "."])
 def test_a_file_that_cannot_be_read_is_named(operator: Operator, tmp_path: Path, name: str) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")

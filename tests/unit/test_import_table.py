@@ -1,7 +1,10 @@
 """A table is read as the program that wrote it means it; where that is not plain, the line is named."""
 
 import base64
+import bz2
+import gzip
 import io
+import lzma
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +98,9 @@ def test_one_table_is_the_same_however_it_is_written(tmp_path: Path, content: by
 
 
 def test_a_first_line_may_name_the_separator(tmp_path: Path) -> None:
-    assert rows(tmp_path, "sep=;\r\nsku;price\r\n007;5,00\r\n") == [(3, {"sku": "007", "price": "5,00"})]
+    for end in ("\r\n", "\n", "\r"):
+        content = end.join(("sep=;", "sku;price", "007;5,00", ""))
+        assert rows(tmp_path, content.encode()) == [(3, {"sku": "007", "price": "5,00"})]
 
 
 def test_a_name_of_a_column_may_go_over_two_lines(tmp_path: Path) -> None:
@@ -223,6 +228,20 @@ def test_one_bad_byte_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r":3: byte 0xa0 is not UTF-8") as refused:
         rows(tmp_path, "sku,title\n1,Café\n2,".encode() + b"\xa0\n")
     assert "--encoding cp1252" in refused.value.hint
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "undefined", "idna"])
+def test_an_encoding_of_no_file_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        rows(tmp_path, "sku,title\n1,ö\n".encode("cp1252"), encoding)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b"sku,title\n"), bz2.compress(b"a"), lzma.compress(b"a")])
+def test_a_compressed_file_is_called_so(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(BadInput, match="it is compressed") as refused:
+        rows(tmp_path, content)
+    assert refused.value.hint == "decompress it first, with gunzip for a .gz file"
 
 
 def test_an_encoding_that_there_is_not_is_named(tmp_path: Path) -> None:
