@@ -1,12 +1,10 @@
 """Change a waitlist: `spillway waitlist import` and `spillway waitlist move`, beside `waitlist recount`."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -20,7 +18,7 @@ from spillway.commands.recount import recount_command
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.local_cloud.local_cloud import make_private
-from spillway.merchant import intake
+from spillway.merchant import import_options, intake
 from spillway.merchant.export_rows import Asked, Column, Outcome, Tool, read_rows
 from spillway.merchant.intake import Move, Moved, waiting
 from spillway.merchant.rows import EntryRows
@@ -66,13 +64,13 @@ waitlist_command.add_command(recount_command)
 @click.option(
     "--sku-map",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file of two columns: the value in the file, and its SKU here.",
+    help="A table of two columns: the value in the file, and its SKU here.",
 )
 @click.option(
     "--timezone", metavar="ZONE", default="UTC", show_default=True, help="The time zone of times without one."
 )
 @click.option("--date-format", metavar="FORMAT", help="The format of times, for example %d/%m/%Y %H:%M.")
-@click.option("--encoding", metavar="NAME", default="", help="The file's encoding, if it is not UTF-8.")
+@click.option("--encoding", metavar="NAME", default="", help="The files' encoding, if it is not UTF-8.")
 @click.option("--locale", metavar="LOCALE", help="The language of the emails, as in site.toml.")
 @click.option("--ask", is_flag=True, help="Email each person a confirmation first, even without consent.")
 @now_option
@@ -124,10 +122,10 @@ def import_command(  # noqa: PLR0913 - one argument for each option
         Tool(tool),
         sku,
         {Column(name.removesuffix("_column")): column for name, column in columns.items() if column},
-        _sku_map(sku_map) if sku_map else {},
+        import_options.sku_map(sku_map, encoding=encoding) if sku_map else {},
         consent_text,
-        _zone(timezone),
-        date_format,
+        import_options.zone(timezone),
+        None if date_format is None else import_options.date_format(date_format),
     )
     at_ms = clock_ms()
     digest = digest_of(file)
@@ -364,22 +362,3 @@ def _details_file(project: Project, digest: str) -> Path:
     folder = project.state / "waitlist"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder / f"import-{digest[:12]}.csv"
-
-
-def _sku_map(file: Path) -> dict[str, Sku]:
-    found: dict[str, Sku] = {}
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        for number, cells in enumerate(csv.reader(lines), start=1):
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != 2:
-                raise BadInput(f"--sku-map {file}:{number}: {pluralize(len(cells), 'column')}, expected 2")
-            found[cells[0].strip()] = Sku(cells[1].strip())
-    return found
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"--timezone {name!r}: no such time zone", hint="for example Europe/Berlin") from None

@@ -17,6 +17,7 @@ from chalicelib.storage import THEME_KEY
 from spillway.__main__ import cli
 from spillway.commands.publish import warn_of_people_left
 from spillway.errors import BadInput, SpillwayError, WorkFailed
+from spillway.merchant.import_options import date_format, sku_map
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from tests.integration.test_merchant_commands import SmallStage
@@ -26,6 +27,7 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.people import stored
 from tests.support.shop import IDENTITY_KEY, TestShop
 from tests.support.small_shop import make_small_shop
+from tests.unit.test_import_table import spreadsheet
 
 SKU, OTHER = "FJ-MOSS-M", "FJ-SLATE-M"
 ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")
@@ -254,6 +256,12 @@ def test_rows_that_are_wrong_are_listed_with_their_lines_and_the_others_imported
     ("options", "message"),
     [
         (["--timezone", "Mars/Base"], "--timezone 'Mars/Base': no such time zone"),
+        (["--date-format", "%d %d"], "--date-format '%d %d': it names a part of the time twice"),
+        (["--date-format", "%Y %Y"], "--date-format '%Y %Y': it names a part of the time twice"),
+        (["--date-format", "%Q"], "--date-format '%Q': 'Q' is a bad directive"),
+        (["--date-format", "%"], "--date-format '%': stray %"),
+        (["--date-format", "%d.%m. %H:%M"], "--date-format '%d.%m. %H:%M': it has no year"),
+        (["--date-format", ""], "--date-format '': it has no year"),
         (["--locale", "xx"], "--locale 'xx': not a language of this shop"),
         (["--sku", "NOPE"], "SKU 'NOPE': stage local sells nothing under that name"),
         (["--time-column", "when"], "--time-column 'when': "),
@@ -280,6 +288,68 @@ def test_variant_ids_are_read_by_a_file_of_skus(project: Project, shop: TestShop
     ended = typed(project, *words, "--sku-map", str(tmp_path / "skus.csv"))
     assert isinstance(ended.exception, BadInput)
     assert ended.exception.message == f"--sku-map {tmp_path / 'skus.csv'}:1: 1 column, expected 2"
+
+
+@pytest.mark.usefixtures("stage")
+def test_a_file_of_skus_is_read_in_the_encoding_that_is_named(
+    project: Project, shop: TestShop, tmp_path: Path
+) -> None:
+    people = "email,variant_id,status\nada@example.com,Größe M,pending\n"
+    (tmp_path / "people.csv").write_bytes(people.encode("cp1252"))
+    (tmp_path / "skus.csv").write_bytes(f"Größe M;{SKU}\n".encode("cp1252"))
+    words = ["waitlist", "import", str(tmp_path / "people.csv"), "--from", "swym"]
+    words += ["--sku-map", str(tmp_path / "skus.csv"), "--report", str(tmp_path / "report.csv")]
+    ended = typed(project, *words)
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message == f"{tmp_path / 'skus.csv'}:1: byte 0xf6 is not UTF-8"
+    assert typed(project, *words, "--encoding", "cp1252").exit_code == 0
+    assert stored(shop, "ada")["consent"] == {"S": "imported:swym"}
+
+
+@pytest.mark.parametrize(
+    "written", ["%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%z", "%b %d, %y %I:%M %p %Z", "%G-W%V-%u", "%c"]
+)
+def test_a_format_that_reads_what_it_writes_is_taken(written: str) -> None:
+    assert date_format(written) == written
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"111,FJ-INK-M\n\n222 , FJ-INK-L\n111,FJ-INK-M\n", {"111": "FJ-INK-M", "222": "FJ-INK-L"}),
+        (b"111;FJ-INK-M\r\n222;FJ-INK-L,2\r\n", {"111": "FJ-INK-M", "222": "FJ-INK-L,2"}),
+        (b"sep=;\r111;FJ-INK-M\r222;FJ-INK-L\r", {"111": "FJ-INK-M", "222": "FJ-INK-L"}),
+        ("Größe\tFJ-INK-M\t\n".encode("utf-16"), {"Größe": "FJ-INK-M"}),
+        (b'"a, b",FJ-INK-M\n', {"a, b": "FJ-INK-M"}),
+        (spreadsheet(), {"sku": "price", "007": "12.5", "12": "1290"}),
+    ],
+)
+def test_a_file_of_skus_is_any_table_of_two_columns(
+    tmp_path: Path, content: bytes, expected: dict[str, str]
+) -> None:
+    (tmp_path / "skus").write_bytes(content)
+    assert sku_map(tmp_path / "skus") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"111,FJ-INK-M\n2,X\n111,FJ-INK-L\n",
+            "--sku-map {}:3: '111' is 'FJ-INK-L', and 'FJ-INK-M' in line 1",
+        ),
+        (b"111,FJ-INK-M\n2,a,b\n", "--sku-map {}:2: 3 columns, expected 2"),
+        (b"111,\n", "--sku-map {}:1: 1 column, expected 2"),
+        (b'111,"FJ-INK-M\n', "{}:1: unexpected end of data"),
+        (b"\x1f\x8b\x08", "{}: it is compressed"),
+    ],
+)
+def test_a_file_of_skus_that_is_not_clear_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "skus"
+    file.write_bytes(content)
+    with pytest.raises(BadInput) as refused:
+        sku_map(file)
+    assert refused.value.message == message.format(file)
 
 
 @pytest.mark.usefixtures("stage")
