@@ -147,7 +147,7 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
     try:
         mail, kind = event["mail"], event["eventType"]
         tags = mail["tags"]
-        if configuration_set not in tags[SET_TAG]:
+        if configuration_set not in _values(tags, SET_TAG):
             raise NoFeedback("another configuration set")
         if not isinstance(kind, str):
             raise NoFeedback("no type of event")
@@ -155,14 +155,15 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
         if state is None:
             return None
         sent_at_ms = _time_ms(mail["timestamp"])
-        details = event.get(kind.lower(), {})
+        # "DeliveryDelay" has its details in "deliveryDelay".
+        details = event.get(kind[:1].lower() + kind[1:], {})
         return Feedback(
             state,
             str(mail["messageId"]),
             sent_at_ms,
-            ShopperId(str(tags["shopper"][0])),
+            ShopperId(_values(tags, "shopper")[0]),
             _sku_of(tags),
-            str(tags.get("restock", [""])[0]),
+            _values(tags, "restock")[0] if "restock" in tags else "",
             counts=state in COUNTED and not _was_suppressed(event),
             # The clock of the shopper's provider: no email is complained of before it was sent.
             at_ms=max(sent_at_ms, _time_ms(details["timestamp"])) if details.get("timestamp") else sent_at_ms,
@@ -206,9 +207,21 @@ def _time_ms(text: str) -> int:
     return int(datetime.fromisoformat(text.replace(" ", "")).timestamp() * 1000)
 
 
+def _values(tags: Mapping[str, Any], name: str) -> list[str]:
+    """Return the values of a tag, which SES writes as a list of texts.
+
+    Raises:
+        TypeError: it is anything else. The first letter of a text is no shopper's id.
+    """
+    values = tags[name]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError
+    return values
+
+
 def _sku_of(tags: Mapping[str, Any]) -> Sku | None:
     try:
-        return sku_of_tag(str(tags.get("sku", [""])[0])) or None
+        return (sku_of_tag(_values(tags, "sku")[0]) or None) if "sku" in tags else None
     except ValueError:
         raise NoFeedback("a tag that is no SKU's") from None
 

@@ -51,7 +51,7 @@ def test_every_event_of_ses_is_understood(
     if kept is None:
         assert heard is None
         return
-    at_ms = AT_MS if kind in {"Delivery", "Bounce", "Complaint"} else SENT_AT_MS
+    at_ms = AT_MS if kind in {"Delivery", "DeliveryDelay", "Bounce", "Complaint"} else SENT_AT_MS
     mailbox_fault = kept == "bounced_soft"
     state = FeedbackState(kept)
     assert heard == Feedback(state, "m1", SENT_AT_MS, "s", "A", "r", counted, at_ms, mailbox_fault)
@@ -155,6 +155,13 @@ def test_a_message_about_no_email_of_ours_is_ignored(body: str, why: str, kind: 
     assert read_message(body, topic=TOPIC, configuration_set=SET) == Ignored(why, kind)
 
 
+def with_tag(name: str, value: Any) -> dict[str, Any]:
+    """A bounce with a tag in another form than SES's."""
+    bounce = event("Bounce", TAGS)
+    bounce["mail"]["tags"][name] = value
+    return bounce
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -165,6 +172,10 @@ def test_a_message_about_no_email_of_ours_is_ignored(body: str, why: str, kind: 
         (notification(WITHOUT_EVENT_TYPE), "KeyError"),
         (notification(event("Bounce", {"sku": "A"})), "KeyError"),
         (notification(event("Bounce", {**TAGS, "sku": "_!"})), "a tag that is no SKU's"),
+        *((notification(with_tag(name, "abc")), "TypeError") for name in ("shopper", "sku", "restock")),
+        (notification(with_tag("shopper", [7])), "TypeError"),
+        (notification(with_tag("shopper", None)), "TypeError"),
+        (notification(with_tag("shopper", [])), "IndexError"),
         (notification(event("Bounce", TAGS, sent="yesterday")), "a time"),
         (notification({**event("Bounce", TAGS), "bounce": None}), "TypeError"),
         (notification({**event("Bounce", TAGS), "bounce": {}}), "KeyError"),
