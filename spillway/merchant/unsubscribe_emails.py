@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.parser import BytesHeaderParser
+from itertools import pairwise
 from pathlib import Path
 
 from chalicelib.domain.tokens import LinkRefused
@@ -27,7 +28,7 @@ SUBJECT = re.compile(
 )
 TOKEN = re.compile(r"[\w.-]{20,2000}", re.ASCII)
 # The line before an email of an mbox file, and the headers after it; a sentence may begin with "From ", too.
-SEPARATOR = re.compile(rb"From ([^\n]*)\n(?:>From [^\n]*\n)*(?=[!-9;-~]+[ \t]*:)")
+SEPARATOR = re.compile(rb"From ([^\n]*)\n(?:>From [^\n]*\n){0,2}(?=[!-9;-~]{1,200}[ \t]*:)")
 TIME = re.compile(rb"\d:\d\d")
 # Apple Mail begins an .emlx file with the number of bytes of the email.
 BYTE_COUNT = re.compile(rb"\d{1,10}[ \t]*\n(?=[!-9;-~]+[ \t]*:)")
@@ -105,9 +106,9 @@ def _subjects(content: bytes) -> Iterator[str]:
     if not starts:
         counted = BYTE_COUNT.match(content)
         starts = [counted.end() if counted else 0]
-    for start in starts:
-        end = content.find(b"\n\n", start)
-        headers = BytesHeaderParser().parsebytes(content[start : end if end >= 0 else None])
+    for start, limit in pairwise([*starts, len(content)]):
+        end = content.find(b"\n\n", start, limit)
+        headers = BytesHeaderParser().parsebytes(content[start : end if end >= 0 else limit])
         if headers.keys():
             named = (value for name, value in headers.raw_items() if name.lower() == "subject")
             yield _decoded(str(next(named, "")))
