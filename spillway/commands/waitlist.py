@@ -19,7 +19,10 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.local_cloud.local_cloud import make_private
 from spillway.merchant import import_options, intake
-from spillway.merchant.export_rows import Asked, Column, Outcome, Tool, read_rows
+from spillway.merchant.export_columns import Column, Tool
+from spillway.merchant.export_rows import Asked, read_rows
+from spillway.merchant.export_words import Outcome
+from spillway.merchant.import_rules import Here
 from spillway.merchant.intake import Move, Moved, waiting
 from spillway.merchant.rows import EntryRows
 from spillway.merchant.stock_import import require_sold
@@ -335,7 +338,7 @@ def _can_buy(tables: Container, sku: Sku) -> bool:
     return stocked is not None and stocked.can_buy(sku)
 
 
-def _here(tables: Container, locale: str | None) -> intake.Here:
+def _here(tables: Container, locale: str | None) -> Here:
     theme = tables.themes.live().theme
     editions = {edition.shop.locale: edition for edition in theme.editions}
     if locale is not None and locale not in editions:
@@ -349,7 +352,7 @@ def _here(tables: Container, locale: str | None) -> intake.Here:
         for stocked in tables.products.scan()
         for sku in stocked.product.skus & stocked.stock.keys()
     }
-    return intake.Here(
+    return Here(
         sold,
         tables.keys.identity,
         tables.domain_lists.named(listed) if listed else frozenset(),

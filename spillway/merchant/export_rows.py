@@ -3,24 +3,20 @@
 Exports differ between versions and shops, so columns are found by the names below, and every one can be
 named on the command line instead. Nothing is guessed: a word or a date that is not understood is a mistake
 of that row.
-
-Sources of the names: Klaviyo's export of a list (Email Marketing Consent with SUBSCRIBED, UNSUBSCRIBED and
-NEVER_SUBSCRIBED; Email Suppressions) <https://help.klaviyo.com/hc/en-us/articles/115005078687>; the
-post states of Back In Stock Notifier for WooCommerce (cwg_subscribed, cwg_mailsent, cwg_converted,
-cwg_unsubscribed); Swym's API <https://developers.swym.it/docs/request-a-back-in-stock-alert>.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from enum import StrEnum
 from pathlib import Path
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.importing.table import Row, Table
+from spillway.merchant.export_columns import NAMES, Column, Tool
+from spillway.merchant.export_words import OWN_WORDS, WORDS, Misread, Outcome
 
 ROWS_MAX = 500_000
 # No waitlist is older; a number below it is no time in milliseconds, and none in seconds either.
@@ -33,109 +29,6 @@ DATE_FORMATS = (
     "%Y/%m/%d",
     "%B %d, %Y %H:%M",
 )
-
-
-class Outcome(StrEnum):
-    """The outcome of a row. The values are the words of the report."""
-
-    ADD = "added"
-    ASK = "asked to confirm"
-    IMPORTED_BEFORE = "imported before"
-    HERE = "on the waitlist already"
-    NOTIFIED_HERE = "notified by this shop already"
-    LEFT_HERE = "unsubscribed from this shop"
-    SUPPRESSED_HERE = "suppressed by this shop"
-    LEFT_THERE = "unsubscribed in the other tool"
-    NOTIFIED_THERE = "notified by the other tool"
-    SUPPRESSED_THERE = "suppressed by the other tool"
-    NO_CONSENT = "without consent"
-    REPEATED = "repeated in the file"
-    WRONG = "wrong"
-
-
-class Column(StrEnum):
-    """A kind of column."""
-
-    EMAIL = "email"
-    SKU = "sku"
-    TIME = "time"
-    STATUS = "status"
-    CONSENT = "consent"
-    SUPPRESSED = "suppressed"
-    TEXT = "text"
-
-
-class Tool(StrEnum):
-    """The tools whose exports are known."""
-
-    KLAVIYO = "klaviyo"
-    SWYM = "swym"
-    WOOCOMMERCE = "woocommerce"
-    CSV = "csv"
-
-
-# Compared without case, signs and spaces; the first that the file has counts.
-NAMES: Mapping[Tool, Mapping[Column, Sequence[str]]] = {
-    Tool.KLAVIYO: {
-        Column.EMAIL: ("Email", "$email", "Profile Email"),
-        Column.SKU: ("SKU", "Variant SKU", "$variant_sku", "Variant ID", "$variant_id", "Catalog Variant ID"),
-        Column.TIME: ("Event Timestamp", "Timestamp", "Date Added", "Email Marketing Consent Timestamp"),
-        Column.CONSENT: ("Email Marketing Consent",),
-        Column.SUPPRESSED: ("Email Suppressions", "Suppressed"),
-    },
-    Tool.SWYM: {
-        Column.EMAIL: ("Email", "Customer Email", "User Email", "Medium Value"),
-        Column.SKU: ("SKU", "Variant SKU", "Product SKU", "Variant ID", "epi"),
-        Column.TIME: (
-            "Created At",
-            "Subscribed At",
-            "Subscribed On",
-            "Subscription Date",
-            "Date",
-            "Timestamp",
-        ),
-        Column.STATUS: ("Status", "Alert Status", "Subscription Status"),
-    },
-    Tool.WOOCOMMERCE: {
-        Column.EMAIL: (
-            "Email",
-            "Email Address",
-            "User Email",
-            "Subscriber Email",
-            "cwginstock_subscriber_email",
-        ),
-        Column.SKU: ("SKU", "Product SKU", "Variation SKU"),
-        Column.TIME: ("Subscribed Date", "Date Added", "Date", "Created At", "create_date", "post_date"),
-        Column.STATUS: ("Status", "post_status"),
-    },
-    Tool.CSV: {
-        Column.EMAIL: ("Email", "Email Address", "Address"),
-        Column.SKU: ("SKU",),
-        Column.TIME: ("Asked At", "Time", "Date", "Created At", "Timestamp"),
-        Column.STATUS: ("Status",),
-        Column.CONSENT: ("Consent",),
-        Column.TEXT: ("Consent Text",),
-    },
-}
-
-# The word of a row that comes first here decides: one "no" outweighs every "yes".
-WORDS: Mapping[Outcome, frozenset[str]] = {
-    outcome: frozenset(" ".join(word.split()) for word in words.split(","))
-    for outcome, words in {
-        Outcome.SUPPRESSED_THERE: """suppressed, bounced, complained, hard bounce, spam complaint,
-            user suppressed, invalid email""",
-        Outcome.LEFT_THERE: """unsubscribed, unsubscribe, cancelled, canceled, opted out, opt out, left,
-            removed, deleted, trash, inactive, disabled""",
-        Outcome.NOTIFIED_THERE: """notified, sent, mailsent, mail sent, email sent, alert sent, delivered,
-            converted, purchased, completed""",
-        Outcome.NO_CONSENT: """, no, false, 0, none, never subscribed, not subscribed, pending, unconfirmed,
-            unverified, not confirmed, awaiting confirmation""",
-        Outcome.ADD: """subscribed, subscribe, active, waiting, queued, in queue, confirmed, opted in, opt in,
-            yes, true, 1, on waitlist, not sent, unsent""",
-    }.items()
-}
-# An alert that Swym has not sent yet is pending; elsewhere it is a person who has not confirmed.
-OWN_WORDS: Mapping[Tool, Mapping[str, Outcome]] = {Tool.SWYM: {"pending": Outcome.ADD}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +149,7 @@ class _Reader:
             )
         except SkuRefused as refused:
             return ExportRow(row.line, Outcome.WRONG, email, sku, problem=f"SKU {sku!r}: {refused.reason}")
-        except _Misread as misread:
+        except Misread as misread:
             return ExportRow(row.line, Outcome.WRONG, email, sku, problem=str(misread))
         return ExportRow(row.line, outcome, email, sku, address, time_ms, written, text)
 
@@ -285,7 +178,7 @@ class _Reader:
             if word in words:
                 return outcome
         known = ", ".join(sorted(WORDS[Outcome.ADD] - {"1"}))
-        raise _Misread(f"{column} {written!r}: not a word for it; a person who waits is one of: {known}")
+        raise Misread(f"{column} {written!r}: not a word for it; a person who waits is one of: {known}")
 
     def _time_ms(self, written: str) -> int | None:
         if not written:
@@ -295,14 +188,10 @@ class _Reader:
             moment = moment.replace(tzinfo=self._asked.zone)
         time_ms = round(moment.timestamp() * 1000)
         if moment.year < FIRST_YEAR:
-            raise _Misread(f"time {written!r}: before the year {FIRST_YEAR}")
+            raise Misread(f"time {written!r}: before the year {FIRST_YEAR}")
         if time_ms > self._now_ms:
-            raise _Misread(f"time {written!r}: in the future")
+            raise Misread(f"time {written!r}: in the future")
         return time_ms
-
-
-class _Misread(ValueError):
-    """A cell that is not understood; its text says which, and what was expected."""
 
 
 def _moment(written: str, date_format: str | None) -> datetime:
@@ -310,13 +199,13 @@ def _moment(written: str, date_format: str | None) -> datetime:
         try:
             return datetime.strptime(written, date_format)  # noqa: DTZ007 - the zone follows
         except ValueError:
-            raise _Misread(f"time {written!r}: not as --date-format {date_format!r} writes it") from None
+            raise Misread(f"time {written!r}: not as --date-format {date_format!r} writes it") from None
     for read in _WAYS:
         try:
             return read(written)
         except (ValueError, OverflowError):
             continue
-    raise _Misread(
+    raise Misread(
         f"time {written!r}: expected 2026-05-17, 2026-05-17 09:30:00 or seconds since 1970;"
         " name another way with --date-format, for example %d/%m/%Y"
     )

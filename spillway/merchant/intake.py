@@ -8,21 +8,20 @@ or a move that was interrupted.
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import groupby
 from pathlib import Path
 
-from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.merchant.export_rows import ExportRow, Outcome, in_order
+from spillway.merchant.export_rows import ExportRow
+from spillway.merchant.export_words import Outcome
+from spillway.merchant.import_rules import Here, Judged, judged_rows
 from spillway.merchant.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
-from spillway.merchant.stock_import import SkuIndex
 from spillway.merchant.waitlist_report import safe_cell
 from spillway.project import private_file
 
@@ -35,7 +34,6 @@ LEFT_OUT_BY_STATE = {
     EntryState.NOTIFIED: Outcome.NOTIFIED_HERE,
     EntryState.UNSUBSCRIBED: Outcome.LEFT_HERE,
 }
-ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +44,6 @@ class Decision:
     outcome: Outcome
     newcomer: Newcomer | None = None
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """The shop's own data that an import is held against.
-
-    Args:
-        sold: the product of each SKU, with its stock.
-        identity_key: makes the shoppers' ids of addresses.
-        refused_domains: domains whose addresses no signup takes.
-        page_of: where the page of a product is, in the language of the import.
-    """
-
-    sold: Mapping[Sku, StockedProduct]
-    identity_key: bytes
-    refused_domains: Set[str]
-    page_of: Callable[[StockedProduct], str]
-
-    @property
-    def index(self) -> SkuIndex:
-        """Return the SKUs that are sold, to name similar ones."""
-        return SkuIndex((sku, stocked.product.slug) for sku, stocked in self.sold.items())
 
 
 def decide(
@@ -85,7 +61,7 @@ def decide(
 
     `ask` asks everybody to confirm, those without consent as well.
     """
-    judged = _judged(rows, here, ask=ask, at_ms=at_ms)
+    judged = judged_rows(rows, here, ask=ask, at_ms=at_ms)
     wanted = [_newcomer(item, here, source, file_sha256) for item in judged]
     known = entries.many([(item.newcomer.shopper, item.newcomer.sku) for item in wanted if item.newcomer])
     suppressed = suppressions.among(item.newcomer.shopper for item in wanted if item.newcomer)
@@ -140,66 +116,7 @@ def write_details(file: Path, decisions: Sequence[Decision]) -> None:
             table.writerow([decision.row.line, *(safe_cell(text) for text in texts)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A row that was compared with the others of its person; `at_ms` is the time it stands in line by."""
-
-    row: ExportRow
-    outcome: Outcome
-    at_ms: int
-    note: str | None = None
-
-
-def _judged(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int) -> Iterator[_Judged]:
-    index = here.index
-    suppressed = {row.address.key for row in rows if row.address and row.outcome is Outcome.SUPPRESSED_THERE}
-
-    def key(pair: tuple[ExportRow, int]) -> tuple[str, Sku]:
-        address = pair[0].address
-        return (address.key if address else "", pair[0].sku)
-
-    wrong = [row for row in rows if row.address is None]
-    yield from (_Judged(row, Outcome.WRONG, 0, row.problem) for row in wrong)
-    ordered = in_order([row for row in rows if row.address is not None], now_ms=at_ms)
-    # Sorting is stable: rows of one person stay in order.
-    for (address, sku), pairs in groupby(sorted(ordered, key=key), key=key):
-        mine = list(pairs)
-        if address in suppressed:
-            yield from (_Judged(row, Outcome.SUPPRESSED_THERE, 0) for row, _ in mine)
-        elif sku not in here.sold:
-            words = f"SKU {sku!r}: this stage sells nothing under that name"
-            note = ". ".join(filter(None, (words, index.near_miss(sku) or index.similar(sku))))
-            yield from (_Judged(row, Outcome.WRONG, 0, note) for row, _ in mine)
-        else:
-            yield from _of_person(mine, here, ask=ask)
-
-
-def _of_person(rows: Sequence[tuple[ExportRow, int]], here: Here, *, ask: bool) -> Iterator[_Judged]:
-    """Judge the rows of one person about one SKU, which are in order: the last end there counts."""
-    ended = max((place for place, (row, _) in enumerate(rows) if row.outcome in ENDED_THERE), default=-1)
-    if ended >= 0 and any(row.time_ms is None for row, _ in rows):
-        # Nobody knows which came first: an end outweighs a beginning.
-        end = next(row.outcome for row, _ in rows if row.outcome in ENDED_THERE)
-        yield from (_Judged(row, end, 0) for row, _ in rows)
-        return
-    waits = Outcome.ASK if ask else Outcome.ADD
-    first = True
-    for place, (row, at_ms) in enumerate(rows):
-        if place <= ended:
-            yield _Judged(row, rows[ended][0].outcome if row.outcome not in ENDED_THERE else row.outcome, 0)
-        elif row.outcome is Outcome.NO_CONSENT and not ask:
-            yield _Judged(row, Outcome.NO_CONSENT, 0)
-        elif not first:
-            yield _Judged(row, Outcome.REPEATED, 0)
-        elif row.address and is_listed(row.address.domain, here.refused_domains):
-            yield _Judged(row, Outcome.WRONG, 0, "addresses there are thrown away: site.toml refuses them")
-        else:
-            first = False
-            meant = suggest_domain(row.address) if row.address else None
-            yield _Judged(row, waits, at_ms, f"looks like a slip of {meant}" if meant else "")
-
-
-def _newcomer(judged: _Judged, here: Here, source: str, file_sha256: str) -> Decision:
+def _newcomer(judged: Judged, here: Here, source: str, file_sha256: str) -> Decision:
     row = judged.row
     if row.address is None or judged.outcome not in {Outcome.ADD, Outcome.ASK}:
         return Decision(row, judged.outcome, note=judged.note)

@@ -16,7 +16,9 @@ from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from spillway.errors import BadInput
-from spillway.merchant.export_rows import Asked, Column, ExportRow, Outcome, Tool, in_order
+from spillway.merchant.export_columns import Column, Tool
+from spillway.merchant.export_rows import Asked, ExportRow, in_order
+from spillway.merchant.export_words import Outcome
 from spillway.merchant.intake import Decision, available, decide, write, write_details
 from spillway.merchant.reasons import Verdict
 from spillway.merchant.rows import EntryRows

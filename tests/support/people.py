@@ -10,7 +10,7 @@ from chalicelib.settings import Keys
 from chalicelib.tables.entries import entry_from
 from spillway.importing.table import read_table
 from spillway.merchant.export_rows import Asked, ExportRow, read_rows
-from spillway.merchant.intake import Here
+from spillway.merchant.import_rules import Here
 from spillway.merchant.people import People
 from spillway.merchant.reasons import Explanation, explain
 from spillway.stage import settings_of
