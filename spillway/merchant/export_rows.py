@@ -58,7 +58,8 @@ class Asked:
 class ExportRow:
     """One row as it was read. `time_ms` is None without a time in the file, `problem` without a mistake.
 
-    `sku` is as it was written where there is a problem.
+    `said` is the outcome by the words of the row alone: a refusal counts, whatever else is wrong in the row.
+    `sku` is as it was written where it is no SKU, `address` None where `email` is no address.
     """
 
     line: int
@@ -69,6 +70,7 @@ class ExportRow:
     time_ms: int | None = None
     written_time: str = ""
     text: str = ""
+    said: Outcome = Outcome.ADD
     problem: str | None = None
 
 
@@ -133,39 +135,46 @@ class _Reader:
         self._now_ms = now_ms
 
     def read(self, row: Row) -> ExportRow:
-        """Return what a row says."""
+        """Return what a row says; a mistake in one cell hides nothing that another cell says."""
         email, written = self._cell(row, Column.EMAIL), self._cell(row, Column.TIME)
         sku = self._asked.sku or Sku(self._cell(row, Column.SKU))
         sku = self._asked.skus.get(sku, sku)
         text = self._cell(row, Column.TEXT) or self._asked.consent_text or ""
+        address, time_ms, problems = None, None, []
         try:
             address = Address.parse(email)
-            sku = parse_sku(sku)
-            time_ms = self._time_ms(written)
-            outcome = self._outcome(row)
         except AddressRefused as refused:
-            return ExportRow(
-                row.line, Outcome.WRONG, email, sku, problem=f"address {email!r}: {refused.reason}"
-            )
+            problems.append(f"address {email!r}: {refused.reason}")
+        try:
+            sku = parse_sku(sku)
         except SkuRefused as refused:
-            return ExportRow(row.line, Outcome.WRONG, email, sku, problem=f"SKU {sku!r}: {refused.reason}")
+            problems.append(f"SKU {sku!r}: {refused.reason}")
+        try:
+            time_ms = self._time_ms(written)
         except Misread as misread:
-            return ExportRow(row.line, Outcome.WRONG, email, sku, problem=str(misread))
-        return ExportRow(row.line, outcome, email, sku, address, time_ms, written, text)
+            problems.append(str(misread))
+        said, misread_words = self._said(row)
+        problems += misread_words
+        if not problems:
+            return ExportRow(row.line, said, email, sku, address, time_ms, written, text, said=said)
+        return ExportRow(row.line, Outcome.WRONG, email, sku, address, said=said, problem="; ".join(problems))
 
     def _cell(self, row: Row, column: Column) -> str:
         return row[self._columns[column]].strip() if column in self._columns else ""
 
-    def _outcome(self, row: Row) -> Outcome:
+    def _said(self, row: Row) -> tuple[Outcome, list[str]]:
+        """Return the strongest "no" of a row, or its "yes", and the mistakes in the cells that say it."""
+        said, problems = [Outcome.ADD], []
         suppressed = self._cell(row, Column.SUPPRESSED)
         if suppressed and suppressed.casefold() not in {"[]", "false", "no", "0", "none"}:
-            return Outcome.SUPPRESSED_THERE
-        said = [
-            self._meaning(column, self._cell(row, column))
-            for column in (Column.STATUS, Column.CONSENT)
-            if column in self._columns
-        ]
-        return min(said, key=list(WORDS).index, default=Outcome.ADD)
+            said.append(Outcome.SUPPRESSED_THERE)
+        for column in (Column.STATUS, Column.CONSENT):
+            if column in self._columns:
+                try:
+                    said.append(self._meaning(column, self._cell(row, column)))
+                except Misread as misread:
+                    problems.append(str(misread))
+        return min(said, key=list(WORDS).index), problems
 
     def _meaning(self, column: Column, written: str) -> Outcome:
         if self._asked.consent_text and not written:

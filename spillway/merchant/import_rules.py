@@ -1,14 +1,14 @@
 """Compare the rows of an export with each other, and with the SKUs of the shop: one outcome for each row."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import StockedProduct
 from spillway.merchant.export_rows import ExportRow, in_order
-from spillway.merchant.export_words import Outcome
+from spillway.merchant.export_words import WORDS, Outcome
 from spillway.merchant.stock_import import SkuIndex
 
 ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
@@ -46,46 +46,91 @@ class Judged:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusals:
+    """The outcomes by which rows with a mistake, or about any SKU, hold back other rows of their address.
+
+    Args:
+        of_address: by the key of an address: a bounce or a complaint, or an unsubscribe whose SKU is not sold
+            here, so that it may concern any row.
+        of_entry: by the key of an address and the SKU: an end whose time is not known.
+    """
+
+    of_address: Mapping[str, Outcome]
+    of_entry: Mapping[tuple[str, Sku], Outcome]
+
+    @classmethod
+    def among(cls, rows: Sequence[ExportRow], here: Here, *, ask: bool) -> "_Refusals":
+        """Return the refusals that the rows of a file say."""
+        of_address: dict[str, Outcome] = {}
+        of_entry: dict[tuple[str, Sku], Outcome] = {}
+        for row in rows:
+            if row.address is None:
+                continue
+            if row.said is Outcome.SUPPRESSED_THERE:
+                of_address[row.address.key] = row.said
+            elif row.said is Outcome.LEFT_THERE and row.sku not in here.sold:
+                of_address.setdefault(row.address.key, row.said)
+            elif row.problem and row.said in _ends(ask=ask):
+                of_entry.setdefault((row.address.key, row.sku), row.said)
+        return cls(of_address, of_entry)
+
+    def of(self, address: str, sku: Sku) -> Outcome | None:
+        """Return the outcome of every row of an address about an SKU; None without a refusal."""
+        return self.of_address.get(address) or self.of_entry.get((address, sku))
+
+
+def _ends(*, ask: bool) -> Set[Outcome]:
+    """Return the outcomes that end an earlier signup; a person without consent may be asked for it."""
+    return ENDED_THERE if ask else ENDED_THERE | {Outcome.NO_CONSENT}
+
+
 def judged_rows(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int) -> Iterator[Judged]:
     """Yield every row of an export with its outcome, as far as the file and the catalogue decide it."""
     index = here.index
-    suppressed = {row.address.key for row in rows if row.address and row.outcome is Outcome.SUPPRESSED_THERE}
+    refusals = _Refusals.among(rows, here, ask=ask)
 
     def key(pair: tuple[ExportRow, int]) -> tuple[str, Sku]:
         address = pair[0].address
         return (address.key if address else "", pair[0].sku)
 
-    wrong = [row for row in rows if row.address is None]
-    yield from (Judged(row, Outcome.WRONG, 0, row.problem) for row in wrong)
-    ordered = in_order([row for row in rows if row.address is not None], now_ms=at_ms)
+    yield from (_mistake(row, refusals) for row in rows if row.problem)
+    ordered = in_order([row for row in rows if not row.problem], now_ms=at_ms)
     # Sorting is stable: rows of one person stay in order.
     for (address, sku), pairs in groupby(sorted(ordered, key=key), key=key):
         mine = list(pairs)
-        if address in suppressed:
-            yield from (Judged(row, Outcome.SUPPRESSED_THERE, 0) for row, _ in mine)
-        elif sku not in here.sold:
+        refused = refusals.of(address, sku)
+        if sku not in here.sold and refused is not Outcome.SUPPRESSED_THERE:
             words = f"SKU {sku!r}: this stage sells nothing under that name"
             note = ". ".join(filter(None, (words, index.near_miss(sku) or index.similar(sku))))
-            yield from (Judged(row, Outcome.WRONG, 0, note) for row, _ in mine)
+            yield from (_mistake(replace(row, problem=note), refusals) for row, _ in mine)
+        elif refused:
+            yield from (Judged(row, refused, 0) for row, _ in mine)
         else:
             yield from _of_person(mine, here, ask=ask)
 
 
+def _mistake(row: ExportRow, refusals: _Refusals) -> Judged:
+    """Return a row with a mistake; its note says where the row holds back others all the same."""
+    refused = refusals.of(row.address.key, row.sku) if row.address else None
+    holds = f". Other rows of this address are not imported: {refused}" if refused is row.said else ""
+    return Judged(row, Outcome.WRONG, 0, f"{row.problem}{holds}")
+
+
 def _of_person(rows: Sequence[tuple[ExportRow, int]], here: Here, *, ask: bool) -> Iterator[Judged]:
     """Judge the rows of one person about one SKU, which are in order: the last end there counts."""
-    ended = max((place for place, (row, _) in enumerate(rows) if row.outcome in ENDED_THERE), default=-1)
+    ends = _ends(ask=ask)
+    ended = max((place for place, (row, _) in enumerate(rows) if row.outcome in ends), default=-1)
     if ended >= 0 and any(row.time_ms is None for row, _ in rows):
         # Nobody knows which came first: an end outweighs a beginning.
-        end = next(row.outcome for row, _ in rows if row.outcome in ENDED_THERE)
+        end = min((row.outcome for row, _ in rows if row.outcome in ends), key=list(WORDS).index)
         yield from (Judged(row, end, 0) for row, _ in rows)
         return
     waits = Outcome.ASK if ask else Outcome.ADD
     first = True
     for place, (row, at_ms) in enumerate(rows):
         if place <= ended:
-            yield Judged(row, rows[ended][0].outcome if row.outcome not in ENDED_THERE else row.outcome, 0)
-        elif row.outcome is Outcome.NO_CONSENT and not ask:
-            yield Judged(row, Outcome.NO_CONSENT, 0)
+            yield Judged(row, row.outcome if row.outcome in ends else rows[ended][0].outcome, 0)
         elif not first:
             yield Judged(row, Outcome.REPEATED, 0)
         elif row.address and is_listed(row.address.domain, here.refused_domains):

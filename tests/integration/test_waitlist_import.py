@@ -272,6 +272,12 @@ def test_somebody_who_acts_while_an_import_runs_has_the_last_word(shop: TestShop
         (["yes,2026-01-02", "yes,2026-01-01"], ["REPEATED", "ADD"]),
         (["yes,2026-01-01", "spam complaint,2026-01-02"], ["SUPPRESSED_THERE", "SUPPRESSED_THERE"]),
         (["maybe,2026-01-01", "yes,2026-01-01"], ["WRONG", "ADD"]),
+        # A later "no" withdraws the consent, a later "yes" gives it.
+        (["yes,2026-01-01", "no,2026-03-01"], ["NO_CONSENT", "NO_CONSENT"]),
+        (["no,2026-03-01", "yes,2026-01-01"], ["NO_CONSENT", "NO_CONSENT"]),
+        (["no,2026-01-01", "yes,2026-03-01"], ["NO_CONSENT", "ADD"]),
+        (["yes,", "no,"], ["NO_CONSENT", "NO_CONSENT"]),
+        (["no,", "unsubscribed,", "yes,"], ["LEFT_THERE", "LEFT_THERE", "LEFT_THERE"]),
     ],
 )
 def test_of_several_rows_of_one_person_the_last_word_counts(
@@ -280,6 +286,53 @@ def test_of_several_rows_of_one_person_the_last_word_counts(
     text = "email,consent,time\n" + "".join(f"ada@example.com,{row}\n" for row in rows)
     asked = Asked(Tool.CSV, sku=SKU)
     assert [item.outcome.name for item in decided(shop, tmp_path, text, asked)] == came
+
+
+@pytest.mark.parametrize(
+    ("refusal", "came"),
+    [
+        # With a time that is not understood, nobody knows which row is the last one.
+        (f"{SKU},03/02/2026,bounced", "SUPPRESSED_THERE"),
+        (f"{SKU},03/02/2026,unsubscribed", "LEFT_THERE"),
+        (f"{SKU},03/02/2026,sent", "NOTIFIED_THERE"),
+        (f"{SKU},03/02/2026,no", "NO_CONSENT"),
+        # An unsubscribe from an SKU that nobody knows may be about any.
+        (",2026-01-01,unsubscribed", "LEFT_THERE"),
+        ("NOPE,2026-01-01,unsubscribed", "LEFT_THERE"),
+        (",2026-01-01,spam complaint", "SUPPRESSED_THERE"),
+        # An email about another product, or no consent to it, says nothing about this one.
+        ("NOPE,2026-01-01,sent", "ADD"),
+        ("NOPE,2026-01-01,no", "ADD"),
+        (",2026-01-01,subscribed", "ADD"),
+        (f"{SKU},03/02/2026,subscribed", "ADD"),
+    ],
+)
+def test_a_refusal_counts_whatever_else_is_wrong_in_its_row(
+    shop: TestShop, tmp_path: Path, refusal: str, came: str
+) -> None:
+    text = f"Email,SKU,Time,Status\nada@example.com,{SKU},2026-01-02,subscribed\nAda@example.com,{refusal}\n"
+    first, second = imported(shop, tmp_path, text)
+    assert (first.outcome.name, second.outcome) == (came, Outcome.WRONG)
+    assert waiting(shop) == (["ada"] if came == "ADD" else [])
+    holds = f". Other rows of this address are not imported: {first.outcome}"
+    assert str(second.note).endswith(holds) is (came != "ADD"), second.note
+
+
+def test_a_bounce_without_an_sku_here_is_counted_as_one(shop: TestShop, tmp_path: Path) -> None:
+    text = f"email,sku,status\nada@example.com,NOPE,bounced\nada@example.com,{SKU},subscribed\n"
+    assert outcomes(decided(shop, tmp_path, text)) == [Outcome.SUPPRESSED_THERE] * 2
+
+
+def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None:
+    text = "email,sku,time,status\nada@@example.com,,yesterday,maybe\n"
+    note = str(decided(shop, tmp_path, text)[0].note)
+    for problem in (
+        "address 'ada@@example.com': ",
+        "; SKU '': ",
+        "; time 'yesterday': ",
+        "; status 'maybe': ",
+    ):
+        assert problem in note
 
 
 WRONG = [
