@@ -5,7 +5,6 @@ named on the command line instead. Nothing is guessed: a word or a date that is 
 of that row.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -15,8 +14,8 @@ from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.importing.table import Row, Table
-from spillway.merchant.export_columns import NAMES, Column, Tool
-from spillway.merchant.export_words import OWN_WORDS, WORDS, Misread, Outcome
+from spillway.merchant.export_columns import SAYING, Column, Columns, Tool, find_columns
+from spillway.merchant.export_words import ENDED_BY, WORDS, Misread, Outcome, ended, meaning
 
 ROWS_MAX = 500_000
 # No waitlist is older; a number below it is no time in milliseconds, and none in seconds either.
@@ -82,31 +81,22 @@ def read_rows(file: Path, table: Table, asked: Asked, *, now_ms: int) -> list[Ex
     """
     if len(table.rows) > ROWS_MAX:
         raise BadInput(f"{file}: {len(table.rows):,} rows, {ROWS_MAX:,} is the most", hint="split it")
-    columns = _columns(file, table, asked)
+    columns = columns_of(file, table, asked)
+    _require(file, table, asked, columns)
     return [_Reader(asked, columns, now_ms).read(row) for row in table.rows]
 
 
-def _columns(file: Path, table: Table, asked: Asked) -> dict[Column, str]:
-    by_rough = {_rough(name): name for name in reversed(table.columns)}
-    found: dict[Column, str] = {}
-    for column, name in asked.columns.items():
-        if _rough(name) not in by_rough:
-            raise BadInput(
-                f"--{column}-column {name!r}: {file} has no such column",
-                hint=f"its columns: {', '.join(table.columns)}",
-            )
-        found[column] = by_rough[_rough(name)]
-    for column, names in NAMES[asked.tool].items():
-        known = [by_rough[_rough(name)] for name in names if _rough(name) in by_rough]
-        if known:
-            found.setdefault(column, known[0])
-    if asked.sku:
-        found.pop(Column.SKU, None)
-    _require(file, table, asked, found)
-    return found
+def columns_of(file: Path, table: Table, asked: Asked) -> Columns:
+    """Return the columns of a table by their kind.
+
+    Raises:
+        BadInput: a column named on the command line is missing.
+    """
+    ignored = {Column.SKU} if asked.sku else set[Column]()
+    return find_columns(file, table.columns, asked.tool, asked.columns, ignored)
 
 
-def _require(file: Path, table: Table, asked: Asked, found: Mapping[Column, str]) -> None:
+def _require(file: Path, table: Table, asked: Asked, found: Columns) -> None:
     has = f"its columns: {', '.join(table.columns)}"
     if Column.EMAIL not in found:
         raise BadInput(
@@ -129,7 +119,7 @@ def _require(file: Path, table: Table, asked: Asked, found: Mapping[Column, str]
 class _Reader:
     """Reads one row after another."""
 
-    def __init__(self, asked: Asked, columns: Mapping[Column, str], now_ms: int) -> None:
+    def __init__(self, asked: Asked, columns: Columns, now_ms: int) -> None:
         self._asked = asked
         self._columns = columns
         self._now_ms = now_ms
@@ -160,34 +150,35 @@ class _Reader:
         return ExportRow(row.line, Outcome.WRONG, email, sku, address, said=said, problem="; ".join(problems))
 
     def _cell(self, row: Row, column: Column) -> str:
-        return row[self._columns[column]].strip() if column in self._columns else ""
+        return next((row[name].strip() for name in self._columns[column]), "")
 
     def _said(self, row: Row) -> tuple[Outcome, list[str]]:
         """Return the strongest "no" of a row, or its "yes", and the mistakes in the cells that say it."""
         said, problems = [Outcome.ADD], []
-        suppressed = self._cell(row, Column.SUPPRESSED)
-        if suppressed and suppressed.casefold() not in {"[]", "false", "no", "0", "none"}:
-            said.append(Outcome.SUPPRESSED_THERE)
-        for column in (Column.STATUS, Column.CONSENT):
-            if column in self._columns:
+        for column in ENDED_BY:
+            for name in self._columns[column]:
                 try:
-                    said.append(self._meaning(column, self._cell(row, column)))
+                    said.append(ended(column, row[name]) or Outcome.ADD)
+                except Misread as misread:
+                    problems.append(f"{name} {misread}")
+        for column in SAYING:
+            # An empty cell says nothing beside another of its kind, and "no" alone.
+            names = self._columns[column]
+            for name in [name for name in names if row[name].strip()] or names[:1]:
+                try:
+                    said.append(self._meaning(name, row[name].strip()))
                 except Misread as misread:
                     problems.append(str(misread))
         return min(said, key=list(WORDS).index), problems
 
-    def _meaning(self, column: Column, written: str) -> Outcome:
+    def _meaning(self, name: str, written: str) -> Outcome:
         if self._asked.consent_text and not written:
             return Outcome.ADD
-        word = " ".join(re.sub(r"[_\W]+", " ", written.casefold().removeprefix("cwg_")).split())
-        own = OWN_WORDS.get(self._asked.tool, {}).get(word)
-        if own is not None:
-            return own
-        for outcome, words in WORDS.items():
-            if word in words:
-                return outcome
-        known = ", ".join(sorted(WORDS[Outcome.ADD] - {"1"}))
-        raise Misread(f"{column} {written!r}: not a word for it; a person who waits is one of: {known}")
+        outcome = meaning(self._asked.tool, written)
+        if outcome is None:
+            known = ", ".join(sorted(word for word in WORDS[Outcome.ADD] if len(word) > 1 and word != "1.0"))
+            raise Misread(f"{name} {written!r}: not a word for it; a person who waits is one of: {known}")
+        return outcome
 
     def _time_ms(self, written: str) -> int | None:
         if not written:
@@ -242,10 +233,6 @@ _WAYS: tuple[Callable[[str], datetime], ...] = (
     datetime.fromisoformat,
     *(_formatted(format_) for format_ in DATE_FORMATS),
 )
-
-
-def _rough(name: str) -> str:
-    return re.sub(r"[_\W]+", "", name.casefold())
 
 
 def in_order(rows: Sequence[ExportRow], *, now_ms: int) -> Iterator[tuple[ExportRow, int]]:

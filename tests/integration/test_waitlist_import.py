@@ -335,6 +335,72 @@ def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None
         assert problem in note
 
 
+@pytest.mark.parametrize(
+    ("tool", "header", "cells", "came"),
+    [
+        ("swym", "Subscription State,Unsubscribed At", "subscribed,2026-02-01", "LEFT_THERE"),
+        ("swym", "Subscription State,Unsubscribed At", "subscribed,", "ADD"),
+        ("swym", "Status,Subscription Status,Alert Status", "subscribed,unsubscribed,sent", "LEFT_THERE"),
+        ("swym", "Status,Subscription Status,Alert Status", "subscribed,,", "ADD"),
+        ("swym", "Alert Status,Status", "pending,subscribed", "ADD"),
+        ("swym", "Opted out", "x", "LEFT_THERE"),
+        ("swym", "Unsubscribe Link", "https://swym.it/u/1", "ADD"),
+        ("csv", "Consent,Unsubscribed", "yes,TRUE", "LEFT_THERE"),
+        ("csv", "Consent,Unsubscribed", "yes,FALSE", "ADD"),
+        ("csv", "Consent,Unsubscribed", "yes,perhaps", "WRONG"),
+        ("csv", "Consent,Consent", "yes,no", "NO_CONSENT"),
+        ("csv", "Consent,Notified", "yes,0000-00-00 00:00:00", "ADD"),
+        ("csv", "Consent,Notified On", "yes,03.02.2026", "NOTIFIED_THERE"),
+        ("csv", "Consent,Email Sent", "yes,not sent", "ADD"),
+        ("csv", "Consent,Is Unsubscribed?", "yes,1", "LEFT_THERE"),
+        ("csv", "Consent,Bounced At", "yes,2026-02-01", "SUPPRESSED_THERE"),
+        ("csv", "Consent,Status", "yes,", "NO_CONSENT"),
+        ("woocommerce", "Status,Email Sent", "cwg_subscribed,Yes", "NOTIFIED_THERE"),
+        ("woocommerce", "Status,Unsubscribed", "cwg_subscribed,Yes", "LEFT_THERE"),
+        ("klaviyo", "Email Marketing Consent,Suppressed", "SUBSCRIBED,USER_SUPPRESSED", "SUPPRESSED_THERE"),
+        ("klaviyo", "Email Marketing Consent,Email Suppressions", "SUBSCRIBED,[]", "ADD"),
+        ("klaviyo", "Email Marketing Consent,Status", "SUBSCRIBED,unsubscribed", "LEFT_THERE"),
+    ],
+)
+def test_every_column_that_can_say_no_is_read(
+    shop: TestShop, tmp_path: Path, tool: str, header: str, cells: str, came: str
+) -> None:
+    text = f"Email,{header}\nada@example.com,{cells}\n"
+    assert [item.outcome.name for item in decided(shop, tmp_path, text, Asked(Tool(tool), sku=SKU))] == [came]
+
+
+@pytest.mark.parametrize(
+    ("word", "came"),
+    [
+        ("✓", "ADD"),
+        ("✔️", "ADD"),
+        ("Y", "ADD"),
+        ("1.0", "ADD"),
+        ("'Opted-In'", "ADD"),
+        ("✗", "NO_CONSENT"),
+        ("-", "NO_CONSENT"),
+        ("NEVER_SUBSCRIBED", "NO_CONSENT"),
+        ("Hard_Bounce", "SUPPRESSED_THERE"),
+        ("-1", "WRONG"),
+        ("!subscribed", "WRONG"),
+        ("¬yes", "WRONG"),
+        ("???", "WRONG"),
+    ],
+)
+def test_a_word_of_consent_is_read_with_its_signs(
+    shop: TestShop, tmp_path: Path, word: str, came: str
+) -> None:
+    text = f"email,consent\nada@example.com,{word}\n"
+    asked = Asked(Tool.CSV, sku=SKU)
+    assert [item.outcome.name for item in decided(shop, tmp_path, text, asked)] == [came]
+
+
+def test_a_column_named_on_the_command_line_for_a_time_ends_nothing(shop: TestShop, tmp_path: Path) -> None:
+    asked = Asked(Tool.CSV, sku=SKU, columns={Column.TIME: "Sent At"})
+    text = "email,consent,Sent At\nada@example.com,yes,2026-01-01\n"
+    assert outcomes(decided(shop, tmp_path, text, asked)) == [Outcome.ADD]
+
+
 WRONG = [
     ("ada@@example.com", "2026-01-01", "address 'ada@@example.com': "),
     ("ada@mailinator.com", "2026-01-01", "addresses there are thrown away: site.toml refuses them"),
