@@ -98,15 +98,31 @@ def private_file(file: Path, *, replaces: bool = False) -> Iterator[TextIO]:
     """
     if not replaces and file.exists():
         raise BadInput(f"{file}: exists already", hint="name another file, or delete that one")
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}", hint="name a file that can be written") from None
+    part, descriptor = _part_of(file)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
             yield written
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def require_writable(file: Path) -> None:
+    """Check that `private_file` can write a file of that name; nothing stays behind.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    part, descriptor = _part_of(file)
+    os.close(descriptor)
+    part.unlink()
+
+
+def _part_of(file: Path) -> tuple[Path, int]:
+    """Create the file beside `file` that takes its name once it is whole; return its path and descriptor."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        return part, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}", hint="name a file that can be written") from None

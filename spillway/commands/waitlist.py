@@ -2,8 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -12,16 +11,16 @@ from chalicelib.container import Container
 from chalicelib.domain.entry import Arrival
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
+from spillway.commands.import_result import ShownImport, require_no_mistakes, show_import
 from spillway.commands.options import SKU, Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.recount import recount_command
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
-from spillway.local_cloud.local_cloud import make_private
 from spillway.merchant import import_options, intake
 from spillway.merchant.export_columns import Column, Tool
 from spillway.merchant.export_rows import Asked, read_rows
-from spillway.merchant.export_words import Outcome
+from spillway.merchant.import_details import details_file, require_details_file, write_details
 from spillway.merchant.import_rules import Here
 from spillway.merchant.intake import Move, Moved, waiting
 from spillway.merchant.rows import EntryRows
@@ -30,7 +29,6 @@ from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import pluralize, progress_bar
 
-MISTAKES_SHOWN_MAX = 20
 now_option = click.option("--notify-now", is_flag=True, help="Email people at once if the SKU is in stock.")
 later_option = click.option("--next-restock", is_flag=True, help="Make people wait for the next restock.")
 
@@ -78,7 +76,11 @@ waitlist_command.add_command(recount_command)
 @click.option("--ask", is_flag=True, help="Email each person a confirmation first, even without consent.")
 @now_option
 @later_option
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="The file for the details.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file for the details; it replaces only details of an import.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 @json_option
 @stage_option
@@ -132,6 +134,8 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     )
     at_ms = clock_ms()
     digest = digest_of(file)
+    details = report or details_file(project, digest)
+    require_details_file(details, file)
     rows = read_rows(file, read_table(file, encoding=encoding), asked, now_ms=at_ms)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     stage = stage_named(project, stage_name)
@@ -146,7 +150,6 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     in_stock = intake.available(decisions, here.sold)
     if in_stock and arrival is None and not dry_run:
         raise _choose(in_stock)
-    details = report or _details_file(project, digest)
     use = "waitlist import --dry-run" if dry_run else "waitlist import"
     # A dry run reveals which addresses of the file are known here.
     access_log(stage).note(use, f"file {digest[:16]}", at_ms=at_ms)
@@ -162,11 +165,17 @@ def import_command(  # noqa: PLR0913 - one argument for each option
                 lambda count: bar.advance(task, count),
                 at_ms=at_ms,
             )
-    intake.write_details(details, decisions)
-    _show_import(
-        _Import(file, tool, digest, decisions, in_stock, arrival, details, dry_run=dry_run), as_json=as_json
+    show_import(
+        ShownImport(file, tool, digest, decisions, in_stock, arrival, details, dry_run=dry_run),
+        as_json=as_json,
     )
-    _require_no_mistakes(file, decisions, dry_run=dry_run)
+    try:
+        write_details(details, decisions)
+    except (OSError, BadInput) as error:
+        raise WorkFailed(
+            f"the details were not written: {error}", hint="make room, and import the same file again"
+        ) from error
+    require_no_mistakes(file, decisions, dry_run=dry_run)
 
 
 @waitlist_command.command("move")
@@ -233,81 +242,12 @@ def move_command(
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Import:
-    """The result of an import, or of its dry run."""
-
-    file: Path
-    tool: str
-    digest: str
-    decisions: Sequence[intake.Decision]
-    in_stock: Mapping[Sku, int]
-    arrival: Arrival | None
-    details: Path
-    dry_run: bool
-
-    @property
-    def outcomes(self) -> dict[Outcome, int]:
-        """Return the number of rows of each outcome."""
-        counts = Counter(decision.outcome for decision in self.decisions)
-        return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
-
-
-def _show_import(done: _Import, *, as_json: bool) -> None:
-    if as_json:
-        document = {
-            "file": str(done.file),
-            "sha256": done.digest,
-            "rows": len(done.decisions),
-            "outcomes": {outcome.name.lower(): count for outcome, count in done.outcomes.items()},
-            "in_stock": dict(done.in_stock),
-            "details": str(done.details),
-            "dry_run": done.dry_run,
-        }
-        click.echo(json.dumps(document, indent=1))
-        return
-    would = "would be " if done.dry_run else ""
-    click.echo(
-        f"{done.file}: {pluralize(len(done.decisions), 'row')} from {done.tool}, sha256 {done.digest[:12]}"
-    )
-    for outcome, count in done.outcomes.items():
-        word = f"{would}{outcome}" if outcome in {Outcome.ADD, Outcome.ASK} else outcome
-        click.echo(f"{count:>9,}  {word}")
-    for sku, count in done.in_stock.items():
-        click.echo(_in_stock_sentence(sku, count, done.arrival))
-    click.echo(f"details, with addresses, for you alone to read: {done.details}")
-
-
-def _in_stock_sentence(sku: Sku, count: int, arrival: Arrival | None) -> str:
-    if arrival is Arrival.NOW:
-        are = pluralize(count, "person is emailed", "people are emailed")
-        return f"{sku} is in stock: {are} once on the waitlist, as the wave policy says"
-    if arrival is Arrival.NEXT_RESTOCK:
-        wait = pluralize(count, "person waits", "people wait")
-        return f"{sku} is in stock: {wait} for the next restock, or for a wave that is still under way"
-    need = pluralize(count, "person needs", "people need")
-    return f"{sku} is in stock: {need} --notify-now or --next-restock"
-
-
 def _choose(in_stock: Mapping[Sku, int]) -> BadInput:
     listed = ", ".join(f"{sku} ({pluralize(count, 'person', 'people')})" for sku, count in in_stock.items())
     return BadInput(
         f"in stock now: {listed}; nothing was changed",
         hint="--notify-now emails them at once, --next-restock has them wait for the next restock",
     )
-
-
-def _require_no_mistakes(file: Path, decisions: Sequence[intake.Decision], *, dry_run: bool) -> None:
-    wrong = [decision for decision in decisions if decision.outcome is Outcome.WRONG]
-    if not wrong:
-        return
-    listed = [f"  {file}:{decision.row.line}: {decision.note}" for decision in wrong[:MISTAKES_SHOWN_MAX]]
-    if len(wrong) > MISTAKES_SHOWN_MAX:
-        listed.append(f"  and {len(wrong) - MISTAKES_SHOWN_MAX:,} more, in the details")
-    rows = "\n".join(listed)
-    if dry_run:
-        raise BadInput(f"{pluralize(len(wrong), 'row is', 'rows are')} wrong:\n{rows}")
-    raise WorkFailed(f"{pluralize(len(wrong), 'row was', 'rows were')} not imported:\n{rows}")
 
 
 def _show_moved(old: Sku, new: Sku, moved: Counter[Moved], *, dry_run: bool, as_json: bool) -> None:
@@ -358,10 +298,3 @@ def _here(tables: Container, locale: str | None) -> Here:
         tables.domain_lists.named(listed) if listed else frozenset(),
         lambda stocked: edition.localized_path(stocked.product.path),
     )
-
-
-def _details_file(project: Project, digest: str) -> Path:
-    make_private(project.state)
-    folder = project.state / "waitlist"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"import-{digest[:12]}.csv"

@@ -6,13 +6,11 @@ the new one, or does neither, and only while both are as they were read. The sam
 or a move that was interrupted.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.domain.ids import ShopperId, Sku
@@ -22,8 +20,6 @@ from spillway.merchant.export_rows import ExportRow
 from spillway.merchant.export_words import Outcome
 from spillway.merchant.import_rules import Here, Judged, judged_rows
 from spillway.merchant.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
-from spillway.merchant.waitlist_report import safe_cell
-from spillway.project import private_file
 
 WORKERS = 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
@@ -104,16 +100,6 @@ def write(
                 done += written
                 progress(len(written))
     return sorted(done, key=lambda item: item.row.line)
-
-
-def write_details(file: Path, decisions: Sequence[Decision]) -> None:
-    """Write what became of each row, with addresses, for the owner of the file alone."""
-    with private_file(file, replaces=True) as out:
-        table = csv.writer(out)
-        table.writerow(["line", "outcome", "sku", "address", "note"])
-        for decision in decisions:
-            texts = (decision.outcome, decision.row.sku, decision.row.email, decision.note or "")
-            table.writerow([decision.row.line, *(safe_cell(text) for text in texts)])
 
 
 def _newcomer(judged: Judged, here: Here, source: str, file_sha256: str) -> Decision:

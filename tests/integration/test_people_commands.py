@@ -219,6 +219,59 @@ def test_an_import_is_counted_by_kind_and_a_dry_run_changes_nothing(
 
 
 @pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize("name", ["people.csv", "link.csv", "notes.txt", "empty.csv"])
+def test_a_report_replaces_neither_the_export_nor_a_file_that_holds_no_details(
+    project: Project, shop: TestShop, tmp_path: Path, name: str, dry: list[str]
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    (tmp_path / "link.csv").symlink_to(file)
+    (tmp_path / "notes.txt").write_text("line,outcomes\n")
+    (tmp_path / "empty.csv").touch()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    words = ("waitlist", "import", str(file), "--sku", SKU, "--report", str(tmp_path / name), *dry)
+    ended = typed(project, *words)
+    assert isinstance(ended.exception, BadInput)
+    says = (
+        "this is the export itself" if name in {"people.csv", "link.csv"} else "exists already, and holds no"
+    )
+    assert ended.exception.message.startswith(f"--report {tmp_path / name}: {says}")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert stored(shop, "ada") == {}
+    assert accesses(project) == []
+
+
+@pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        ("missing/report.csv", "No such file or directory"),
+        ("people.csv/report.csv", "Not a directory"),
+        ("r" * 252, "File name too long"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_before_anybody_is_imported(
+    project: Project, shop: TestShop, tmp_path: Path, report: str, reason: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    ended = typed(project, "waitlist", "import", str(file), "--sku", SKU, "--report", str(tmp_path / report))
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message == f"{tmp_path / report}: {reason}"
+    assert stored(shop, "ada") == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["people.csv"]
+
+
+@pytest.mark.usefixtures("stage")
+def test_details_replace_those_of_an_earlier_import(project: Project, tmp_path: Path) -> None:
+    run_import(project, tmp_path, PEOPLE)
+    run_import(project, tmp_path, PEOPLE)
+    lines = (tmp_path / "report.csv").read_text().splitlines()
+    assert lines[1] == f"2,imported before,{SKU},ada@example.com,"
+
+
+@pytest.mark.usefixtures("stage")
 def test_an_import_into_stock_needs_a_choice_between_emailing_now_and_waiting(
     project: Project, shop: TestShop, tmp_path: Path
 ) -> None:

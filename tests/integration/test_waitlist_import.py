@@ -19,7 +19,8 @@ from spillway.errors import BadInput
 from spillway.merchant.export_columns import Column, Tool
 from spillway.merchant.export_rows import Asked, ExportRow, in_order
 from spillway.merchant.export_words import Outcome
-from spillway.merchant.intake import Decision, available, decide, write, write_details
+from spillway.merchant.import_details import write_details
+from spillway.merchant.intake import Decision, available, decide, write
 from spillway.merchant.reasons import Verdict
 from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import in_line
