@@ -16,6 +16,7 @@ from spillway.errors import BadInput
 from spillway.importing.table import Row, Table
 from spillway.merchant.export_columns import SAYING, Column, Columns, Tool, find_columns
 from spillway.merchant.export_words import ENDED_BY, WORDS, Misread, Outcome, ended, meaning
+from spillway.merchant.waitlist_report import text_of_cell
 
 ROWS_MAX = 500_000
 # No waitlist is older; a number below it is no time in milliseconds, and none in seconds either.
@@ -150,7 +151,8 @@ class _Reader:
         return ExportRow(row.line, Outcome.WRONG, email, sku, address, said=said, problem="; ".join(problems))
 
     def _cell(self, row: Row, column: Column) -> str:
-        return next((row[name].strip() for name in self._columns[column]), "")
+        """Return a cell, without the apostrophe that our exports and details put before a formula."""
+        return next((text_of_cell(row[name].strip()) for name in self._columns[column]), "")
 
     def _said(self, row: Row) -> tuple[Outcome, list[str]]:
         """Return the strongest "no" of a row, or its "yes", and the mistakes in the cells that say it."""

@@ -114,6 +114,11 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
+def text_of_cell(cell: str) -> str:
+    """Return the text that `safe_cell` made a cell of."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_SIGNS) else cell
+
+
 def in_line(shards: ShardsTable, sku: Sku) -> Iterator[Entry]:
     """Yield the people waiting for a variant, in order; memory holds one page of each shard."""
     return merge(*(_shard(shards, shard) for shard in shards_of(sku)), key=lambda entry: entry.position or "")

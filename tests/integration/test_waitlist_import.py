@@ -1,6 +1,7 @@
 """People of another tool, taken over: who is added, in what order, with what proof, and who is left out."""
 
 import csv
+import io
 import stat
 from collections import Counter
 from hashlib import sha256
@@ -23,7 +24,7 @@ from spillway.merchant.import_details import write_details
 from spillway.merchant.intake import Decision, available, decide, write
 from spillway.merchant.reasons import Verdict
 from spillway.merchant.rows import EntryRows
-from spillway.merchant.waitlist_report import in_line
+from spillway.merchant.waitlist_report import in_line, write_csv
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.people import export, here, react, stored, why
@@ -400,6 +401,26 @@ def test_a_column_named_on_the_command_line_for_a_time_ends_nothing(shop: TestSh
     asked = Asked(Tool.CSV, sku=SKU, columns={Column.TIME: "Sent At"})
     text = "email,consent,Sent At\nada@example.com,yes,2026-01-01\n"
     assert outcomes(decided(shop, tmp_path, text, asked)) == [Outcome.ADD]
+
+
+HARD = (
+    "+tag@example.com",
+    "-dash@example.com",
+    "=eq@example.com",
+    "o'hara@example.com",
+    "'quote@example.com",
+)
+
+
+def test_the_export_of_a_waitlist_is_imported_with_the_same_addresses(shop: TestShop, tmp_path: Path) -> None:
+    text = "email,time\n" + "".join(f"{address},2026-01-0{day}\n" for day, address in enumerate(HARD, 1))
+    imported(shop, tmp_path, text, TEXT)
+    written = io.StringIO()
+    assert write_csv(in_line(shop.shards, shop.sku), written) == len(HARD)
+    assert "'=eq@example.com" in written.getvalue()
+    again = decided(shop, tmp_path, written.getvalue(), TEXT)
+    assert [item.row.address and item.row.address.mailbox for item in again] == list(HARD)
+    assert outcomes(again) == [Outcome.HERE] * len(HARD)
 
 
 WRONG = [
