@@ -59,6 +59,8 @@ def show_import(done: ShownImport, *, as_json: bool) -> None:
     for outcome, count in done.outcomes.items():
         word = f"{would}{outcome}" if outcome in {Outcome.ADD, Outcome.ASK} else outcome
         click.echo(f"{count:>9,}  {word}")
+    if Outcome.PENDING_HERE in done.outcomes:
+        click.echo("people not confirmed yet: import the same file again later; the details say when")
     for sku, count in done.in_stock.items():
         click.echo(_in_stock_sentence(sku, count, done.arrival))
     click.echo(f"details, with addresses, for you alone to read: {done.details}")

@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     ASK = "asked to confirm"
     IMPORTED_BEFORE = "imported before"
     HERE = "on the waitlist already"
+    PENDING_HERE = "asked by this shop, not confirmed yet"
     NOTIFIED_HERE = "notified by this shop already"
     LEFT_HERE = "unsubscribed from this shop"
     SUPPRESSED_HERE = "suppressed by this shop"

@@ -15,6 +15,7 @@ from enum import StrEnum
 from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import StockedProduct
+from chalicelib.services.shopper_records import iso_time
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.merchant.export_rows import ExportRow
 from spillway.merchant.export_words import Outcome
@@ -25,7 +26,7 @@ WORKERS = 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 TRANSACTION_ROWS = 100
 LEFT_OUT_BY_STATE = {
-    EntryState.PENDING: Outcome.HERE,
+    EntryState.PENDING: Outcome.PENDING_HERE,
     EntryState.CONFIRMED: Outcome.HERE,
     EntryState.NOTIFIED: Outcome.NOTIFIED_HERE,
     EntryState.UNSUBSCRIBED: Outcome.LEFT_HERE,
@@ -141,9 +142,14 @@ def _against(
 def _left_out(decision: Decision, there: KnownEntry) -> Decision:
     outcome = LEFT_OUT_BY_STATE[there.entry.state]
     proof = decision.newcomer.proof if decision.newcomer else None
-    if outcome is Outcome.HERE and proof and there.text("consent_file_sha256") == proof.file_sha256:
+    note = decision.note
+    if outcome is Outcome.PENDING_HERE:
+        ends = iso_time((there.entry.expires_at_s or 0) * 1000)
+        note = f"imported by the same file after {ends}, unless the person confirms or signs up again before"
+    imported = proof and there.text("consent_file_sha256") == proof.file_sha256
+    if imported and outcome in {Outcome.HERE, Outcome.PENDING_HERE}:
         outcome = Outcome.IMPORTED_BEFORE
-    return replace(decision, outcome=outcome, newcomer=None)
+    return replace(decision, outcome=outcome, newcomer=None, note=note)
 
 
 def _written(

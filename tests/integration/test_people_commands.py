@@ -264,6 +264,16 @@ def test_a_report_that_cannot_be_written_is_refused_before_anybody_is_imported(
 
 
 @pytest.mark.usefixtures("stage")
+def test_an_import_says_how_people_who_have_not_confirmed_are_imported_later(
+    project: Project, tmp_path: Path
+) -> None:
+    assert run_import(project, tmp_path, PEOPLE, "--ask").exit_code == 0
+    lines = run_import(project, tmp_path, f"{PEOPLE}\n").stdout.splitlines()
+    assert lines[1] == "        1  asked by this shop, not confirmed yet"
+    assert lines[3] == "people not confirmed yet: import the same file again later; the details say when"
+
+
+@pytest.mark.usefixtures("stage")
 def test_details_replace_those_of_an_earlier_import(project: Project, tmp_path: Path) -> None:
     run_import(project, tmp_path, PEOPLE)
     run_import(project, tmp_path, PEOPLE)

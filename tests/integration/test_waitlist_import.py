@@ -170,7 +170,7 @@ def test_people_here_are_never_overwritten_moved_back_or_brought_back(shop: Test
         Outcome.NOTIFIED_HERE,
         Outcome.HERE,
         Outcome.LEFT_HERE,
-        Outcome.HERE,
+        Outcome.PENDING_HERE,
         Outcome.SUPPRESSED_HERE,
         Outcome.ADD,
     ]
@@ -182,11 +182,16 @@ def test_a_signup_that_was_not_confirmed_in_time_is_free_for_an_import(
     shop: TestShop, tmp_path: Path
 ) -> None:
     shop.sign_up("ada")
+    text = "email,time\nada@example.com,2026-01-01\n"
+    (early,) = imported(shop, tmp_path, text, TEXT)
+    assert (early.outcome.value, early.note) == (
+        "asked by this shop, not confirmed yet",
+        "imported by the same file after 2026-09-24T14:13:20+00:00, unless the person confirms or signs up"
+        " again before",
+    )
     shop.clock.pass_s(72 * 3600)
     before = stored(shop, "ada")
-    assert outcomes(imported(shop, tmp_path, "email,time\nada@example.com,2026-01-01\n", TEXT)) == [
-        Outcome.ADD
-    ]
+    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [Outcome.ADD]
     assert waiting(shop) == ["ada"]
     assert react(shop, before, stored(shop, "ada")) is None
 
