@@ -5,6 +5,8 @@ named on the command line instead. Nothing is guessed: a word or a date that is 
 of that row.
 """
 
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -199,9 +201,16 @@ class _Reader:
 def _moment(written: str, date_format: str | None) -> datetime:
     if date_format:
         try:
-            return datetime.strptime(written, date_format)  # noqa: DTZ007 - the zone follows
+            return _formatted(date_format)(written)
+        except Misread:
+            raise
         except ValueError:
             raise Misread(f"time {written!r}: not as --date-format {date_format!r} writes it") from None
+    if _SHORTENED.fullmatch(written):
+        raise Misread(
+            f"time {written!r}: a spreadsheet shortened the number, and its last digits are lost;"
+            " format the column as a number without decimals, or take the export as the tool wrote it"
+        )
     for read in _WAYS:
         try:
             return read(written)
@@ -214,6 +223,8 @@ def _moment(written: str, date_format: str | None) -> datetime:
 
 
 def _epoch(written: str) -> datetime:
+    if not _DIGITS.fullmatch(written):
+        raise ValueError(written)
     number = float(written)
     seconds = number if int(number) in EPOCH_S else number / 1000
     if int(seconds) not in EPOCH_S:
@@ -221,18 +232,48 @@ def _epoch(written: str) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _iso(written: str) -> datetime:
+    """Read ISO 8601, also with 09.45 for 09:45; Python's own reader takes that for a fraction of a second."""
+    found = _ISO.fullmatch(written)
+    if found is None:
+        raise ValueError(written)
+    part = found.groupdict("")
+    clock = ":".join(part[name].zfill(2) for name in ("hour", "minute", "second"))
+    day = part["day"] if "-" in part["day"] else f"{part['day'][:4]}-{part['day'][4:6]}-{part['day'][6:]}"
+    return datetime.fromisoformat(f"{day}T{clock}{part['fraction']}{part['zone'].upper()}")
+
+
 def _formatted(date_format: str) -> Callable[[str], datetime]:
+    """Return a reader of a format. UTC, GMT or Z is the zone of a time, as a text or by %Z."""
+    plain = date_format.replace("%%", "")
+
     def read(written: str) -> datetime:
         moment = datetime.strptime(written, date_format)  # noqa: DTZ007 - the zone follows
-        return moment.replace(tzinfo=UTC) if date_format.endswith("UTC") else moment
+        if moment.tzinfo is None and "%Z" in plain:
+            # Python matches the name of a zone, and leaves it out of the time.
+            name = time.strptime(written, date_format).tm_zone
+            if name.upper() not in {"UTC", "GMT"}:
+                raise Misread(f"time {written!r}: the zone {name} has no fixed offset; write +02:00, for %z")
+            return moment.replace(tzinfo=UTC)
+        return moment.replace(tzinfo=UTC) if _UTC.search(plain) else moment
 
     return read
 
 
-# Seconds come first: ISO 8601 as Python reads it takes some of them for a date and an hour.
+_DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_SHORTENED = re.compile(r"[0-9]+([.,][0-9]+)?E[+]?[0-9]+", re.IGNORECASE)
+_ISO = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})"
+    r"(?:[T ](?P<hour>[0-9]{1,2}(?=[:.])|[0-9]{2})"
+    r"(?:(?P<sign>[:.]?)(?P<minute>[0-9]{2})(?:(?P=sign)(?P<second>[0-9]{2})(?P<fraction>[.,][0-9]+)?)?)?)?"
+    r" ?(?P<zone>Z|(?(hour)[+-][0-9]{2}(?::?[0-9]{2})?|[+-][0-9]{2}:[0-9]{2}))?",
+    re.IGNORECASE,
+)
+_UTC = re.compile(r"(UTC|GMT|(?<!%)Z)$")
+# Seconds come first: their digits could be a day and an hour.
 _WAYS: tuple[Callable[[str], datetime], ...] = (
     _epoch,
-    datetime.fromisoformat,
+    _iso,
     *(_formatted(format_) for format_ in DATE_FORMATS),
 )
 

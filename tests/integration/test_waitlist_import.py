@@ -3,10 +3,14 @@
 import csv
 import io
 import stat
+import time
 from collections import Counter
+from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from botocore.exceptions import ClientError
@@ -408,6 +412,64 @@ def test_a_column_named_on_the_command_line_for_a_time_ends_nothing(shop: TestSh
     assert outcomes(decided(shop, tmp_path, text, asked)) == [Outcome.ADD]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-05-17", "2026-05-16T22:00:00"),
+        ("2026-05-17 09.45", "2026-05-17T07:45:00"),
+        ("2026-05-17 9.45.30", "2026-05-17T07:45:30"),
+        ("2026-05-17 9:45", "2026-05-17T07:45:00"),
+        ("2026-05-17T09:30:00.250Z", "2026-05-17T09:30:00.250"),
+        ("2026-05-17 09:30:00,5+02", "2026-05-17T07:30:00.500"),
+        ("2026-05-17T09:30-0130", "2026-05-17T11:00:00"),
+        ("20260517T093000Z", "2026-05-17T09:30:00"),
+        ("2026-05-17+02:00", "2026-05-16T22:00:00"),
+        ("2026-05-17Z", "2026-05-17T00:00:00"),
+        ("2026-05-17 09:30:00 UTC", "2026-05-17T09:30:00"),
+        ("1767600000", "2026-01-05T08:00:00"),
+        ("1767600000250", "2026-01-05T08:00:00.250"),
+    ],
+)
+def test_a_time_is_read_to_the_millisecond(shop: TestShop, tmp_path: Path, written: str, read: str) -> None:
+    asked = replace(TEXT, zone=ZoneInfo("Europe/Berlin"))
+    text = f'email,time\nada@example.com,"{written}"\n'
+    (row,) = export(tmp_path, text, asked, now_ms=shop.clock())
+    assert row.problem is None
+    assert row.time_ms == round(datetime.fromisoformat(f"{read}+00:00").timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("date_format", "written", "read"),
+    [
+        ("%Y-%m-%d %H:%M:%S %Z", "2026-05-17 09:30:00 UTC", "2026-05-17T09:30:00"),
+        ("%Y-%m-%d %H:%M:%S %Z", "2026-05-17 09:30:00 gmt", "2026-05-17T09:30:00"),
+        ("%Y-%m-%d %H:%M:%S UTC", "2026-05-17 09:30:00 UTC", "2026-05-17T09:30:00"),
+        ("%Y-%m-%dT%H:%MZ", "2026-05-17T09:30Z", "2026-05-17T09:30:00"),
+        ("%d.%m.%Y %H.%M", "17.05.2026 09.30", "2026-05-17T07:30:00"),
+        ("%d.%m.%Y %H:%M %z", "17.05.2026 09:30 +05:30", "2026-05-17T04:00:00"),
+    ],
+)
+def test_a_date_format_reads_the_zone_that_the_file_writes(
+    shop: TestShop, tmp_path: Path, date_format: str, written: str, read: str
+) -> None:
+    asked = replace(TEXT, zone=ZoneInfo("Europe/Berlin"), date_format=date_format)
+    (row,) = export(tmp_path, f"email,time\nada@example.com,{written}\n", asked, now_ms=shop.clock())
+    assert row.problem is None
+    assert row.time_ms == round(datetime.fromisoformat(f"{read}+00:00").timestamp() * 1000)
+
+
+def test_a_zone_without_a_fixed_offset_is_a_mistake(
+    shop: TestShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    asked = replace(TEXT, date_format="%Y-%m-%d %Z")
+    (row,) = export(tmp_path, "email,time\nada@example.com,2026-05-17 CEST\n", asked, now_ms=shop.clock())
+    monkeypatch.undo()
+    time.tzset()
+    assert row.problem == "time '2026-05-17 CEST': the zone CEST has no fixed offset; write +02:00, for %z"
+
+
 HARD = (
     "+tag@example.com",
     "-dash@example.com",
@@ -440,6 +502,11 @@ WRONG = [
     ("ada@example.com", "2031-01-01", "time '2031-01-01': in the future"),
     ("ada@example.com", "1712-01-01", "time '1712-01-01': before the year 2000"),
     ("ada@example.com", "nan", "time 'nan': expected"),
+    ("ada@example.com", "1_767_600_000", "time '1_767_600_000': expected"),
+    ("ada@example.com", "2026-05-17 945", "time '2026-05-17 945': expected"),
+    ("ada@example.com", "2026-05-17-02", "time '2026-05-17-02': expected"),
+    ("ada@example.com", "1.74747E+12", "time '1.74747E+12': a spreadsheet shortened the number"),
+    ("ada@example.com", "1.767600000e9", "time '1.767600000e9': a spreadsheet shortened the number"),
 ]
 
 
