@@ -19,7 +19,7 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.merchant import import_options, intake
 from spillway.merchant.export_columns import Column, Tool
-from spillway.merchant.export_rows import Asked, read_rows
+from spillway.merchant.export_rows import Asked, columns_of, read_rows, without_times
 from spillway.merchant.import_details import details_file, require_details_file, write_details
 from spillway.merchant.import_rules import Here
 from spillway.merchant.intake import Move, Moved, waiting
@@ -136,7 +136,10 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     digest = digest_of(file)
     details = report or details_file(project, digest)
     require_details_file(details, file)
-    rows = read_rows(file, read_table(file, encoding=encoding), asked, now_ms=at_ms)
+    table = read_table(file, encoding=encoding, columns_min=1)
+    rows = read_rows(file, table, asked, now_ms=at_ms)
+    if warning := without_times(file, columns_of(file, table, asked)):
+        click.echo(warning, err=True)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     stage = stage_named(project, stage_name)
     tables = stage.container()

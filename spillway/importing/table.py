@@ -51,18 +51,19 @@ class Table:
     header_line: int = 1
 
 
-def read_table(file: Path, *, encoding: str = "") -> Table:
+def read_table(file: Path, *, encoding: str = "", columns_min: int = 2) -> Table:
     """Return the table of a CSV file or of a spreadsheet's first sheet.
 
     Args:
         file: CSV with commas, semicolons or tabs, or .xlsx, .xls, .ods.
         encoding: The name of the encoding of a CSV file. Empty means UTF-8, or UTF-16 where it has a mark.
+        columns_min: The number of names that the header needs: one alone may be a text and no table.
 
     Raises:
         BadInput: there is no such file, it is no table, it is in another encoding, or a formula of the sheet
             has no value.
     """
-    return _table(file, read_records(file, encoding=encoding))
+    return _table(file, read_records(file, encoding=encoding), columns_min)
 
 
 def read_records(file: Path, *, encoding: str = "") -> Iterator[tuple[int, list[str]]]:
@@ -193,7 +194,7 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=header.count)
 
 
-def _table(file: Path, records: Iterable[tuple[int, list[str]]]) -> Table:
+def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: int) -> Table:
     numbered = iter(records)
     header: list[str] = []
     header_line = 1
@@ -201,7 +202,7 @@ def _table(file: Path, records: Iterable[tuple[int, list[str]]]) -> Table:
         if any(cell.strip() for cell in cells):
             header = _names(cells)
             break
-    if len([name for name in header if not _is_unnamed(name)]) < 2:
+    if len([name for name in header if not _is_unnamed(name)]) < columns_min:
         raise BadInput(f"{file}:1: expected a line of column names", hint="export it as CSV")
     rows = []
     for line, cells in numbered:

@@ -75,6 +75,33 @@ NAMES: Mapping[Tool, Mapping[Column, Sequence[str]]] = {
         Column.TEXT: ("Consent Text",),
     },
 }
+# Names of a time that any tool may write, after the tool's own.
+TIMES = (
+    *("Signup Date", "Signup Time", "Sign Up Date", "Signed Up", "Signed Up At", "Signed Up On", "Signup"),
+    *(
+        "Date Signed Up",
+        "Asked At",
+        "Asked On",
+        "Requested At",
+        "Requested On",
+        "Request Date",
+        "Date Requested",
+    ),
+    *("Subscribed At", "Subscribed On", "Subscribed Date", "Subscription Date", "Date Subscribed"),
+    *("Joined", "Joined At", "Joined On", "Join Date", "Date Joined", "Waitlisted At", "Waitlist Date"),
+    *(
+        "Registered At",
+        "Registered On",
+        "Registration Date",
+        "Submitted At",
+        "Submitted On",
+        "Submission Date",
+    ),
+    *("Opt In Time", "Opt In Date", "Opted In At", "Consent Date", "Consent Timestamp", "Consented At"),
+    *("Added", "Added At", "Added On", "Date Added", "Created", "Created At", "Created On", "Created Date"),
+    *("Date Created", "Creation Date", "Creation Time", "Entry Date", "Timestamp", "Datetime", "Date Time"),
+    *("Date", "Time"),
+)
 # Every one that the file has is read, whatever tool wrote it: one "no" outweighs every "yes".
 SAYING: Mapping[Column, Sequence[str]] = {
     Column.STATUS: (
@@ -149,7 +176,8 @@ def find_columns(
             )
         found[column] = (by_rough[_rough(name)],)
     for column, known in NAMES[tool].items():
-        first = [by_rough[_rough(name)] for name in known if _rough(name) in by_rough][:1]
+        every = (*known, *TIMES) if column is Column.TIME else known
+        first = [by_rough[_rough(name)] for name in every if _rough(name) in by_rough][:1]
         found.setdefault(column, first)
     for column, known in SAYING.items():
         found.setdefault(column, [name for name in names if _base(name, names) in map(_rough, known)])

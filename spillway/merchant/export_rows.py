@@ -99,6 +99,14 @@ def columns_of(file: Path, table: Table, asked: Asked) -> Columns:
     return find_columns(file, table.columns, asked.tool, asked.columns, ignored)
 
 
+def without_times(file: Path, columns: Columns) -> str | None:
+    """Return a sentence about a file without a column of times; None where it has one."""
+    if Column.TIME in columns:
+        return None
+    unread = f"; these columns were not read: {', '.join(columns.unread)}" if columns.unread else ""
+    return f"{file}: no column of times was found (--time-column NAME), the rows count in their order{unread}"
+
+
 def _require(file: Path, table: Table, asked: Asked, found: Columns) -> None:
     has = f"its columns: {', '.join(table.columns)}"
     if Column.EMAIL not in found:

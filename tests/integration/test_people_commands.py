@@ -274,6 +274,36 @@ def test_an_import_says_how_people_who_have_not_confirmed_are_imported_later(
 
 
 @pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("Email,Consent,Moment,Name\nada1@example.com,yes,2026-01-01,Ada\n", "Moment, Name"),
+        ("Email,Consent\nada1@example.com,yes\n", ""),
+    ],
+)
+def test_an_import_without_a_column_of_times_says_so_and_names_the_columns_that_it_did_not_read(
+    project: Project, tmp_path: Path, text: str, unread: str
+) -> None:
+    ended = run_import(project, tmp_path, text, "--dry-run")
+    said = "no column of times was found (--time-column NAME), the rows count in their order"
+    rest = f"; these columns were not read: {unread}" if unread else ""
+    assert ended.stderr == f"{tmp_path / 'people.csv'}: {said}{rest}\n"
+    assert run_import(project, tmp_path, PEOPLE, "--dry-run").stderr == ""
+
+
+@pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize("text", ["Email\nada1@example.com\n", "\ufeffEmail\r\nada1@example.com\r\n"])
+def test_a_file_of_addresses_alone_is_imported(
+    project: Project, shop: TestShop, tmp_path: Path, text: str
+) -> None:
+    assert run_import(project, tmp_path, text, "--consent-text", "Email me").exit_code == 0
+    assert stored(shop, "ada1")["consent_text"] == {"S": "Email me"}
+    headless = run_import(project, tmp_path, "ada@example.com\nbob@example.com\n", "--consent-text", "x")
+    assert isinstance(headless.exception, BadInput)
+    assert headless.exception.message == f"{tmp_path / 'people.csv'}:1: no column of addresses"
+
+
+@pytest.mark.usefixtures("stage")
 def test_details_replace_those_of_an_earlier_import(project: Project, tmp_path: Path) -> None:
     run_import(project, tmp_path, PEOPLE)
     run_import(project, tmp_path, PEOPLE)

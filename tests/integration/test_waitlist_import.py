@@ -470,6 +470,16 @@ def test_a_zone_without_a_fixed_offset_is_a_mistake(
     assert row.problem == "time '2026-05-17 CEST': the zone CEST has no fixed offset; write +02:00, for %z"
 
 
+@pytest.mark.parametrize("tool", list(Tool))
+@pytest.mark.parametrize("name", ["Signup Date", "signed_up_at", "Date Subscribed", "Created", "Joined On"])
+def test_a_column_of_times_is_found_by_the_names_that_tools_give_it(
+    shop: TestShop, tmp_path: Path, tool: Tool, name: str
+) -> None:
+    text = f"Email,{name}\nbob@example.com,2026-01-02\nada@example.com,2026-01-01\n"
+    imported(shop, tmp_path, text, replace(TEXT, tool=tool))
+    assert waiting(shop) == ["ada", "bob"]
+
+
 HARD = (
     "+tag@example.com",
     "-dash@example.com",
