@@ -24,7 +24,7 @@ from spillway.merchant.import_details import details_file, require_details_file,
 from spillway.merchant.import_rules import Here
 from spillway.merchant.intake import Move, Moved, waiting
 from spillway.merchant.rows import EntryRows
-from spillway.merchant.stock_import import require_sold
+from spillway.merchant.stock_import import SkuIndex, not_sold, require_sold
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import pluralize, progress_bar
@@ -229,6 +229,8 @@ def move_command(
     count = sum(1 for _ in waiting(entries.of_sku(old), at_ms=at_ms))
     if _can_buy(tables, new) and arrival is None and count and not dry_run:
         raise _choose({new: count})
+    if not count:
+        _warn_of_unknown(tables, old, stage.name)
     if dry_run:
         _show_moved(old, new, Counter({Moved.MOVED: count}), dry_run=True, as_json=as_json)
         return
@@ -264,6 +266,15 @@ def _show_moved(old: Sku, new: Sku, moved: Counter[Moved], *, dry_run: bool, as_
         if moved[outcome]:
             word = f"would be {outcome}" if dry_run else outcome
             click.echo(f"{moved[outcome]:>9,}  {word}")
+
+
+def _warn_of_unknown(tables: Container, sku: Sku, stage: str) -> None:
+    """Print that a stage has never sold an SKU, with similar ones; a typo is likely where nobody waits."""
+    every = tuple(tables.products.scan())
+    known = {sku for stocked in every for sku in stocked.product.skus | stocked.stock.keys()}
+    if sku not in known:
+        error = not_sold(sku, stage, SkuIndex.of(tables.products))
+        click.echo(f"{error.message}; {error.hint}", err=True)
 
 
 def _arrival(*, notify_now: bool, next_restock: bool) -> Arrival | None:

@@ -456,6 +456,20 @@ def test_a_move_is_counted_and_logged(project: Project, shop: TestShop) -> None:
 
 
 @pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--json"]])
+def test_a_move_from_an_sku_that_was_never_sold_names_similar_ones(
+    project: Project, options: list[str]
+) -> None:
+    ended = typed(project, "waitlist", "move", "fj-moss-m", OTHER, *options)
+    assert ended.exit_code == 0
+    assert ended.stderr == (
+        "SKU 'fj-moss-m': stage local sells nothing under that name; SKUs are compared exactly: 'FJ-MOSS-M'"
+        " (product field-jacket) differs in upper and lower case\n"
+    )
+    assert typed(project, "waitlist", "move", SKU, OTHER, *options).stderr == ""
+
+
+@pytest.mark.usefixtures("stage")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
