@@ -18,7 +18,7 @@ from chalicelib.services.shopper_records import iso_time
 from chalicelib.tables.suppressions import Suppressed, history_of
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
-from spillway.merchant.waitlist_report import safe_cell
+from spillway.merchant.waitlist_report import safe_cell, text_of_cell
 from spillway.project import private_file
 
 LINES_MAX = 100_000
@@ -165,7 +165,7 @@ def _line(
         return SuppressedLine(line, ShopperId(row["shopper"]), reason, since_ms)
     try:
         # `export` writes an apostrophe, so that a spreadsheet does not calculate.
-        address = Address.parse(row["address"].removeprefix("'"))
+        address = Address.parse(text_of_cell(row["address"]))
     except AddressRefused as refused:
         raise ValueError(f"address {row['address']!r}: {refused.reason}") from None
     return SuppressedLine(line, shopper_id(address), reason, since_ms)

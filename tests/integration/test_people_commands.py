@@ -27,7 +27,7 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.people import stored
 from tests.support.shop import IDENTITY_KEY, TestShop
 from tests.support.small_shop import make_small_shop
-from tests.unit.test_import_table import spreadsheet
+from tests.unit.test_import_table import workbook
 
 SKU, OTHER = "FJ-MOSS-M", "FJ-SLATE-M"
 ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")
@@ -414,7 +414,7 @@ def test_a_format_that_reads_what_it_writes_is_taken(written: str) -> None:
         (b"sep=;\r111;FJ-INK-M\r222;FJ-INK-L\r", {"111": "FJ-INK-M", "222": "FJ-INK-L"}),
         ("Größe\tFJ-INK-M\t\n".encode("utf-16"), {"Größe": "FJ-INK-M"}),
         (b'"a, b",FJ-INK-M\n', {"a, b": "FJ-INK-M"}),
-        (spreadsheet(), {"sku": "price", "007": "12.5", "12": "1290"}),
+        (workbook(), {"sku": "price", "007": "12.5", "12": "1290"}),
     ],
 )
 def test_a_file_of_skus_is_any_table_of_two_columns(
