@@ -15,6 +15,8 @@ from spillway.errors import BadInput
 MARKER = Path("site/site.toml")
 # The theme that fills in for every file which a shop does not have itself.
 DEFAULT_THEME = Path(__file__).parent / "theme"
+# The record of an import lies beside the products, to be kept with them. No build reads it.
+IMPORT_RECORD = "imported.json"
 # Where the code of the cloud can lie when the shop is no checkout: in a wheel, and in a checkout elsewhere.
 _CODE_FOLDERS = (Path(__file__).parent / "cloud", Path(__file__).parents[1])
 _CODE = ("app.py", ".chalice/config.json")

@@ -263,7 +263,8 @@ class Sale:
         """
         if not self.price:
             for label, text in (("start of a sale", self.starts), ("end of a sale", self.ends)):
-                stated_day(text, label, notes, place=place, product=product)
+                if day := stated_day(text, label, notes, place=place, product=product):
+                    lose_day_without_sale(f"{label} {day}", notes, place=place, product=product)
             return price, former, ""
         if Decimal(self.price) == Decimal(price):
             return price, former, ""
@@ -289,6 +290,11 @@ class Sale:
             return "sales that have not begun", f"from {starts_on}"
         higher = Decimal(self.price) > Decimal(price)
         return ("sale prices that are above the price", "") if higher else ("", "")
+
+
+def lose_day_without_sale(day: str, notes: Notes, *, place: str, product: str) -> None:
+    """Note a day of a sale where the export has no sale price and no former price."""
+    notes.lost(place, day, "left out: there is no sale", "days of a sale where there is none", product)
 
 
 def position_of(text: str) -> int | None:

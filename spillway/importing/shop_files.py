@@ -21,13 +21,10 @@ from spillway.importing.imported import NotTaken
 from spillway.importing.names import derived_skus
 from spillway.importing.normalize import TakenProduct, TakenVariant
 from spillway.importing.picture_finder import PictureRecord
-from spillway.project import Project
+from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.markdown import FrontMatter
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.product_sheet import SHEET_FILE, read_sheet
-
-# Beside the products, to be kept with them.
-RECORD = "imported.json"
 
 Options = tuple[tuple[str, str], ...]
 
@@ -54,7 +51,7 @@ class Record:
     def read(cls, folder: Path) -> "Record":
         """Return the record in `folder`; an empty one where there is none that can be read."""
         try:
-            content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            content = json.loads((folder / IMPORT_RECORD).read_text(encoding="utf-8"))
             return cls(
                 files=dict(content.get("files", {})),
                 pending=dict(content.get("pending", {})),

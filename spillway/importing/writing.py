@@ -15,8 +15,8 @@ from types import FrameType
 
 from spillway.importing.picture_finder import PictureRecord
 from spillway.importing.planning import Plan
-from spillway.importing.shop_files import RECORD, Record
-from spillway.project import Project
+from spillway.importing.shop_files import Record
+from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.redirects import add_redirects, remove_redirects
 
 
@@ -40,7 +40,7 @@ def carry_out(
     folder = project.site / "products"
     folder.mkdir(parents=True, exist_ok=True)
     with _uninterrupted():
-        _write(folder / RECORD, _pending(record, plan).text())
+        _write(folder / IMPORT_RECORD, _pending(record, plan).text())
         _copy(copies, project.site / "pictures")
         site_file = project.site / "site.toml"
         if site_file.read_text(encoding="utf-8") != plan.site_text:
@@ -56,7 +56,7 @@ def carry_out(
         remove_redirects(project, plan.pages | plan.stale_redirects.keys())
         if plan.redirects:
             add_redirects(project, plan.redirects)
-        _write(folder / RECORD, _after(record, plan, pictures).text())
+        _write(folder / IMPORT_RECORD, _after(record, plan, pictures).text())
 
 
 def _pending(record: Record, plan: Plan) -> Record:

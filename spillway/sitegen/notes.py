@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from chalicelib.storage import HOME_KEY
-from spillway.project import Project
+from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.locales import root_of_locale
 from spillway.sitegen.reading.product_sheet import SHEET_FILE
@@ -36,7 +36,7 @@ def ignored_files(project: Project) -> Iterator[str]:
         for within, _, names in os.walk(site / folder):
             ignored = [name for name in names if within != str(site / folder) or not name.endswith(suffixes)]
             for file in sorted(Path(within, name) for name in ignored):
-                if not _is_hidden(file, site):
+                if not _is_hidden(file, site) and file.name != IMPORT_RECORD:
                     yield f"{_name(file, project)}: ignored: {_expected_in(folder, file, suffixes)}"
     for file in sorted(site.iterdir()) if site.is_dir() else ():
         if file.is_file() and (expected := _expected_in_site(file.name)):

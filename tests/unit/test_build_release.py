@@ -17,7 +17,7 @@ from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
 from spillway.errors import BadInput, WorkFailed
 from spillway.preflight.built_pages import BROTLI_QUALITY
-from spillway.project import Project
+from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.addresses import redirect_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Kind, Release
@@ -320,6 +320,7 @@ def test_a_file_that_nothing_reads_is_named(tmp_path: Path, file: str, expected:
     (shop.site / file).write_text("x")
     (shop.site / "products" / ".DS_Store").write_text("x")
     (shop.site / "products" / "scarf.toml~").write_text("x")
+    (shop.site / "products" / IMPORT_RECORD).write_text("{}")
     assert build(shop).notes == (f"site/{file}: ignored: {expected}",)
 
 

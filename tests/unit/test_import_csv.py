@@ -286,8 +286,12 @@ def test_a_weight_that_cannot_be_read_or_can_be_two_is_left_out_and_reported(
         (
             "10,20,x,2026-12-24",
             ("10.00", "20.00", ""),
-            ["sale price 'x': it is no number: left out"],
+            [
+                "sale price 'x': it is no number: left out",
+                "end of a sale 2026-12-24: left out: there is no sale",
+            ],
         ),
+        ("10,,,2026-12-24", ("10.00", "", ""), ["sale_ends_on 2026-12-24: left out: there is no sale"]),
     ],
 )
 def test_a_sale_and_a_former_price_count_or_are_reported(

@@ -127,10 +127,12 @@ def test_a_sale_whose_days_cannot_be_read_is_reported(tmp_path: Path) -> None:
     found = read(tmp_path, {**SIMPLE, "Sale price": "8", **dates}, {**SIMPLE, "SKU": "b", **dates})
     assert lines_of(found) == [
         "line 2: sale price 8.00 from '2024-11-01' until '30/11/2024': the price is 16.00",
+        "line 3: start of a sale 2024-11-01: left out: there is no sale",
         "line 3: end of a sale '30/11/2024': left out",
     ]
     assert [line.kind for line in found.not_taken] == [
         "sales whose days cannot be read",
+        "days of a sale where there is none",
         "dates that cannot be read",
     ]
 
