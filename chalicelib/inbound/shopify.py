@@ -94,6 +94,8 @@ def _variant(variant: dict[str, Any], event: str, at_ms: int | None) -> Reading:
     # Newer versions of the API leave `inventory_management` out; null says that nobody counts.
     is_counted = variant.get("inventory_management", "shopify") is not None
     units = units_of(variant.get("inventory_quantity")) if is_counted else None
+    if is_counted and units is None:
+        raise Malformed("inventory_quantity is missing")
     availability = Availability.IN_STOCK if units is None else None
     if units == 0 and variant.get("inventory_policy") == "continue":
         availability = Availability.BACK_ORDER

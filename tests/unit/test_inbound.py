@@ -134,6 +134,8 @@ def test_a_variant_that_cannot_be_read_is_reported_and_the_others_count() -> Non
             variant(2, "B"),
             variant(3, "C\x00"),
             variant(4, "D", inventory_quantity=UNITS_MAX + 1),
+            variant(5, "E", inventory_quantity=None),
+            {"id": 6, "sku": "F"},
         ]
     }
     result = shopify.read(of_shopify(document), [SECRET], now_ms=NOW_MS)
@@ -144,6 +146,9 @@ def test_a_variant_that_cannot_be_read_is_reported_and_the_others_count() -> Non
     assert result.unread[2] == Unread(
         "variant 4", "the quantity 1000001 is over the maximum of 1000000 units"
     )
+    # A webhook may be set to send some of the fields: without the number, nothing is known of the stock.
+    missing = [Unread(f"variant {number}", "inventory_quantity is missing") for number in (5, 6)]
+    assert list(result.unread[3:]) == missing
 
 
 @pytest.mark.parametrize(
