@@ -237,10 +237,10 @@ def test_an_encoding_of_no_file_is_refused(tmp_path: Path, encoding: str) -> Non
     assert refused.value.exit_code == 2
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"sku,title\n"), bz2.compress(b"a"), lzma.compress(b"a")])
-def test_a_compressed_file_is_called_so(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_is_called_so(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
     with pytest.raises(BadInput, match="it is compressed") as refused:
-        rows(tmp_path, content)
+        rows(tmp_path, compress(b"sku,title\n"))
     assert refused.value.hint == "decompress it first, with gunzip for a .gz file"
 
 
