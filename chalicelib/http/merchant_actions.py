@@ -187,7 +187,7 @@ def policy_change(request: Request) -> PolicyChange:
 
 
 def product_asked(request: Request) -> Slug | None:
-    """Return the product that the address names as `product`, in bounds as in a body; None for the shop.
+    """Return the product that the query names, held to the limits of a body; None for the shop.
 
     Raises:
         Problem: 400, no slug is so long, or has such a character in it.

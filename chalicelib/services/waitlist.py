@@ -117,7 +117,7 @@ class Waitlist:
         return next((state for state in (EntryState.CONFIRMED, EntryState.NOTIFIED) if state in states), None)
 
     def unsubscribe(self, token: str) -> None:
-        """Unsubscribe the entry of a link, and what it was moved to. Twice is once.
+        """Unsubscribe the entry of a link, and each entry it was moved to. A repeat changes nothing.
 
         Raises:
             LinkRefused: no unsubscribe link of ours.

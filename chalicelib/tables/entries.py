@@ -201,7 +201,7 @@ class EntriesTable:
         return entry_of(item) if item else None
 
     def forget_move(self, moved: Entry, *, at_ms: int) -> bool:
-        """Store that the shopper unsubscribed an entry that was moved; false when it has changed since."""
+        """Remove the move of an entry that its shopper unsubscribed; false when it has changed since."""
         return self.table.update_if(
             _key(moved.shopper, moved.sku),
             IS_UNSUBSCRIBED & Attr("moved_to").eq(moved.moved_to),

@@ -19,7 +19,7 @@ from spillway.importing.reading import (
     condition_of,
     description_of,
     first_of,
-    lose_day_without_sale,
+    note_day_without_sale,
     path_of,
     position_of,
     price_of,
@@ -201,7 +201,7 @@ class _Reading:
         else:
             ends_on = stated_day(row["sale_ends_on"], "sale_ends_on", notes, place=place, product=name)
             if ends_on and not former:
-                lose_day_without_sale(f"sale_ends_on {ends_on}", notes, place=place, product=name)
+                note_day_without_sale(f"sale_ends_on {ends_on}", notes, place=place, product=name)
         locale = self._options.locale
         units = stated_units(row["stock"], notes, place=place, product=name, locale=locale)
         availability = availability_of(row["availability"], notes, place=place, product=name)

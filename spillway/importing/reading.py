@@ -264,7 +264,7 @@ class Sale:
         if not self.price:
             for label, text in (("start of a sale", self.starts), ("end of a sale", self.ends)):
                 if day := stated_day(text, label, notes, place=place, product=product):
-                    lose_day_without_sale(f"{label} {day}", notes, place=place, product=product)
+                    note_day_without_sale(f"{label} {day}", notes, place=place, product=product)
             return price, former, ""
         if Decimal(self.price) == Decimal(price):
             return price, former, ""
@@ -292,7 +292,7 @@ class Sale:
         return ("sale prices that are above the price", "") if higher else ("", "")
 
 
-def lose_day_without_sale(day: str, notes: Notes, *, place: str, product: str) -> None:
+def note_day_without_sale(day: str, notes: Notes, *, place: str, product: str) -> None:
     """Note a day of a sale where the export has no sale price and no former price."""
     notes.lost(place, day, "left out: there is no sale", "days of a sale where there is none", product)
 

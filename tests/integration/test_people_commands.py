@@ -27,7 +27,7 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.people import stored
 from tests.support.shop import IDENTITY_KEY, TestShop
 from tests.support.small_shop import make_small_shop
-from tests.unit.test_import_table import workbook
+from tests.support.spreadsheets import workbook
 
 SKU, OTHER = "FJ-MOSS-M", "FJ-SLATE-M"
 ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")

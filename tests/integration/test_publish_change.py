@@ -22,6 +22,7 @@ from spillway.publish.sources import load_folder
 from spillway.sitegen.site import build
 from tests.support.aws import create_table
 from tests.support.clock import Clock
+from tests.support.damaged_database import damage_databases
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.fake_s3 import S3Sink, running
 from tests.support.german_shop import make_german_shop
@@ -234,10 +235,7 @@ def test_a_damaged_database_is_made_again_by_a_whole_publish(tmp_path: Path) -> 
         both.publish()
         both.pass_s(60)
         both.edit(("scarf", 'summary = "', 'summary = "New: '))
-        for database in (both.env.project.cache / "output-dirs").glob("*.sqlite"):
-            whole = database.read_bytes()
-            page_bytes = int.from_bytes(whole[16:18], "big")
-            database.write_bytes(whole[:page_bytes] + bytes(len(whole) - page_bytes))
+        damage_databases(both.env.project)
 
         both.publish()
         both.pass_s(60)

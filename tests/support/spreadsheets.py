@@ -5,6 +5,12 @@ from zipfile import ZipFile
 
 SHEET_START = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
 SHEET_END = "</sheetData></worksheet>"
+# A table of two columns: 007 at 12.5, an empty row, and 12 at 1290.
+SHEET = f"""\
+{SHEET_START}<row r="1"><c r="A1" t="inlineStr"><is><t>sku</t></is></c>
+<c r="B1" t="inlineStr"><is><t>price</t></is></c></row>
+<row r="2"><c r="A2" t="inlineStr"><is><t>007</t></is></c><c r="B2"><v>12.5</v></c></row>
+<row r="4"><c r="A4"><v>12</v></c><c r="B4"><v>1290</v></c></row>{SHEET_END}"""
 CONTENT_TYPES = """\
 <Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
 <Default Extension="xml" ContentType="application/xml"/></Types>"""
@@ -38,3 +44,8 @@ def spreadsheet(sheet: str) -> bytes:
         archive.writestr("xl/styles.xml", STYLES)
         archive.writestr("xl/worksheets/sheet1.xml", sheet)
     return content.getvalue()
+
+
+def workbook() -> bytes:
+    """Return a workbook with the table `SHEET`."""
+    return spreadsheet(SHEET)

@@ -3,8 +3,6 @@
 import os
 import random
 import re
-import shutil
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,11 +15,10 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability, Stock
 from spillway.__main__ import cli
-from spillway.errors import BadInput, SpillwayError
+from spillway.errors import SpillwayError
 from spillway.project import Project
 from spillway.sitegen.addresses import redirect_file
-from spillway.sitegen.incremental import Comparison, build_what_changed
-from spillway.sitegen.last_build import LastBuild
+from spillway.sitegen.incremental import build_what_changed
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.markdown import _parsed_to_html, to_html
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
@@ -518,156 +515,6 @@ def test_a_changed_summary_is_made_without_looking_at_the_other_products(
     made = {key for key in files(folder) if before.get(key) != (folder / key).stat().st_mtime_ns}
     assert made == {"products/scarf", "shop/accessories"}
     assert b"A longer scarf." in (folder / "products/scarf").read_bytes()
-
-
-def damage(shop: Project) -> None:
-    """Overwrite each page of the databases except the first, so that they open and cannot be read."""
-    for database in (shop.cache / "output-dirs").glob("*.sqlite"):
-        whole = database.read_bytes()
-        page_bytes = int.from_bytes(whole[16:18], "big")
-        database.write_bytes(whole[:page_bytes] + b"\xa5" * (len(whole) - page_bytes))
-
-
-@pytest.mark.parametrize("edit", [None, ("A long scarf.", "A longer scarf.")])
-def test_a_database_that_is_damaged_inside_is_made_again(
-    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: tuple[str, str] | None
-) -> None:
-    folder = shop.output / "site"
-    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
-    build_what_changed(shop, folder)
-    damage(shop)
-    if edit:
-        change(shop.site / "products/scarf.toml", *edit)
-
-    build_what_changed(shop, folder)
-
-    fresh = build_from_nothing(shop, {}, tmp_path)
-    assert files(folder) == {file_of(key): body for key, body in content(fresh).items()}
-    monkeypatch.setattr("spillway.sitegen.site.read_site", None)
-    assert build_what_changed(shop, folder).summary.startswith(f"release {fresh.id} for ")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE folders SET files = x'a5a5'",
-        "UPDATE products SET row = x'a5a5'",
-        "UPDATE listings SET slugs = x'a5a5'",
-        "UPDATE pictures SET variants = x'a5a5'",
-        "UPDATE files SET job = CAST(x'ff' AS TEXT)",
-        "DROP TABLE contents",
-    ],
-)
-def test_a_value_of_the_database_that_is_damaged_is_made_again(
-    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
-) -> None:
-    folder = shop.output / "site"
-    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
-    build_what_changed(shop, folder)
-    (database,) = (shop.cache / "output-dirs").glob("*.sqlite")
-    with sqlite3.connect(database) as connection:
-        connection.execute(statement)
-    connection.close()
-    change(shop.site / "products/scarf.toml", "A long scarf.", "A longer scarf.")
-
-    build_what_changed(shop, folder)
-
-    fresh = build_from_nothing(shop, {}, tmp_path)
-    assert files(folder) == {file_of(key): body for key, body in content(fresh).items()}
-
-
-@pytest.mark.parametrize("name", ["products", "pictures", "templates"])
-def test_an_edit_under_a_linked_folder_is_seen(
-    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
-    linked, elsewhere = shop.site / name, tmp_path / "elsewhere"
-    linked.mkdir(exist_ok=True)
-    linked.rename(elsewhere)
-    linked.symlink_to(elsewhere)
-    (elsewhere / "to-itself").symlink_to(elsewhere)
-    file = next((file for file in sorted(elsewhere.iterdir()) if file.is_file()), elsewhere / "no.html")
-    file.touch()
-    build_what_changed(shop, shop.output / "site")
-    comparison = partial(Comparison, shop, shop.output / "site", base_url=None)
-    with LastBuild(shop, shop.output / "site") as last:
-        assert comparison().changed_inputs(last) == ()
-    os.utime(file, ns=(1, 1))
-    with LastBuild(shop, shop.output / "site") as last:
-        assert comparison().changed_inputs(last) == (f"site/{name}/{file.name}",)
-
-
-def test_a_linked_folder_in_the_output_is_removed_and_what_it_leads_to_is_kept(
-    shop: Project, tmp_path: Path
-) -> None:
-    build_what_changed(shop, shop.output / "site")
-    (tmp_path / "album").mkdir()
-    (tmp_path / "album/photo.jpg").write_bytes(b"a photo")
-    (shop.output / "site/album").symlink_to(tmp_path / "album")
-    build_what_changed(shop, shop.output / "site")
-    assert not (shop.output / "site/album").is_symlink()
-    assert (tmp_path / "album/photo.jpg").read_bytes() == b"a photo"
-
-
-def test_an_empty_folder_in_the_place_of_a_page_makes_room_for_it(shop: Project) -> None:
-    page = shop.output / "site/products/scarf"
-    build_what_changed(shop, shop.output / "site")
-    made = page.read_bytes()
-    page.unlink()
-    page.mkdir()
-    build_what_changed(shop, shop.output / "site")
-    assert page.read_bytes() == made
-
-
-def test_the_line_of_a_late_launch_moves_with_the_lines_above_it(
-    shop: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
-    file = shop.site / "products/scarf.toml"
-    change(file, "stock = 2", 'availability = "ComingSoon"\navailable_on = 2020-01-01')
-    before = build_what_changed(shop, shop.output / "site").launches
-    file.write_text(f"# A comment.\n{file.read_text()}")
-    after = build_what_changed(shop, shop.output / "site").launches
-    ((place, *launch),), ((place_after, *launch_after),) = before, after
-    name, line = place.rsplit(":", 1)
-    assert (place_after, launch_after) == (f"{name}:{int(line) + 1}", launch)
-
-
-def test_the_name_of_a_release_does_not_depend_on_earlier_builds(shop: Project, tmp_path: Path) -> None:
-    build(shop)
-    pictures = sorted((shop.site / "pictures").iterdir())
-    pictures[0].write_bytes(pictures[-1].read_bytes())
-    edited = build(shop).id
-    assert build(shop).id == edited
-    assert build_from_nothing(shop, {}, tmp_path).id == edited
-
-
-@pytest.mark.parametrize("left", [None, b"", b"another picture"])
-def test_a_file_of_the_picture_cache_that_is_gone_or_damaged_is_made_again(
-    shop: Project, left: bytes | None
-) -> None:
-    shutil.copytree((shop.cache / "pictures").resolve(), shop.root / "kept")
-    (shop.cache / "pictures").unlink()
-    (shop.root / "kept").rename(shop.cache / "pictures")
-    made = content(build(shop))
-    for file in (shop.cache / "pictures").rglob("*.avif"):
-        file.unlink() if left is None else file.write_bytes(left)
-    for name in ("catalogue.pickle", "site"):
-        path = shop.cache / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert content(build(shop)) == made
-
-
-def test_a_database_that_cannot_be_written_is_named(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = shop.output / "site"
-    build_what_changed(shop, folder)
-    (database,) = (shop.cache / "output-dirs").glob("*.sqlite")
-    database.unlink()
-    database.mkdir()
-    with pytest.raises(BadInput, match="unable to open database file") as refused:
-        build_what_changed(shop, folder)
-    assert str(database) in str(refused.value)
-    assert refused.value.hint == "make the file and its folder writable, or delete it"
 
 
 @pytest.mark.parametrize("died_at", [1, 2, 3])

@@ -14,14 +14,7 @@ import pytest
 
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
-from tests.support.spreadsheets import SHEET_END, SHEET_START, spreadsheet
-
-SHEET = f"""\
-{SHEET_START}<row r="1"><c r="A1" t="inlineStr"><is><t>sku</t></is></c>
-<c r="B1" t="inlineStr"><is><t>price</t></is></c></row>
-<row r="2"><c r="A2" t="inlineStr"><is><t>007</t></is></c><c r="B2"><v>12.5</v></c></row>
-<row r="4"><c r="A4"><v>12</v></c><c r="B4"><v>1290</v></c></row>{SHEET_END}"""
-
+from tests.support.spreadsheets import SHEET, SHEET_END, spreadsheet, workbook
 
 ODS = """\
 <office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
@@ -48,10 +41,6 @@ XLS = (
     "5z1a{U@zESj(F9Gu|EmiZ1nBTb@ngGCzI{>GpCbs{9dC0PviiUl~xghhK7cQhK7cQhQ{B3P;dCAdf&IyIU=mS>#R^I>(3<rEly#K"
     "u1j<<J%&8hE+(pqpB=D7FqYV4pWu6;#A%w{MGk}PN3QDlrE{RD{5_lQX#c(~RPFrbYW)1e^Zx|UOTg#"
 )
-
-
-def workbook() -> bytes:
-    return spreadsheet(SHEET)
 
 
 def with_cells(*cells: str) -> bytes:
