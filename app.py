@@ -24,11 +24,11 @@ from chalicelib.domain.ids import ShopperId, source_id
 from chalicelib.domain.tokens import LinkRefused, Purpose
 from chalicelib.http import link_forms, responses
 from chalicelib.http.request import (
-    Body,
+    RequestBody,
     body_of,
     link_address,
     refuse_foreign,
-    root_asked,
+    requested_root,
     viewer_address,
 )
 from chalicelib.http.routing import ANY_TYPE, FORMS, POST, READ, add_middleware
@@ -92,7 +92,7 @@ def undo_signup(request: Request) -> Response:
         container.waitlist.undo(_shopper(address), skus, token)
     except LinkRefused:
         raise undo_refused() from None
-    return _onward(request, "/waitlist/undone") if responses.wants_html(request) else responses.undone()
+    return _redirect(request, "/waitlist/undone") if responses.wants_html(request) else responses.undone()
 
 
 @app.route("/confirm", methods=READ)
@@ -104,9 +104,9 @@ def show_confirmation(request: Request) -> Response:
     if any(entry.confirmable for entry in linked):
         return _confirmation_page(request, linked, token)
     if any(entry.confirmed for entry in linked):
-        return _onward(request, "/waitlist/confirmed")
+        return _redirect(request, "/waitlist/confirmed")
     if any(entry.notified for entry in linked):
-        return _onward(request, "/waitlist/notified")
+        return _redirect(request, "/waitlist/notified")
     raise LinkRefused
 
 
@@ -117,7 +117,7 @@ def confirm(request: Request) -> Response:
     state = container.waitlist.confirm(link_forms.posted_token(_own_form(request)))
     if state is None:
         raise LinkRefused
-    return _onward(request, f"/waitlist/{'notified' if state is EntryState.NOTIFIED else 'confirmed'}")
+    return _redirect(request, f"/waitlist/{'notified' if state is EntryState.NOTIFIED else 'confirmed'}")
 
 
 @app.route("/unsubscribe", methods=READ)
@@ -129,7 +129,7 @@ def show_unsubscribe(request: Request) -> Response:
     if linked is None:
         raise LinkRefused
     if linked.unsubscribed:
-        return _onward(request, "/waitlist/unsubscribed")
+        return _redirect(request, "/waitlist/unsubscribed")
     renderer, at = _renderer_for(request), link_address(request, token)
     about = linked.product, linked.variant
     page = renderer.linked_page("unsubscribe.html", *about, at=at, token=token, notified=linked.notified)
@@ -145,7 +145,7 @@ def unsubscribe(request: Request) -> Response:
     """
     posted = link_forms.unsubscribe_tokens(request, body_of(request))
     link_forms.unsubscribe_by_any(posted.tokens, container.waitlist.unsubscribe)
-    return _onward(request, "/waitlist/unsubscribed") if posted.by_button else responses.done()
+    return _redirect(request, "/waitlist/unsubscribed") if posted.by_button else responses.done()
 
 
 @app.route("/waitlists", methods=POST, content_types=FORMS)
@@ -159,7 +159,7 @@ def request_my_waitlists(request: Request) -> Response:
             return once_more_page("/api/waitlists", (("email", address.mailbox),), _renderer_for(request))
     else:
         container.confirmations_queue.put_my_waitlists(_shopper(address), _source(request))
-    return _onward(request, "/waitlist/sent") if responses.wants_html(request) else responses.accepted()
+    return _redirect(request, "/waitlist/sent") if responses.wants_html(request) else responses.accepted()
 
 
 @app.route("/waitlists", methods=READ)
@@ -188,7 +188,7 @@ def unsubscribe_my_waitlists(request: Request) -> Response:
     """Unsubscribe a shopper from one waitlist, or from each."""
     token, sku = link_forms.unsubscribe_choice(_own_form(request))
     container.my_waitlists.unsubscribe(token, sku)
-    return _onward(request, "/waitlist/unsubscribed")
+    return _redirect(request, "/waitlist/unsubscribed")
 
 
 @app.route("/waitlists/erase", methods=POST, content_types=FORMS)
@@ -196,7 +196,7 @@ def unsubscribe_my_waitlists(request: Request) -> Response:
 def erase_my_waitlists(request: Request) -> Response:
     """Erase everything about a shopper."""
     container.my_waitlists.erase(link_forms.posted_token(_own_form(request)))
-    return _onward(request, "/waitlist/erased")
+    return _redirect(request, "/waitlist/erased")
 
 
 @app.route("/openapi.json", methods=READ)
@@ -328,7 +328,7 @@ def recount_demand(_: CloudWatchEvent) -> None:
     on_day(container)
 
 
-def _own_form(request: Request) -> Body:
+def _own_form(request: Request) -> RequestBody:
     refuse_foreign(request, container.settings.shop_origin, lambda: _live_theme().theme.shop.base_url)
     return body_of(request)
 
@@ -364,10 +364,10 @@ def _live_theme() -> "Renderer":
 
 
 def _renderer_for(request: Request) -> "Renderer":
-    return _live_theme().for_root(root_asked(request))
+    return _live_theme().for_root(requested_root(request))
 
 
-def _onward(request: Request, path: str) -> Response:
+def _redirect(request: Request, path: str) -> Response:
     return responses.see_page(request, path, _live_theme)
 
 

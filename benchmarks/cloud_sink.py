@@ -22,7 +22,7 @@ FAR_AHEAD_S = 4_000_000_000
 SHOPPERS_PER_STEP = 50
 READ_UNIT_BYTES = 4096
 # Attributes of an entry in the index of a shard.
-INDEXED = ("shopper", "sku", "shard", "shard_position", "mailbox", "state", "asked_at_ms")
+INDEXED = ("shopper", "sku", "shard", "shard_position", "mailbox", "state", "signed_up_at_ms")
 # No limit that is ever felt, read in the far future: the account is not asked.
 PACE = {
     "id": {"S": "sending-rate"},
@@ -226,7 +226,7 @@ def _entry(shopper: str, sku: str, state: str, number: int = 0) -> dict[str, Any
         "mailbox": {"S": f"{shopper}@example.com"},
         "state": {"S": state},
         "page": {"S": "/products/field-jacket"},
-        "asked_at_ms": {"N": "1790000000000"},
+        "signed_up_at_ms": {"N": "1790000000000"},
         "expires_at_s": {"N": str(FAR_AHEAD_S)},
         "shard_position": {"S": f"{number:013d}#{shopper}"},
         "shard": {"S": f"{sku}#0"},

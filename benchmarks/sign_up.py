@@ -134,7 +134,7 @@ def _measure_hot(url: str) -> None:
                 "sku": {"S": SKU},
                 "mailbox": {"S": f"shopper{shopper}@example.com"},
                 "state": {"S": "pending"},
-                "asked_at_ms": {"N": str(now_ms)},
+                "signed_up_at_ms": {"N": str(now_ms)},
                 "page": {"S": "/products/field-jacket"},
                 "consent": {"S": "one-email-when-available-2026-11"},
                 "expires_at_s": {"N": str(now_ms // 1000 + CONFIRM_WITHIN_S)},

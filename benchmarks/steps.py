@@ -180,7 +180,7 @@ def _image(number: int, state: str) -> dict[str, Any]:
         "sku": {"S": SOLD_OUT_SKU},
         "mailbox": {"S": f"shopper{number}@example.com"},
         "state": {"S": state},
-        "asked_at_ms": {"N": "1790000000000"},
+        "signed_up_at_ms": {"N": "1790000000000"},
     }
 
 

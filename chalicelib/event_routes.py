@@ -67,7 +67,7 @@ def receive_event_generic(request: Request, container: "Container") -> Response:
 
 def _receive(source: str, request: Request, container: "Container") -> Response:
     from chalicelib.http.inbound_requests import read_request, received_answer, too_busy
-    from chalicelib.inbound.readings import Malformed
+    from chalicelib.inbound.readings import MalformedEvent
     from chalicelib.services.inbound import TooBusy
 
     shop_url = container.settings.shop_origin or container.recent_themes.live().theme.shop.base_url
@@ -76,7 +76,7 @@ def _receive(source: str, request: Request, container: "Container") -> Response:
     try:
         read = read_request(request, source, secrets, shop_url=shop_url.rstrip("/"), now_ms=now_ms)
         return received_answer(container.inbound_events.receive(source, read))
-    except Malformed as problem:
+    except MalformedEvent as problem:
         return received_answer(container.inbound_events.refuse(source, str(problem)))
     except TooBusy:
         raise too_busy() from None

@@ -80,7 +80,7 @@ def on_entries_counted(container: Container, records: Iterable[dict[str, Any]]) 
         events = [event for event in (event_of(record, at_ms=at_ms) for record in records) if event]
         for start in range(0, len(events), EVENTS_MAX):
             container.demand.count(events[start : start + EVENTS_MAX])
-        if events and container.event_emitter.may_be_heard(EventType.DEMAND_PASSED):
+        if events and container.event_emitter.may_have_consumers(EventType.DEMAND_PASSED):
             emit_passed(container, {event.sku for event in events})
     except Exception as error:  # noqa: BLE001 - after any error the whole batch comes again
         log("batch_not_counted", error=type(error).__name__, at=where(error))
@@ -156,9 +156,9 @@ def react_to_entry(container: Container, record: dict[str, Any]) -> None:
             if "restock_id" in change["OldImage"]:
                 restock_id = change["OldImage"]["restock_id"]["S"]
                 container.progress.count_unsubscribed(restock_id, at_ms=container.clock_ms())
-        case Reaction.SAY_ALREADY if before is not None:
+        case Reaction.SEND_ALREADY_WAITING if before is not None:
             container.entries.keep(before, after)
-            container.confirmations_queue.put_already(after.shopper, after.sku, after.source)
+            container.confirmations_queue.put_already_waiting(after.shopper, after.sku, after.source)
         case Reaction.ACCEPT_SINGLE_OPT_IN:
             container.single_opt_in.accept(after)
             container.event_emitter.emit_or_keep([confirmed_event(after, at_ms=container.clock_ms())])
@@ -228,7 +228,7 @@ def send_requested(container: Container, email: RequestedEmail) -> None:
     elif email.sku is None:
         container.my_waitlists_email.send(email.shopper, email.source)
     elif email.already:
-        container.confirmations.say_already(email.shopper, email.sku, email.source)
+        container.confirmations.send_already_waiting(email.shopper, email.sku, email.source)
     else:
         container.confirmations.send(email.shopper, email.sku)
 
@@ -292,18 +292,18 @@ def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -
 
 def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
     """Apply stock events that producers inside the merchant's account put into the queue."""
-    from chalicelib.inbound.readings import Malformed
-    from chalicelib.inbound.sources import Message, NoMessage
+    from chalicelib.inbound.readings import MalformedEvent
+    from chalicelib.inbound.sources import InboundMessage, NoMessage
 
     def receive(record: dict[str, Any]) -> None:
         try:
-            message = Message.from_json(record["body"])
+            message = InboundMessage.from_json(record["body"])
         except NoMessage as problem:
             log("inbound_message_refused", reason=str(problem))
             raise
         try:
             container.inbound_events.receive(message.source, message.read(record["messageId"]))
-        except Malformed as problem:
+        except MalformedEvent as problem:
             container.inbound_events.refuse(message.source, str(problem))
 
     failed = failed_messages(records, receive)
@@ -332,9 +332,9 @@ def emit_hour(container: Container) -> None:
     Then emit the events that the queue did not take before. A repeated call emits the same events.
     """
     at_ms = container.clock_ms()
-    if container.event_emitter.is_heard(EventType.SCHEDULE):
+    if container.event_emitter.has_consumers(EventType.SCHEDULE):
         container.event_emitter.emit([schedule_event(at_ms=at_ms)])
-    if container.has_traffic_logs and container.event_emitter.is_heard(EventType.TRAFFIC_COVERAGE_FELL):
+    if container.has_traffic_logs and container.event_emitter.has_consumers(EventType.TRAFFIC_COVERAGE_FELL):
         from chalicelib.services.traffic import emit_low_coverage
 
         emit_low_coverage(container.event_emitter, container.traffic_reports, at_ms=at_ms)

@@ -11,9 +11,9 @@ from chalicelib.merchant_parts import MerchantParts
 if TYPE_CHECKING:
     from chalicelib.http.merchant_requests import MerchantKeys
     from chalicelib.inbound.sources import SourceSecrets
-    from chalicelib.services.availability import Webhooks
+    from chalicelib.services.availability import AvailabilityWebhooks
     from chalicelib.services.inbound import InboundEvents
-    from chalicelib.services.reconciliation import Account, Reconciliation
+    from chalicelib.services.reconciliation import Reconciliation, SourceAccount
 
 
 class InboundParts(MerchantParts):
@@ -28,13 +28,13 @@ class InboundParts(MerchantParts):
         return MerchantKeys.from_json(secret["SecretString"])
 
     @cached_property
-    def webhooks(self) -> "Webhooks":
+    def webhooks(self) -> "AvailabilityWebhooks":
         """Applies availability events of signed webhooks, each once."""
-        from chalicelib.services.availability import Webhooks
+        from chalicelib.services.availability import AvailabilityWebhooks
         from chalicelib.tables.sending import WebhooksTable
 
         table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
-        return Webhooks(self.availabilities, table, self.clock_ms)
+        return AvailabilityWebhooks(self.availabilities, table, self.clock_ms)
 
     @cached_property
     def source_secrets(self) -> "SourceSecrets":
@@ -63,7 +63,7 @@ class InboundParts(MerchantParts):
         lists = StockLists(HttpsFetcher(), self.clock_ms)
         return Reconciliation(self.events, self.products, self.inbound_events, lists, self.clock_ms)
 
-    def stock_accounts(self) -> "dict[str, Account]":
+    def stock_accounts(self) -> "dict[str, SourceAccount]":
         """Return the accounts by which stock lists are fetched, as they are stored now."""
         from chalicelib.services.reconciliation import accounts_of
 

@@ -41,7 +41,7 @@ def preview_stock(request: Request, container: "Container") -> Response:
 @route("/stock", methods=POST)
 def change_stock(request: Request, container: "Container") -> Response:
     """Change one variant's stock, as its preview said."""
-    from chalicelib.domain.stock import Outcome
+    from chalicelib.domain.stock import EventOutcome
     from chalicelib.http.merchant_actions import require_agreed
     from chalicelib.services.merchant_actions import stock_words
 
@@ -56,9 +56,9 @@ def change_stock(request: Request, container: "Container") -> Response:
             session, change.action.value, change.sku, stock_words(seen.before), stock_words(seen.after)
         )
         outcome = container.merchant_actions.change_stock(change, f"merchant-{key}").outcome
-        if outcome is Outcome.UNKNOWN_SKU:
+        if outcome is EventOutcome.UNKNOWN_SKU:
             raise _unknown_sku()
-        if outcome is Outcome.BUSY:
+        if outcome is EventOutcome.BUSY:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Too many people at once. Try again in a moment.",
@@ -104,11 +104,11 @@ def apply_stock_file(request: Request, container: "Container") -> Response:
 @route("/wave-policy", methods=READ)
 def show_policy(request: Request, container: "Container") -> Response:
     """Return the wave policy of the shop, and of the product that `product` names."""
-    from chalicelib.http.merchant_actions import policy_document, product_asked
+    from chalicelib.http.merchant_actions import policy_document, requested_product
     from chalicelib.http.merchant_session import signed_in
 
     signed_in(request, container)
-    slug = product_asked(request)
+    slug = requested_product(request)
     own = container.policies.own(slug) if slug else None
     shop = container.policies.of(None)
     return json_answer({"shop": policy_document(shop), "product": policy_document(own)})
@@ -186,11 +186,11 @@ def send_test_email(request: Request, container: "Container") -> Response:
     """Queue a test email to the merchant's own address, in the language that the address names."""
     from chalicelib.http.link_forms import MERCHANT_PAGE
     from chalicelib.http.merchant_actions import Fields
-    from chalicelib.http.request import root_asked
+    from chalicelib.http.request import requested_root
 
     session = acting(request, container)
     Fields.of(request).check()
-    page = f"{root_asked(request)}{MERCHANT_PAGE}"
+    page = f"{requested_root(request)}{MERCHANT_PAGE}"
 
     def act(_: str) -> dict[str, Any]:
         now_ms = container.clock_ms()
@@ -227,13 +227,13 @@ def once(
     Raises:
         Problem: 400 without a key, 409 another request has it, or the action is under way.
     """
-    from chalicelib.http.merchant_actions import answered_once
-    from chalicelib.tables.merchant_actions import ActionTaken
+    from chalicelib.http.merchant_actions import answer_once
+    from chalicelib.tables.merchant_actions import ActionKeyInUse
 
     store, now_ms = container.merchant_actions_table, container.clock_ms()
     try:
-        return answered_once(request, store, session.merchant, now_ms, act)
-    except ActionTaken as taken:
+        return answer_once(request, store, session.merchant, now_ms, act)
+    except ActionKeyInUse as taken:
         if taken.other:
             raise Problem(HTTPStatus.CONFLICT, "This key belongs to another request.") from None
         raise Problem(

@@ -18,7 +18,7 @@ from chalicelib.merchant_action_routes import acting, once
 if TYPE_CHECKING:
     from chalicelib.container import Container
     from chalicelib.domain.address import Address
-    from chalicelib.domain.previews import Preview
+    from chalicelib.domain.previews import ActionPreview
     from chalicelib.http.merchant_actions import Fields
     from chalicelib.services.shopper_records import ShopperRecord
 
@@ -169,7 +169,7 @@ def _reason(fields: "Fields", address: "Address | None") -> str:
     return because
 
 
-def _erasure(record: "ShopperRecord") -> "Preview":
-    from chalicelib.domain.previews import Preview
+def _erasure(record: "ShopperRecord") -> "ActionPreview":
+    from chalicelib.domain.previews import ActionPreview
 
-    return Preview("erase", record.shopper, facts=(str(len(record.entries)),))
+    return ActionPreview("erase", record.shopper, facts=(str(len(record.entries)),))

@@ -24,12 +24,12 @@ def request_sign_in(request: Request, container: "Container") -> Response:
     from chalicelib.domain.merchant import merchant_id
     from chalicelib.http.link_forms import MERCHANT_PAGE, sign_in_address
     from chalicelib.http.merchant_session import own_body
-    from chalicelib.http.request import root_asked, viewer_address
+    from chalicelib.http.request import requested_root, viewer_address
     from chalicelib.http.responses import accepted, see_page, wants_html
 
     address, identity = sign_in_address(own_body(request, container)), container.keys.identity
     source = source_id(viewer_address(request), identity)
-    page = f"{root_asked(request)}{MERCHANT_PAGE}"
+    page = f"{requested_root(request)}{MERCHANT_PAGE}"
     container.confirmations_queue.put_sign_in(merchant_id(address, identity), page, source)
     if wants_html(request):
         return see_page(request, f"{MERCHANT_PAGE}sent", container.recent_themes.live)
@@ -42,7 +42,7 @@ def show_sign_in(request: Request, container: "Container") -> Response:
     from chalicelib.domain.tokens import LinkRefused
     from chalicelib.http.link_forms import link_token
     from chalicelib.http.merchant_session import link_over
-    from chalicelib.http.request import link_address, root_asked
+    from chalicelib.http.request import link_address, requested_root
     from chalicelib.http.responses import html_page
 
     token = link_token(request)
@@ -50,7 +50,7 @@ def show_sign_in(request: Request, container: "Container") -> Response:
         container.merchant_sessions.check_link(token)
     except LinkRefused:
         raise link_over() from None
-    renderer = container.recent_themes.live().for_root(root_asked(request))
+    renderer = container.recent_themes.live().for_root(requested_root(request))
     page = renderer.page("merchant-sign-in.html", at=link_address(request, token), token=token)
     return html_page(page, language=renderer.language)
 
@@ -96,11 +96,11 @@ def show_overview(request: Request, container: "Container") -> Response:
     """Return the demand, the stock and the waves, as of some seconds ago; 304 to a poll that has them."""
     from chalicelib.domain.overview import OverviewNotReady
     from chalicelib.http.merchant_session import signed_in
-    from chalicelib.http.overview import overview_answer, overview_asked, overview_not_ready
+    from chalicelib.http.overview import overview_answer, overview_not_ready, parse_overview_query
 
     session = signed_in(request, container)
     try:
-        answer = container.overviews.answer(overview_asked(request))
+        answer = container.overviews.answer(parse_overview_query(request))
     except OverviewNotReady:
         raise overview_not_ready() from None
     return overview_answer(

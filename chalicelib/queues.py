@@ -53,7 +53,7 @@ class ConfirmationsQueue:
         else:
             self._put(RequestedEmail(shopper, sku))
 
-    def put_already(self, shopper: ShopperId, sku: Sku, source: str | None = None) -> None:
+    def put_already_waiting(self, shopper: ShopperId, sku: Sku, source: str | None = None) -> None:
         """Queue the email that says an entry is confirmed already, requested from the network `source`."""
         self._put(RequestedEmail(shopper, sku, already=True, source=source))
 
@@ -149,7 +149,7 @@ class DeliveriesQueue:
         """Queue the message that tries an endpoint which fails, to be seen after `delay_s` seconds."""
         self._client.send_message(QueueUrl=self._url, MessageBody=probe.to_json(), DelaySeconds=delay_s)
 
-    def put_dead(self, delivery: "Delivery") -> None:
+    def put_dead_letter(self, delivery: "Delivery") -> None:
         """Keep a delivery that failed on every attempt until a person decides."""
         if self._dead_letters_url is None:
             raise ValueError("this queue was opened without its dead letters")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.domain_event import DomainEvent
     from chalicelib.queues import DomainEventsQueue
-    from chalicelib.services.domain_events import DomainEvents, EventEmitter, LiveRules, Webhooks
+    from chalicelib.services.domain_events import DomainEvents, EventEmitter, LiveRules, WebhookEndpoints
     from chalicelib.services.rules import Effects, RuleRunner
     from chalicelib.tables.rules import RulesTable
     from chalicelib.tables.sending import RuleBoundsTable
@@ -93,6 +93,6 @@ class RuleParts(MerchantParts, WebhookParts):
         url = self.settings.domain_events_queue_url
         return DomainEventsQueue(self.client("sqs"), url) if url else None
 
-    def _webhooks(self) -> "Webhooks | None":
+    def _webhooks(self) -> "WebhookEndpoints | None":
         """Return the endpoints of other systems; None where a stage has no queue for them."""
         return self.webhook_fanout if self.settings.webhook_deliveries_queue_url else None

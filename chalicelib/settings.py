@@ -138,7 +138,7 @@ class Keys:
         return cls(identity=root.encode(), signing=tuple(document.get("signing") or [root]))
 
 
-class Secrets(Protocol):
+class SecretsReader(Protocol):
     """A client that reads secrets: boto3's, or ours for a signup's calls."""
 
     @property
@@ -146,7 +146,7 @@ class Secrets(Protocol):
         """Secrets Manager's GetSecretValue."""
 
 
-def read_keys(client: Secrets, secret_id: str) -> Keys:
+def read_keys(client: SecretsReader, secret_id: str) -> Keys:
     """Return the keys stored under `secret_id`."""
     return Keys.from_json(client.get_secret_value(SecretId=secret_id)["SecretString"])
 

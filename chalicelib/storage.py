@@ -279,20 +279,20 @@ class ThemeStore:
         self._bucket = bucket
         self._fresh_for_ms = fresh_for_ms
         self._clock_ms = clock_ms
-        self._asked_at_ms = 0
+        self._read_at_ms = 0
         self._etag = ""
         self._renderer: Renderer | None = None
 
     def live(self) -> Renderer:
         """Return the renderer of the theme that was published last, with its compiled templates."""
         now_ms = self._clock_ms()
-        if self._renderer is not None and 0 <= now_ms - self._asked_at_ms < self._fresh_for_ms:
+        if self._renderer is not None and 0 <= now_ms - self._read_at_ms < self._fresh_for_ms:
             return self._renderer
-        renderer = self._asked()
-        self._asked_at_ms = now_ms
+        renderer = self._read_if_changed()
+        self._read_at_ms = now_ms
         return renderer
 
-    def _asked(self) -> Renderer:
+    def _read_if_changed(self) -> Renderer:
         condition: Any = {"IfNoneMatch": self._etag} if self._etag else {}
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=THEME_KEY, **condition)

@@ -10,7 +10,7 @@ from chalicelib.settings import Keys, Settings, clock_ms, new_id, read_keys
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.tokens import FormTokens, Links
+    from chalicelib.domain.tokens import FormTokens, LinkTokens
     from chalicelib.queues import ConfirmationsQueue, RetriesQueue, WavesQueue
     from chalicelib.storage import Cdn, ThemeStore
     from chalicelib.tables.demand import DemandTable
@@ -109,11 +109,11 @@ class Stores:
         return read_keys(secrets, self.settings.signing_keys_secret)
 
     @cached_property
-    def links(self) -> "Links":
+    def links(self) -> "LinkTokens":
         """Signs and reads the links in emails."""
-        from chalicelib.domain.tokens import Links
+        from chalicelib.domain.tokens import LinkTokens
 
-        return Links(self.keys.signing, self.clock_ms)
+        return LinkTokens(self.keys.signing, self.clock_ms)
 
     def form_tokens(self) -> "FormTokens":
         """Return what signs and reads the tokens of forms, as of now."""

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from chalicelib.domain.email import Delivery, OutgoingEmail, SendResult
+from chalicelib.domain.email import DeliveryOutcome, OutgoingEmail, SendResult
 from chalicelib.domain.entry import shard_of
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveMessage
 from tests.support.clock import Clock
@@ -78,7 +78,9 @@ class SenderWithBadAddresses(FakeSender):
     def _result(self, outgoing: OutgoingEmail) -> SendResult:
         number, rest = divmod(int(outgoing.mailbox[1:].partition("@")[0]), BAD_EVERY)
         if not rest:
-            self.deliveries[outgoing.mailbox] = Delivery.REJECTED if number % 2 else Delivery.DEFERRED
+            self.deliveries[outgoing.mailbox] = (
+                DeliveryOutcome.REJECTED if number % 2 else DeliveryOutcome.DEFERRED
+            )
         return super()._result(outgoing)
 
 
@@ -107,7 +109,7 @@ def simulate(rate_per_s: int, waiters: int) -> Outcome:
     shop = MemoryShop(clock, dynamodb=MemoryDynamoDb(checked=False))
     sender = SenderWithBadAddresses()
     shop.use_sender(sender)
-    shop.account.now = Limits(float(rate_per_s), UNLIMITED)
+    shop.account.now = SendingLimits(float(rate_per_s), UNLIMITED)
 
     def arrivals() -> Iterator[tuple[str, int]]:
         for number in range(waiters):

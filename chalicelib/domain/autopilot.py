@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 
-class Action(StrEnum):
+class AutopilotAction(StrEnum):
     """An action of a control, by the name it has in the action log."""
 
     WARM_TABLE = "warm_table"
@@ -36,20 +36,20 @@ class Control(StrEnum):
 
 
 _TEXTS = {
-    Action.WARM_TABLE: "warm the entries table",
-    Action.RAISE_CONCURRENCY: "reserve concurrency for the API",
-    Action.LOWER_CONCURRENCY: "release the API's reserved concurrency",
-    Action.PAUSE_SENDING: "pause sending",
-    Action.ALERT_DEAD_LETTERS: "alert about dead letters",
-    Action.RESET_DEAD_LETTER_COUNT: "reset the count of reported dead letters",
+    AutopilotAction.WARM_TABLE: "warm the entries table",
+    AutopilotAction.RAISE_CONCURRENCY: "reserve concurrency for the API",
+    AutopilotAction.LOWER_CONCURRENCY: "release the API's reserved concurrency",
+    AutopilotAction.PAUSE_SENDING: "pause sending",
+    AutopilotAction.ALERT_DEAD_LETTERS: "alert about dead letters",
+    AutopilotAction.RESET_DEAD_LETTER_COUNT: "reset the count of reported dead letters",
 }
 CONTROL_OF = {
-    Action.WARM_TABLE: Control.TABLE,
-    Action.RAISE_CONCURRENCY: Control.CONCURRENCY,
-    Action.LOWER_CONCURRENCY: Control.CONCURRENCY,
-    Action.PAUSE_SENDING: Control.SENDING,
-    Action.ALERT_DEAD_LETTERS: Control.DEAD_LETTERS,
-    Action.RESET_DEAD_LETTER_COUNT: Control.DEAD_LETTERS,
+    AutopilotAction.WARM_TABLE: Control.TABLE,
+    AutopilotAction.RAISE_CONCURRENCY: Control.CONCURRENCY,
+    AutopilotAction.LOWER_CONCURRENCY: Control.CONCURRENCY,
+    AutopilotAction.PAUSE_SENDING: Control.SENDING,
+    AutopilotAction.ALERT_DEAD_LETTERS: Control.DEAD_LETTERS,
+    AutopilotAction.RESET_DEAD_LETTER_COUNT: Control.DEAD_LETTERS,
 }
 
 
@@ -103,7 +103,7 @@ class Bounds:
             (self.entries_write_units_max, rule.entries_write_units_max),
             (self.api_concurrency_max, rule.api_concurrency_max),
         )
-        return Bounds(*(own if asked is None else min(own, asked) for own, asked in pairs))
+        return Bounds(*(own if wanted is None else min(own, wanted) for own, wanted in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,10 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class AutopilotDecision:
     """An action, its new value, and the reason in words for a person."""
 
-    action: Action
+    action: AutopilotAction
     value: int
     why: str
 
@@ -134,7 +134,7 @@ class Decision:
         return asdict(self)
 
 
-def decide(observation: Observation, bounds: Bounds) -> tuple[Decision, ...]:
+def decide(observation: Observation, bounds: Bounds) -> tuple[AutopilotDecision, ...]:
     """Return the decisions about an observation; equal observations lead to equal decisions."""
     return tuple(
         decision
@@ -148,7 +148,7 @@ def decide(observation: Observation, bounds: Bounds) -> tuple[Decision, ...]:
     )
 
 
-def _table(observation: Observation, bounds: Bounds) -> Decision | None:
+def _table(observation: Observation, bounds: Bounds) -> AutopilotDecision | None:
     wanted = min(ceil(observation.writes_per_s * ROOM_FACTOR), bounds.entries_write_units_max)
     if (
         observation.writes_per_s < observation.warm_write_units * ACT_AT_SHARE
@@ -159,10 +159,10 @@ def _table(observation: Observation, bounds: Bounds) -> Decision | None:
         f"{observation.writes_per_s:,.0f} writes/s, "
         f"of {observation.warm_write_units:,} that the table takes at once"
     )
-    return Decision(Action.WARM_TABLE, wanted, why)
+    return AutopilotDecision(AutopilotAction.WARM_TABLE, wanted, why)
 
 
-def _concurrency(observation: Observation, bounds: Bounds) -> Decision | None:
+def _concurrency(observation: Observation, bounds: Bounds) -> AutopilotDecision | None:
     if not bounds.api_concurrency_max:
         return None
     wanted = min(ceil(observation.concurrent * ROOM_FACTOR), bounds.api_concurrency_max)
@@ -173,8 +173,10 @@ def _concurrency(observation: Observation, bounds: Bounds) -> Decision | None:
             if observation.concurrency_reserved
             else "none are reserved"
         )
-        return Decision(
-            Action.RAISE_CONCURRENCY, wanted, f"{observation.concurrent:,.0f} instances at work, {held}"
+        return AutopilotDecision(
+            AutopilotAction.RAISE_CONCURRENCY,
+            wanted,
+            f"{observation.concurrent:,.0f} instances at work, {held}",
         )
     if (
         observation.concurrency_reserved
@@ -184,28 +186,32 @@ def _concurrency(observation: Observation, bounds: Bounds) -> Decision | None:
             f"{observation.concurrent:,.0f} at work, "
             f"of {observation.concurrency_reserved:,} reserved: the flood is over"
         )
-        return Decision(Action.LOWER_CONCURRENCY, 0, why)
+        return AutopilotDecision(AutopilotAction.LOWER_CONCURRENCY, 0, why)
     return None
 
 
-def _sending(observation: Observation) -> Decision | None:
+def _sending(observation: Observation) -> AutopilotDecision | None:
     if not observation.sending:
         return None
     if observation.complaint_rate > ACCOUNT_COMPLAINT_RATE_MAX:
-        return Decision(Action.PAUSE_SENDING, 0, f"complaints at {observation.complaint_rate:.2%}")
+        return AutopilotDecision(
+            AutopilotAction.PAUSE_SENDING, 0, f"complaints at {observation.complaint_rate:.2%}"
+        )
     if observation.bounce_rate > ACCOUNT_BOUNCE_RATE_MAX:
-        return Decision(Action.PAUSE_SENDING, 0, f"bounces at {observation.bounce_rate:.1%}")
+        return AutopilotDecision(
+            AutopilotAction.PAUSE_SENDING, 0, f"bounces at {observation.bounce_rate:.1%}"
+        )
     return None
 
 
-def _dead_letters(observation: Observation) -> Decision | None:
+def _dead_letters(observation: Observation) -> AutopilotDecision | None:
     if observation.dead_letters == observation.dead_letters_before:
         return None
     if observation.dead_letters < observation.dead_letters_before:
         why = f"{observation.dead_letters_before:,} were reported, {observation.dead_letters:,} are left"
-        return Decision(Action.RESET_DEAD_LETTER_COUNT, observation.dead_letters, why)
+        return AutopilotDecision(AutopilotAction.RESET_DEAD_LETTER_COUNT, observation.dead_letters, why)
     why = (
         f"{observation.dead_letters:,} wait for a person, "
         f"{observation.dead_letters_before:,} of them reported before"
     )
-    return Decision(Action.ALERT_DEAD_LETTERS, observation.dead_letters, why)
+    return AutopilotDecision(AutopilotAction.ALERT_DEAD_LETTERS, observation.dead_letters, why)

@@ -35,7 +35,7 @@ class CountedEntry:
     """The part of an entry that counters depend on; `arrived_at_ms` is the time of its import or move."""
 
     state: EntryState
-    asked_at_ms: int
+    signed_up_at_ms: int
     confirmed_at_ms: int | None = None
     arrived_at_ms: int | None = None
 
@@ -45,10 +45,10 @@ class CountedEntry:
         if self.state is EntryState.PENDING:
             counters[PENDING] = 1
         elif self.state is EntryState.CONFIRMED:
-            since_ms = self.asked_at_ms if self.confirmed_at_ms is None else self.confirmed_at_ms
+            since_ms = self.signed_up_at_ms if self.confirmed_at_ms is None else self.confirmed_at_ms
             counters |= {WAITING: 1, f"{DAY}{since_ms // DAY_MS}": 1}
-        if self.arrived_at_ms is None or self.arrived_at_ms < self.asked_at_ms:
-            counters[f"{HOUR}{self.asked_at_ms // HOUR_MS}"] = 1
+        if self.arrived_at_ms is None or self.arrived_at_ms < self.signed_up_at_ms:
+            counters[f"{HOUR}{self.signed_up_at_ms // HOUR_MS}"] = 1
         return counters
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from chalicelib.domain.ids import ShopperId, Sku
-from chalicelib.domain.sending_limits import Limits
+from chalicelib.domain.sending_limits import SendingLimits
 
 NOT_WRITTEN = "not written: "
 
@@ -73,7 +73,7 @@ class Email:
     html: str
 
 
-class Delivery(StrEnum):
+class DeliveryOutcome(StrEnum):
     """The outcome of one attempt, as far as the transport knows it at once."""
 
     ACCEPTED = "accepted"
@@ -100,7 +100,7 @@ class OutgoingEmail:
     reply_to: str | None = None
 
 
-class Refusal(StrEnum):
+class SendRefusal(StrEnum):
     """The meaning of a transport's refusal for the emails that wait."""
 
     RETRY = "retry"
@@ -118,15 +118,15 @@ class SendResult:
     Postponed: `refusal` says what it waits for.
     """
 
-    delivery: Delivery
+    delivery: DeliveryOutcome
     message_id: str = ""
     reason: str = ""
-    refusal: Refusal = Refusal.RETRY
+    refusal: SendRefusal = SendRefusal.RETRY
 
 
 def not_written(error: Exception) -> SendResult:
     """Return the result of an email that could not be put into its transport's form: its own fault."""
-    return SendResult(Delivery.DEFERRED, reason=NOT_WRITTEN + type(error).__name__)
+    return SendResult(DeliveryOutcome.DEFERRED, reason=NOT_WRITTEN + type(error).__name__)
 
 
 class EmailSender(Protocol):
@@ -151,7 +151,7 @@ class SendRefused(Exception):
     def __init__(
         self,
         reason: str,
-        refusal: Refusal = Refusal.RETRY,
+        refusal: SendRefusal = SendRefusal.RETRY,
         *,
         about_emails: bool = False,
         progressed: bool = False,
@@ -180,7 +180,7 @@ class OutcomeUnknown(Exception):
 class SendingAccount(Protocol):
     """The source of the sending limits."""
 
-    def limits(self) -> Limits:
+    def limits(self) -> SendingLimits:
         """Return the limits of now.
 
         Raises:

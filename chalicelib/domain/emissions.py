@@ -78,7 +78,7 @@ def wave_event(message: WaveMessage, restock: Restock, *, at_ms: int) -> DomainE
 
 def confirmed_event(entry: Entry, *, at_ms: int) -> DomainEvent:
     """Return the event of an entry that begins to wait."""
-    identity = event_id(EventType.SIGNUP_CONFIRMED, entry.shopper, entry.sku, str(entry.asked_at_ms))
+    identity = event_id(EventType.SIGNUP_CONFIRMED, entry.shopper, entry.sku, str(entry.signed_up_at_ms))
     data = {"sku": entry.sku, "page": entry.page, SHOPPER: entry.shopper}
     return DomainEvent(identity, EventType.SIGNUP_CONFIRMED, at_ms, entry.sku, data)
 

@@ -20,19 +20,19 @@ from chalicelib.domain.ids import ShopperId, Sku, sku_id
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
 CONFIRM_WITHIN_S = 72 * 3600
-ASK_AGAIN_AFTER_S = 15 * 60
+SIGN_UP_COOL_DOWN_S = 15 * 60
 # A confirmed shopper who asks again is emailed that they are on the list, so often at most for each entry.
-ALREADY_AGAIN_AFTER_S = 24 * 3600
+ALREADY_EMAIL_EVERY_S = 24 * 3600
 # One confirmation email names this many variants at most, and as many as a link has room for.
 CONFIRMED_AT_ONCE_MAX = 20
 # Emails on request: to confirm an entry, to see one's own waitlists.
-ASKED_EMAILS_PER_DAY_MAX = 10
+REQUESTED_EMAILS_PER_DAY_MAX = 10
 # The same by the network of the request. Thousands of a carrier's subscribers share one of IPv4: this is
 # a twenty-fifth of the signups of a campaign with a million visitors. A home or a phone has its own of IPv6.
-ASKED_BY_NETWORK_PER_DAY_MAX = 2_000
-ASKED_BY_IPV6_NETWORK_PER_DAY_MAX = 200
+REQUESTED_BY_NETWORK_PER_DAY_MAX = 2_000
+REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX = 200
 # Single opt-in: others may sign a shopper up so often a day at most.
-ADMISSIONS_PER_DAY_MAX = 10
+SINGLE_OPT_INS_PER_DAY_MAX = 10
 SHARDS = 8
 
 
@@ -89,7 +89,7 @@ class Entry:
     sku: Sku
     mailbox: str
     state: EntryState
-    asked_at_ms: int
+    signed_up_at_ms: int
     position: str | None = None
     expires_at_s: int | None = None
     page: str = "/"
@@ -106,7 +106,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class EmailClaim:
     """The signups that one email covers: entries of `shopper` by SKU, with the time of signup (ms).
 
     The message about `sku` sends the email.
@@ -159,12 +159,12 @@ class Reaction(StrEnum):
     NOTIFY_IF_AVAILABLE = "notify_if_available"
     COUNT_UNSUBSCRIBE = "count_unsubscribe"
     ACCEPT_SINGLE_OPT_IN = "accept_single_opt_in"
-    SAY_ALREADY = "say_already"
+    SEND_ALREADY_WAITING = "send_already_waiting"
 
 
 def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:  # noqa: PLR0911 - one for each change
     """Return the reaction to an entry that was `before` and is `after`; None when there is nothing to do."""
-    asked_again = before is None or before.asked_at_ms != after.asked_at_ms
+    asked_again = before is None or before.signed_up_at_ms != after.signed_up_at_ms
     match before.state if before else None, after.state:
         case was, EntryState.PENDING:
             return Reaction.SEND_CONFIRMATION if asked_again or was is not EntryState.PENDING else None
@@ -173,8 +173,8 @@ def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:  # noqa:
             return Reaction.NOTIFY_IF_AVAILABLE if after.arrival is Arrival.NOW else None
         # Restoring what a repeated signup wrote over sets the time back.
         case EntryState.CONFIRMED, EntryState.CONFIRMED:
-            later = before is not None and before.asked_at_ms < after.asked_at_ms
-            return Reaction.SAY_ALREADY if later else None
+            later = before is not None and before.signed_up_at_ms < after.signed_up_at_ms
+            return Reaction.SEND_ALREADY_WAITING if later else None
         # Confirming is no signup: its time stays.
         case _, EntryState.CONFIRMED if asked_again:
             return Reaction.ACCEPT_SINGLE_OPT_IN
@@ -195,6 +195,6 @@ def rejoins(before: Entry | None, after: Entry) -> bool:
     return (
         before is not None
         and after.state is EntryState.PENDING
-        and before.expired(at_ms=after.asked_at_ms)
+        and before.expired(at_ms=after.signed_up_at_ms)
         and not arrives(before, after)
     )

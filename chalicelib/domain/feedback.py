@@ -94,14 +94,14 @@ class NoFeedback(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredFeedback:
     """A message about no email of ours. `kind` is its type, by SES or SNS."""
 
     why: str
     kind: str = ""
 
 
-def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback | Ignored:
+def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback | IgnoredFeedback:
     """Read a message of the feedback queue: SNS's notification around an event of SES's.
 
     Ignores what is no event about an email of ours: the sentence SES publishes when an event destination is
@@ -116,25 +116,25 @@ def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback |
     if notification.get("Type") != "Notification":
         if _is_about(body, configuration_set):
             raise NoFeedback("not in a notification of SNS")
-        return Ignored("not_a_notification", _word(notification.get("Type")))
+        return IgnoredFeedback("not_a_notification", _word(notification.get("Type")))
     message = notification.get("Message")
     event = _object(message)
     sets = _sets(event)
     if sets is None:
         if event.get("eventType") in STATES or _is_about(message, configuration_set):
             raise NoFeedback("no configuration set")
-        return Ignored("no_event", _word(event.get("notificationType") or event.get("eventType")))
+        return IgnoredFeedback("no_event", _word(event.get("notificationType") or event.get("eventType")))
     if configuration_set not in sets:
-        return Ignored("another_configuration_set")
+        return IgnoredFeedback("another_configuration_set")
     if notification.get("TopicArn") != topic:
         raise NoFeedback("another topic")
     if not any(tag in event["mail"]["tags"] for tag in OWN_TAGS):
         # Sent with our configuration set by something else, as the test emails of SES's console.
-        return Ignored("not_of_the_shop", _word(event.get("eventType")))
+        return IgnoredFeedback("not_of_the_shop", _word(event.get("eventType")))
     feedback = feedback_from(event, configuration_set=configuration_set)
     if feedback is None:
         kind = event.get("eventType")
-        return Ignored("not_spam" if kind == "Complaint" else "tells_nothing", _word(kind))
+        return IgnoredFeedback("not_spam" if kind == "Complaint" else "tells_nothing", _word(kind))
     return feedback
 
 

@@ -23,6 +23,6 @@ def root_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def root_asked_for(slug: str) -> str:
+def requested_root_of(slug: str) -> str:
     """Return the root of the locale with a slug; empty for a text that is no slug."""
     return f"/{slug}" if len(slug) <= SLUG_CHARS_MAX and _ASKED.fullmatch(slug) else ""

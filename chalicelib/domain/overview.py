@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.domain.demand import Demand
 from chalicelib.domain.entry import DAY_MS, HOUR_MS
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.overview_waves import LastWave, Wave
+from chalicelib.domain.overview_waves import LastWave, ShownWave
 from chalicelib.domain.stock import Availability, Stock
 
 HOURS_SHOWN = 24
@@ -129,7 +129,7 @@ def picture_url(picture: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class DemandFigures:
     """The demand for a variant as a row shows it.
 
     `hours` are the signups of the last 24 hours, oldest first. `waiting_since_day` is the day (since the
@@ -142,7 +142,7 @@ class Numbers:
     waiting_since_day: int | None = None
 
     @classmethod
-    def of(cls, demand: Demand, *, at_ms: int) -> "Numbers":
+    def of(cls, demand: Demand, *, at_ms: int) -> "DemandFigures":
         """Return the demand as of `at_ms`."""
         return cls(
             demand.waiting,
@@ -157,15 +157,15 @@ class Numbers:
         return sum(self.hours)
 
 
-NO_DEMAND = Numbers()
+NO_DEMAND = DemandFigures()
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OverviewRow:
     """A variant, its demand, and its last wave if it is known."""
 
     listed: Listed
-    numbers: Numbers = NO_DEMAND
+    numbers: DemandFigures = NO_DEMAND
     last_wave: LastWave | None = None
 
     @property
@@ -197,15 +197,15 @@ class Row:
         }
 
 
-def rows_of(variants: Iterable[Listed], demand: Mapping[Sku, Numbers]) -> list[Row]:
+def rows_of(variants: Iterable[Listed], demand: Mapping[Sku, DemandFigures]) -> list[OverviewRow]:
     """Return a row for each variant, and for each other SKU with demand, ranked.
 
     `variants` are in the order of their names, in which those without demand stay.
     """
-    rows = [Row(variant, demand.get(variant.sku, NO_DEMAND)) for variant in variants]
+    rows = [OverviewRow(variant, demand.get(variant.sku, NO_DEMAND)) for variant in variants]
     unknown = demand.keys() - {row.listed.sku for row in rows}
     wanted = [row for row in rows if row.numbers is not NO_DEMAND]
-    wanted += [Row(Listed(sku, Slug(""), sku, withdrawn=True), demand[sku]) for sku in unknown]
+    wanted += [OverviewRow(Listed(sku, Slug(""), sku, withdrawn=True), demand[sku]) for sku in unknown]
     wanted.sort(key=lambda row: row.rank)
     return [*wanted, *(row for row in rows if row.numbers is NO_DEMAND)]
 
@@ -216,7 +216,9 @@ def plain(text: str) -> str:
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
 
 
-def found(rows: Sequence[Row], ask: OverviewQuery, *, low_stock: int, waves: frozenset[Sku]) -> list[Row]:
+def found(
+    rows: Sequence[OverviewRow], ask: OverviewQuery, *, low_stock: int, waves: frozenset[Sku]
+) -> list[OverviewRow]:
     """Return the rows that have every word of the query in their names, and fit the filter; in their order.
 
     Args:
@@ -231,13 +233,13 @@ def found(rows: Sequence[Row], ask: OverviewQuery, *, low_stock: int, waves: fro
     ]
 
 
-def _named(row: Row, words: Sequence[str]) -> bool:
+def _named(row: OverviewRow, words: Sequence[str]) -> bool:
     known = row.listed
     name = plain(f"{known.title} {known.label} {known.sku}")
     return all(word in name for word in words)
 
 
-def _fits(row: Row, wanted: Filter | None, low_stock: int, waves: frozenset[Sku]) -> bool:
+def _fits(row: OverviewRow, wanted: Filter | None, low_stock: int, waves: frozenset[Sku]) -> bool:
     match wanted:
         case None:
             return True
@@ -258,8 +260,8 @@ class Overview:
     `emails_today` are those since midnight UTC; `paused` is why nothing may be sent.
     """
 
-    rows: Sequence[Row]
-    waves: Sequence[Wave] = ()
+    rows: Sequence[OverviewRow]
+    waves: Sequence[ShownWave] = ()
     low_stock: int = LOW_STOCK
     emails_today: int = 0
     paused: str | None = None
@@ -298,6 +300,6 @@ def _names(variant: Listed) -> dict[str, Any]:
     return {"title": variant.title, "label": variant.label, "picture": variant.picture or None}
 
 
-def page_of(rows: Sequence[Row], ask: OverviewQuery, *, low_stock: int) -> dict[str, Any]:
+def page_of(rows: Sequence[OverviewRow], ask: OverviewQuery, *, low_stock: int) -> dict[str, Any]:
     """Return the rows of one answer as JSON values, and how many match."""
     return {"rows": [row.document(low_stock) for row in rows[: ask.rows]], "matched": len(rows)}

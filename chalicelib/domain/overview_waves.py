@@ -34,7 +34,7 @@ class WaveState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wave:
+class ShownWave:
     """The emails about one restock that is under way, or ended a short time ago.
 
     `rate_per_min` is measured over the last minute; `left_s` is None where nothing can be said. `samples`

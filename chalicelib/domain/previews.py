@@ -30,7 +30,7 @@ class PreviewRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class ActionPreview:
     """The figures of an action on a target; `emails` is the one that may differ a little.
 
     `target` names what the action is on: an SKU, a shopper's id, a digest of a file.
@@ -41,7 +41,7 @@ class Preview:
     emails: int = 0
     facts: tuple[str, ...] = ()
 
-    def is_as_agreed(self, agreed: "Preview") -> bool:
+    def is_as_agreed(self, agreed: "ActionPreview") -> bool:
         """Return whether the action would still do what a merchant agreed to, up to some signups."""
         if (self.action, self.target, self.facts) != (agreed.action, agreed.target, agreed.facts):
             return False
@@ -56,7 +56,7 @@ class PreviewTokens:
         self._oldest_first = list(reversed(signing_keys))
         self._clock_ms = clock_ms
 
-    def sign(self, merchant: "MerchantId", preview: Preview) -> str:
+    def sign(self, merchant: "MerchantId", preview: ActionPreview) -> str:
         """Return the token of a preview that a merchant sees now."""
         values: Mapping[str, Any] = {
             "m": merchant,
@@ -67,7 +67,7 @@ class PreviewTokens:
         }
         return str(self._serializer().dumps(values))
 
-    def read(self, token: str, merchant: "MerchantId") -> Preview:
+    def read(self, token: str, merchant: "MerchantId") -> ActionPreview:
         """Return the preview that a merchant agrees to.
 
         Raises:
@@ -83,7 +83,7 @@ class PreviewTokens:
             raise PreviewRefused from None
         if values["m"] != merchant:
             raise PreviewRefused
-        return Preview(values["a"], values["t"], values["e"], tuple(values["f"]))
+        return ActionPreview(values["a"], values["t"], values["e"], tuple(values["f"]))
 
     def _serializer(self, *, ahead_s: int = 0) -> "URLSafeTimedSerializer":
         now_s = self._clock_ms() // 1000 + ahead_s

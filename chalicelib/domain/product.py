@@ -12,7 +12,7 @@ from chalicelib.domain.ids import Sku, Slug, sku_id
 _VALUE = itemgetter(1)
 
 
-class Condition(StrEnum):
+class ProductCondition(StrEnum):
     """The condition of a product, in the words of Google's product data specification."""
 
     NEW = "new"
@@ -168,7 +168,7 @@ class Product:
     translations: tuple[Translation, ...] = ()
     categories: tuple[str, ...] = ()
     brand: str | None = None
-    condition: Condition = Condition.NEW
+    condition: ProductCondition = ProductCondition.NEW
     seo_title: str | None = None
     seo_description: str | None = None
     checkout_url: str | None = None
@@ -291,7 +291,7 @@ class Product:
     def stated(self) -> dict[str, Any]:
         """Return the fields that a product may leave out, by name, where they say something."""
         plain = {name: value for name in _OF_PRODUCT if (value := getattr(self, name))}
-        return plain if self.condition is Condition.NEW else {**plain, "condition": self.condition}
+        return plain if self.condition is ProductCondition.NEW else {**plain, "condition": self.condition}
 
     @staticmethod
     def read_stated(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,7 +302,7 @@ class Product:
             **document,
             "categories": tuple(document.get("categories", ())),
             "related": tuple(document.get("related", ())),
-            "condition": Condition(document.get("condition", Condition.NEW)),
+            "condition": ProductCondition(document.get("condition", ProductCondition.NEW)),
         }
 
     @classmethod

@@ -150,7 +150,7 @@ BACK_OFF_S_MAX = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SendingLimits:
     """The transport's limits: emails a second, and emails left of the last 24 hours' quota.
 
     A transport that does not count has a quota of `emails_per_day`, and we count our own emails.
@@ -229,13 +229,13 @@ class ChainTooLong(RuntimeError):
     """A message has queued itself again more often than its work can need."""
 
 
-def wait_s(asked_s: int, tries: int, chance: float) -> int:
+def wait_s(needed_s: int, tries: int, chance: float) -> int:
     """Return how many seconds to wait, after `tries` hops in a row without progress.
 
-    `asked_s` is the wait that the reason needs; `chance` in [0, 1) spreads equal waits.
+    `needed_s` is the wait that the reason needs; `chance` in [0, 1) spreads equal waits.
     """
     grown_s = back_off_s(tries - SHORT_WAITS_MAX, chance) if tries > SHORT_WAITS_MAX else 0
-    return min(BACK_OFF_S_MAX, max(asked_s, grown_s))
+    return min(BACK_OFF_S_MAX, max(needed_s, grown_s))
 
 
 def early_s(not_before_ms: int, now_ms: int) -> int:

@@ -184,7 +184,7 @@ SEEN_MAX = 16
 _KEY_CHARS = 12
 
 
-class Outcome(StrEnum):
+class EventOutcome(StrEnum):
     """The outcome of an event."""
 
     CHANGED = "changed"
@@ -216,17 +216,17 @@ class AvailabilityEvent:
         """True when the event counts no unit and names no availability: the catalogue then decides."""
         return self.by_units and self.units == 0
 
-    def applied_to(self, known: Stock, when_sold_out: Availability | None = None) -> "Applied":
+    def applied_to(self, known: Stock, when_sold_out: Availability | None = None) -> "AppliedEvent":
         """Return what this event makes of the stock that is known of its variant.
 
         Decided by arrival, never by ids as text: of two events of one time the later to arrive counts. An
         exact repeat (id, availability, units, and the time where one was named) changes nothing.
         """
         if self._repeats(known):
-            return Applied(Outcome.UNCHANGED, known, write=False)
+            return AppliedEvent(EventOutcome.UNCHANGED, known, write=False)
         at_ms = max(self.observed_at_ms, known.observed_at_ms + self.by_arrival)
         if not self.by_arrival and self._latest_ms < known.observed_at_ms:
-            return Applied(Outcome.OLDER, known, write=False)
+            return AppliedEvent(EventOutcome.OLDER, known, write=False)
         seen = known.seen if at_ms < known.observed_at_ms + CLOCK_STEP_MS else ()
         availability = self.availability_after(known.availability, when_sold_out)
         was_launching = known.is_launch or known.availability is Availability.COMING_SOON
@@ -239,9 +239,9 @@ class AvailabilityEvent:
             (*seen, self._key)[-SEEN_MAX:],
             is_launch=was_launching and availability.can_buy,
         )
-        outcome = Outcome.UNCHANGED if stock.is_shown_like(known) else Outcome.CHANGED
+        outcome = EventOutcome.UNCHANGED if stock.is_shown_like(known) else EventOutcome.CHANGED
         # Stored even if nothing changes: earlier observations are older from now on.
-        return Applied(outcome, stock, write=True)
+        return AppliedEvent(outcome, stock, write=True)
 
     def availability_after(
         self, known: Availability, when_sold_out: Availability | None = None
@@ -276,10 +276,10 @@ class AvailabilityEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedEvent:
     """The stock of a variant after an event. `write` says that `stock` is not stored yet."""
 
-    outcome: Outcome
+    outcome: EventOutcome
     stock: Stock
     write: bool
 
@@ -288,7 +288,7 @@ class Applied:
 class EventResult:
     """The outcome of an event, and the stock stored for its variant; None where it is not read."""
 
-    outcome: Outcome
+    outcome: EventOutcome
     stock: Stock | None = None
 
 

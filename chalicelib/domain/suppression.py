@@ -57,15 +57,16 @@ class MailboxHistory:
 
     `bounced`, `bounced_soft` and `delivered` name emails by when they were sent; `complained_at_ms`,
     `blocked_at_ms` and `unsubscribed_at_ms` are when that last happened. `lifted_at_ms` is when the shopper
-    confirmed again, `pardoned_at_ms` when an operator lifted it, complaints and blocks too. `retried_at_ms`
-    is when the last confirmation email left despite the suppression, for a signup of `retried_for_ms`.
+    confirmed again, `operator_lifted_at_ms` when an operator lifted it, complaints and blocks too.
+    `retried_at_ms` is when the last confirmation email left despite the suppression, for a signup of
+    `retried_for_ms`.
     """
 
     complained_at_ms: int = 0
     blocked_at_ms: int = 0
     unsubscribed_at_ms: int = 0
     lifted_at_ms: int = 0
-    pardoned_at_ms: int = 0
+    operator_lifted_at_ms: int = 0
     retried_at_ms: int = 0
     retried_for_ms: int = 0
     bounced: frozenset[int] = frozenset()
@@ -83,10 +84,10 @@ class MailboxHistory:
     @property
     def suppression(self) -> Suppression | None:
         """Return why the address must not be emailed now; None when it may be."""
-        lifted_at_ms = max(self.lifted_at_ms, self.pardoned_at_ms)
-        if self.complained_at_ms > self.pardoned_at_ms:
+        lifted_at_ms = max(self.lifted_at_ms, self.operator_lifted_at_ms)
+        if self.complained_at_ms > self.operator_lifted_at_ms:
             return Suppression(SuppressionReason.COMPLAINED, self.complained_at_ms, None)
-        if self.blocked_at_ms > self.pardoned_at_ms:
+        if self.blocked_at_ms > self.operator_lifted_at_ms:
             return Suppression(SuppressionReason.BLOCKED, self.blocked_at_ms, None)
         bounced = [sent for sent in self.bounced if sent > lifted_at_ms]
         if bounced:
@@ -108,33 +109,33 @@ class MailboxHistory:
         found = self.suppression
         return found is not None and not found.reason.is_for_good and self.retried_at_ms > found.since_ms
 
-    def may_retry(self, *, at_ms: int, asked_at_ms: int) -> bool:
-        """Return whether the confirmation email of a signup at `asked_at_ms` may leave all the same.
+    def may_retry(self, *, at_ms: int, signed_up_at_ms: int) -> bool:
+        """Return whether the confirmation email of a signup at `signed_up_at_ms` may leave all the same.
 
         Once for one signup; that of another one when the link of the last has ended.
         """
         found = self.suppression
-        if found is None or found.retry_at_ms is None or found.since_ms > asked_at_ms:
+        if found is None or found.retry_at_ms is None or found.since_ms > signed_up_at_ms:
             return False
         waited_for_ms = self.retried_at_ms + RETRY_PAUSE_MS if self.is_retrying else found.retry_at_ms
         return at_ms >= waited_for_ms
 
-    def retried(self, *, at_ms: int, asked_at_ms: int) -> "MailboxHistory":
+    def retried(self, *, at_ms: int, signed_up_at_ms: int) -> "MailboxHistory":
         """Return the history with a confirmation email under way, as `may_retry` allows it; else as it is."""
-        if not self.may_retry(at_ms=at_ms, asked_at_ms=asked_at_ms):
+        if not self.may_retry(at_ms=at_ms, signed_up_at_ms=signed_up_at_ms):
             return self
-        return replace(self, retried_at_ms=at_ms, retried_for_ms=asked_at_ms)
+        return replace(self, retried_at_ms=at_ms, retried_for_ms=signed_up_at_ms)
 
     def confirmed(self, *, at_ms: int) -> "MailboxHistory":
         """Return the history after that email's link was used: it arrived, and its owner wants emails."""
         return replace(self, lifted_at_ms=at_ms) if self.is_retrying else self
 
-    def pardoned(self, *, at_ms: int) -> "MailboxHistory":
+    def lifted_by_operator(self, *, at_ms: int) -> "MailboxHistory":
         """Return the history after an operator lifted whatever suppressed the address."""
-        return replace(self, pardoned_at_ms=at_ms) if self.suppression else self
+        return replace(self, operator_lifted_at_ms=at_ms) if self.suppression else self
 
     def _until_retried(self, reason: SuppressionReason, since_ms: int) -> Suppression:
-        doubled = max(0, _apart(self.bounced) - 1)
+        doubled = max(0, _count_spaced(self.bounced) - 1)
         # Past the maximum long before the shift gets large.
         wait_ms = min(RETRY_AFTER_MS << min(doubled, 10), RETRY_AFTER_MS_MAX)
         return Suppression(reason, since_ms, since_ms + wait_ms)
@@ -144,7 +145,7 @@ def _newest(sent: frozenset[int]) -> frozenset[int]:
     return frozenset(sorted(sent)[-EMAILS_KEPT_MAX:])
 
 
-def _apart(sent: Iterable[int]) -> int:
+def _count_spaced(sent: Iterable[int]) -> int:
     """How many bounces there were, those close to one another counted once."""
     count, last = 0, None
     for at_ms in sorted(sent):

@@ -195,7 +195,7 @@ class LinkSubject:
         return (self.sku, *self.more) if self.sku else ()
 
 
-class Links:
+class LinkTokens:
     """Signs subjects into tokens and reads them back.
 
     `signing_keys` are newest first.

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from chalice.app import Request as HttpRequest
-from chalice.app import Response
+from chalice.app import Request, Response
 
 from chalicelib.http.request import Problem, body_of
 from chalicelib.http.responses import json_answer
-from chalicelib.inbound.readings import BODY_BYTES_MAX, Request, Unauthentic
-from chalicelib.inbound.readings import Outcome as ReadOutcome
+from chalicelib.inbound.readings import BODY_BYTES_MAX, ReadOutcome, Unauthentic, WebhookRequest
 from chalicelib.inbound.sources import ADAPTERS
 from chalicelib.log import log
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_request(
-    request: HttpRequest, source: str, secrets: Sequence[str], *, shop_url: str, now_ms: int
+    request: Request, source: str, secrets: Sequence[str], *, shop_url: str, now_ms: int
 ) -> ReadOutcome:
     """Read a request by the adapter of its source; `shop_url` is the shop's address, without a slash.
 
@@ -36,9 +34,9 @@ def read_request(
         words = f"An event has at most {BODY_BYTES_MAX} bytes."
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    asked = Request(headers, raw, f"{shop_url}/api/events/{source}")
+    webhook = WebhookRequest(headers, raw, f"{shop_url}/api/events/{source}")
     try:
-        return ADAPTERS[source](asked, secrets, now_ms=now_ms)
+        return ADAPTERS[source](webhook, secrets, now_ms=now_ms)
     except Unauthentic:
         log("source_refused", source=source)
         raise Problem(HTTPStatus.UNAUTHORIZED, "Sign the request with the secret of its source.") from None

@@ -15,7 +15,7 @@ from chalice.app import Request
 from chalicelib.domain.address import Address
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.tokens import LinkRefused
-from chalicelib.http.request import BODY_BYTES_MAX, Body, FieldError, Problem
+from chalicelib.http.request import BODY_BYTES_MAX, FieldError, Problem, RequestBody
 from chalicelib.http.signup import HONEYPOT, HONEYPOT_BEFORE, parse_address
 
 # The longest link names as many variants as it has room for, in base64, and has a signature.
@@ -35,11 +35,11 @@ def link_token(request: Request) -> str:
     return bounded(query.get("token", ""))
 
 
-def posted_token(body: Body) -> str:
+def posted_token(body: RequestBody) -> str:
     """Return the token that a page's button posted.
 
     Raises:
-        Problem: 400 no token in the form, and as `Body.fields`.
+        Problem: 400 no token in the form, and as `RequestBody.fields`.
     """
     tokens = body.fields(FIELDS).get("token", ())
     if len(tokens) != 1:
@@ -55,7 +55,7 @@ class UnsubscribeTokens:
     by_button: bool
 
 
-def unsubscribe_tokens(request: Request, body: Body) -> UnsubscribeTokens:
+def unsubscribe_tokens(request: Request, body: RequestBody) -> UnsubscribeTokens:
     """Return every token that a POST to the unsubscribe link has, in its address or in its body.
 
     RFC 8058 has mail programs post "List-Unsubscribe=One-Click", urlencoded or multipart. Real ones also
@@ -108,11 +108,11 @@ ASKING_FIELDS = frozenset({"email", HONEYPOT, HONEYPOT_BEFORE})
 CHOICE_FIELDS = frozenset({"token", "sku"})
 
 
-def asking_address(body: Body) -> tuple[Address, bool]:
+def asking_address(body: RequestBody) -> tuple[Address, bool]:
     """Return the address to send the link to, and whether the honeypot was filled in.
 
     Raises:
-        Problem: 400 no address, and as `Body.fields`.
+        Problem: 400 no address, and as `RequestBody.fields`.
     """
     fields = body.fields(ASKING_FIELDS)
     errors: list[FieldError] = []
@@ -127,11 +127,11 @@ def asking_address(body: Body) -> tuple[Address, bool]:
     return address, any(fields.get(HONEYPOT, ()))
 
 
-def sign_in_address(body: Body) -> Address:
+def sign_in_address(body: RequestBody) -> Address:
     """Return the address that asks for a merchant's sign-in link.
 
     Raises:
-        Problem: 400 no address, and as `Body.fields`.
+        Problem: 400 no address, and as `RequestBody.fields`.
     """
     errors: list[FieldError] = []
     address = parse_address(body.fields(SIGN_IN_FIELDS), errors)
@@ -142,11 +142,11 @@ def sign_in_address(body: Body) -> Address:
     return address
 
 
-def unsubscribe_choice(body: Body) -> tuple[str, Sku | None]:
+def unsubscribe_choice(body: RequestBody) -> tuple[str, Sku | None]:
     """Return the link's token and the SKU to unsubscribe from; None for every one.
 
     Raises:
-        Problem: 400 no token or no SKU, and as `Body.fields`.
+        Problem: 400 no token or no SKU, and as `RequestBody.fields`.
     """
     fields = body.fields(CHOICE_FIELDS)
     tokens, skus = fields.get("token", ()), fields.get("sku", ())

@@ -16,7 +16,7 @@ from chalice.app import Request, Response
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import Sku, SkuRefused, Slug, parse_sku
-from chalicelib.domain.previews import Preview, PreviewRefused, PreviewTokens
+from chalicelib.domain.previews import ActionPreview, PreviewRefused, PreviewTokens
 from chalicelib.domain.sending_limits import PAUSE_REASON_CHARS_MAX
 from chalicelib.domain.stock import UNITS_MAX
 from chalicelib.domain.wave import EMAILS_PER_UNIT_MAX, UNITS_MIN_MAX, WAVE_PAUSE_MIN_MAX, WavePolicy
@@ -186,7 +186,7 @@ def policy_change(request: Request) -> PolicyChange:
     return PolicyChange(slug, None if follow_shop else policy)
 
 
-def product_asked(request: Request) -> Slug | None:
+def requested_product(request: Request) -> Slug | None:
     """Return the product that the query names, held to the limits of a body; None for the shop.
 
     Raises:
@@ -238,7 +238,7 @@ class ActionStore(Protocol):
         """Give a key back."""
 
 
-def answered_once(
+def answer_once(
     request: Request,
     store: ActionStore,
     merchant: "MerchantId",
@@ -271,7 +271,11 @@ def answered_once(
 
 
 def require_agreed(
-    request: Request, tokens: PreviewTokens, merchant: "MerchantId", now: Preview, document: Mapping[str, Any]
+    request: Request,
+    tokens: PreviewTokens,
+    merchant: "MerchantId",
+    now: ActionPreview,
+    document: Mapping[str, Any],
 ) -> None:
     """Check that a merchant agreed to a preview as it is now.
 

@@ -30,16 +30,16 @@ from chalicelib.domain.stock import (
     UNITS_MAX,
     Availability,
     AvailabilityEvent,
+    EventOutcome,
     EventResult,
-    Outcome,
     Stock,
     availability_of_units,
     named_availability,
 )
-from chalicelib.http.request import Body, FieldError, Problem
+from chalicelib.http.request import FieldError, Problem, RequestBody
 from chalicelib.http.responses import NO_STORE
 from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER, check_own_signature
-from chalicelib.inbound.readings import Malformed, Unauthentic, id_text, iso_ms, units_of
+from chalicelib.inbound.readings import MalformedEvent, Unauthentic, id_text, iso_ms, units_of
 from chalicelib.log import log
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
@@ -48,7 +48,9 @@ VALUE_CHARS_SHOWN_MAX = 60
 EVENT_ID = re.compile(rf"[!-~]{{1,{EVENT_ID_CHARS_MAX}}}", re.ASCII)
 
 
-def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_ms: int) -> AvailabilityEvent:
+def availability_event(
+    body: RequestBody, *, default_id: str, default_at_ms: int, now_ms: int
+) -> AvailabilityEvent:
     """Return the event of a body: {"sku", "availability" or "units" or both, "event_id", "observed_at"}.
 
     Without an `event_id` the default counts. Without a time of observation (ISO 8601, with its offset) the
@@ -76,7 +78,7 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
     return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms, by_units=by_units)
 
 
-def ignored_fields(body: Body, known: Set[str] = FIELDS) -> tuple[str, ...]:
+def ignored_fields(body: RequestBody, known: Set[str] = FIELDS) -> tuple[str, ...]:
     """Return the names of fields that are not `known`, at most 20 of them."""
     unknown = (name for name in body.json_object() if name not in known)
     return tuple(name[:VALUE_CHARS_SHOWN_MAX] for name in islice(unknown, IGNORED_SHOWN_MAX))
@@ -121,7 +123,7 @@ def _event_id(document: dict[str, Any], default: str, errors: list[FieldError]) 
 def _units(document: dict[str, Any], errors: list[FieldError]) -> int | None:
     try:
         return units_of(document.get("units"))
-    except Malformed:
+    except MalformedEvent:
         errors.append(wrong_field("units", f"A whole number up to {UNITS_MAX}", document))
         return None
 
@@ -201,21 +203,25 @@ class MerchantKeys:
 
 
 def event_by_key(
-    request: Request, body: Body, keys: MerchantKeys, clock_ms: Callable[[], int], new_id: Callable[[], str]
+    request: Request,
+    body: RequestBody,
+    keys: MerchantKeys,
+    clock_ms: Callable[[], int],
+    new_id: Callable[[], str],
 ) -> AvailabilityEvent:
     """Return the event of a request that shows the merchant's key.
 
     Raises:
         Problem: 401 it does not; 400 or 413, as `availability_event`.
     """
-    with strangers_refused(request):
+    with merchant_required(request):
         keys.check_bearer(request.headers.get("authorization", ""))
     now_ms = clock_ms()
     return availability_event(body, default_id=new_id(), default_at_ms=now_ms, now_ms=now_ms)
 
 
 def event_by_signature(
-    request: Request, body: Body, keys: MerchantKeys, clock_ms: Callable[[], int]
+    request: Request, body: RequestBody, keys: MerchantKeys, clock_ms: Callable[[], int]
 ) -> tuple[AvailabilityEvent, str]:
     """Return the event of a signed webhook, and a digest of its signed content.
 
@@ -225,7 +231,7 @@ def event_by_signature(
         Problem: as `event_by_key`.
     """
     now_ms = clock_ms()
-    with strangers_refused(request):
+    with merchant_required(request):
         signed_at_s = keys.signed_at_s(
             request.headers.get(OWN_SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000
         )
@@ -243,15 +249,15 @@ def outcome_answer(event: AvailabilityEvent, result: EventResult, ignored: Seque
     """
     outcome = result.outcome
     log("availability_event", sku=event.sku, id=event.id, outcome=outcome)
-    if outcome is Outcome.UNKNOWN_SKU:
+    if outcome is EventOutcome.UNKNOWN_SKU:
         unknown = FieldError("sku", "This shop sells nothing under that name.")
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", (unknown,))
-    if outcome is Outcome.REPLAYED:
+    if outcome is EventOutcome.REPLAYED:
         raise Problem(
             HTTPStatus.CONFLICT,
             "This very request was applied before. It changes nothing now.",
         )
-    if outcome is Outcome.BUSY or result.stock is None:
+    if outcome is EventOutcome.BUSY or result.stock is None:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "Too many events about this SKU at once. Nothing of this one is stored; send it again.",
@@ -278,7 +284,7 @@ def _stock_document(stock: Stock) -> dict[str, object]:
 
 
 @contextmanager
-def strangers_refused(request: Request) -> Iterator[None]:
+def merchant_required(request: Request) -> Iterator[None]:
     """Answer 401 where the block finds no key of the merchant."""
     try:
         yield

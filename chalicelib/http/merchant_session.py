@@ -16,7 +16,7 @@ from chalice.app import Request
 
 from chalicelib.domain.merchant import SESSION_S, Role, Session
 from chalicelib.http.link_forms import MERCHANT_PAGE
-from chalicelib.http.request import Body, Problem, body_of, refuse_foreign
+from chalicelib.http.request import Problem, RequestBody, body_of, refuse_foreign
 
 COOKIE = "__Host-spillway-merchant"
 COOKIE_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
@@ -50,7 +50,7 @@ class SignedIn(Protocol):
         """The sessions, as `Sessions`."""
 
 
-def own_body(request: Request, container: SignedIn) -> Body:
+def own_body(request: Request, container: SignedIn) -> RequestBody:
     """Return the body of a request.
 
     Raises:

@@ -15,12 +15,12 @@ from chalicelib.domain.reports import Click, OrderLine, OrderResult
 from chalicelib.domain.stock import AHEAD_MS_MAX, UNITS_MAX, whole_number
 from chalicelib.http.merchant_requests import (
     MerchantKeys,
+    merchant_required,
     read_sku,
     read_time_ms,
-    strangers_refused,
     wrong_field,
 )
-from chalicelib.http.request import Body, FieldError, Problem
+from chalicelib.http.request import FieldError, Problem, RequestBody
 from chalicelib.http.responses import json_answer
 from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER
 from chalicelib.inbound.readings import id_text
@@ -45,7 +45,7 @@ def is_followed(request: Request) -> bool:
 
 
 def order_by_signature(
-    request: Request, body: Body, keys: MerchantKeys, clock_ms: Callable[[], int]
+    request: Request, body: RequestBody, keys: MerchantKeys, clock_ms: Callable[[], int]
 ) -> tuple[OrderLine, str]:
     """Return the order line of a signed request, and the token of the click that it names, or "".
 
@@ -53,12 +53,12 @@ def order_by_signature(
         Problem: 401 it is not signed by the shop, 400 or 413 as `order_line`.
     """
     now_ms = clock_ms()
-    with strangers_refused(request):
+    with merchant_required(request):
         keys.signed_at_s(request.headers.get(OWN_SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000)
     return order_line(body, now_ms=now_ms)
 
 
-def order_line(body: Body, *, now_ms: int) -> tuple[OrderLine, str]:
+def order_line(body: RequestBody, *, now_ms: int) -> tuple[OrderLine, str]:
     """Return the order line of a body, and the token of the click that it names, or "".
 
     Without `quantity` it is one unit, without `ordered_at` it counts as of its arrival.

@@ -19,7 +19,7 @@ from chalicelib.http.responses import NO_STORE
 KNOWN = frozenset({"q", "filter", "rows"})
 
 
-def overview_asked(request: Request) -> OverviewQuery:
+def parse_overview_query(request: Request) -> OverviewQuery:
     """Return the search, the filter and the number of rows that the address names.
 
     Raises:

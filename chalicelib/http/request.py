@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from chalice.app import Request
 
-from chalicelib.domain.locales import root_asked_for
+from chalicelib.domain.locales import requested_root_of
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -101,7 +101,7 @@ Fields = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RequestBody:
     """The body of a request, with its media type."""
 
     content_type: str
@@ -155,10 +155,10 @@ class Body:
         return document
 
 
-def body_of(request: Request) -> Body:
+def body_of(request: Request) -> RequestBody:
     """Return the body of a request."""
     raw = request.raw_body
-    return Body(request.headers.get("content-type", ""), raw.encode() if isinstance(raw, str) else raw)
+    return RequestBody(request.headers.get("content-type", ""), raw.encode() if isinstance(raw, str) else raw)
 
 
 def viewer_address(request: Request) -> str:
@@ -176,10 +176,10 @@ def viewer_address(request: Request) -> str:
     return forwarded[-1] or peer
 
 
-def root_asked(request: Request) -> str:
+def requested_root(request: Request) -> str:
     """Return the root of the locale that the address names as `lang`; empty for the shop's first locale."""
     query: Any = request.query_params or {}
-    return root_asked_for(query.get("lang", ""))
+    return requested_root_of(query.get("lang", ""))
 
 
 def link_address(request: Request, token: str) -> str:

@@ -16,7 +16,7 @@ from chalice.app import Request, Response
 from chalicelib.aws.connections import code_of, passes
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.tokens import LinkRefused
-from chalicelib.http.request import JSON_TYPE, PROBLEM_TYPE, FieldError, Problem, root_asked
+from chalicelib.http.request import JSON_TYPE, PROBLEM_TYPE, FieldError, Problem, requested_root
 from chalicelib.log import log, where
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def see_other(path: str) -> Response:
 def see_page(request: Request, path: str, theme: "Callable[[], Renderer]") -> Response:
     """Lead to one of the shop's pages, in the language of the request or in the shop's first."""
     root = ""
-    if root_asked(request):
+    if requested_root(request):
         try:
-            root = theme().for_root(root_asked(request)).edition.root
+            root = theme().for_root(requested_root(request)).edition.root
         except Exception as error:  # noqa: BLE001 - the request is done: the shop's first language will do
             log("language_not_known", error=type(error).__name__)
     return see_other(root if root and path == HOME else f"{root}{path}")
@@ -157,7 +157,7 @@ def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer
     if not wants_html(request):
         return _localized_document(request, problem, renderer)
     try:
-        localized = renderer().for_root(root_asked(request) or root_of(problem.back_path))
+        localized = renderer().for_root(requested_root(request) or root_of(problem.back_path))
         page, language = _page(problem, localized), localized.language
     except Exception as error:  # noqa: BLE001 - a person gets a page also where the theme cannot be read
         from html import escape  # its table of entities would be a part of every cold start

@@ -17,7 +17,7 @@ from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.signup import Honeypot, Rejected, SignupDecision, SignupForm, Stale
 from chalicelib.domain.tokens import FormTokenOld, FormTokenRefused, FormTokens, Offer
-from chalicelib.http.request import Body, FieldError, Fields, Problem
+from chalicelib.http.request import FieldError, Fields, Problem, RequestBody
 from chalicelib.http.responses import accepted, html_page, see_other, wants_html
 from chalicelib.log import log
 
@@ -59,11 +59,11 @@ PAGE_CHARS_MAX = 200
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
 
 
-def parse_signup(body: Body, form_tokens: FormTokens) -> SignupForm:
+def parse_signup(body: RequestBody, form_tokens: FormTokens) -> SignupForm:
     """Return the form of a request's body; `form_tokens` reads the shop's, as of today.
 
     Raises:
-        Problem: 400 naming every field that is wrong, and as `Body.fields`.
+        Problem: 400 naming every field that is wrong, and as `RequestBody.fields`.
     """
     fields = body.fields(FIELDS)
     errors: list[FieldError] = []
@@ -106,11 +106,11 @@ def signup_problem(form: SignupForm, decision: Stale | Rejected) -> Problem:
             )
 
 
-def undo_form(body: Body) -> tuple[Address, tuple[Sku, ...], str]:
+def undo_form(body: RequestBody) -> tuple[Address, tuple[Sku, ...], str]:
     """Return the address, the SKUs and the token of the form that undoes a signup.
 
     Raises:
-        Problem: 400 naming every field that is wrong, and as `Body.fields`.
+        Problem: 400 naming every field that is wrong, and as `RequestBody.fields`.
     """
     fields = body.fields(UNDO_FIELDS)
     errors: list[FieldError] = []

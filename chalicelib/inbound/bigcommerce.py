@@ -12,12 +12,12 @@ from typing import Any
 
 from chalicelib.inbound.authenticity import check_shared, check_standard_webhook
 from chalicelib.inbound.readings import (
-    Ignored,
-    Malformed,
-    Outcome,
+    IgnoredEvent,
+    MalformedEvent,
     Reading,
     Readings,
-    Request,
+    ReadOutcome,
+    WebhookRequest,
     hashed_id,
     json_object,
     key_id,
@@ -31,12 +31,12 @@ SECONDS_MAX = 253_402_300_799
 SECRET_HEADER = "x-spillway-secret"  # noqa: S105 - the name of a header
 
 
-def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+def read(request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
     """Read a webhook of BigCommerce.
 
     Raises:
         Unauthentic: it is signed with none of the secrets, and shows none.
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     if "webhook-signature" in request.headers:
         keys = [secret.encode() for secret in secrets]
@@ -46,34 +46,34 @@ def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
     return read_body(request.headers, request.body)
 
 
-def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> ReadOutcome:
     """Read a webhook that is known to be authentic. Its body alone says everything.
 
     Raises:
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     document = json_object(body)
     if document.get("scope") != SCOPE:
-        return Ignored(f"the scope {shown(document.get('scope'))} says nothing about a variant's stock")
+        return IgnoredEvent(f"the scope {shown(document.get('scope'))} says nothing about a variant's stock")
     return _inventory(document)
 
 
-def _inventory(document: dict[str, Any]) -> Outcome:
+def _inventory(document: dict[str, Any]) -> ReadOutcome:
     data = document.get("data")
     inventory = data.get("inventory") if isinstance(data, dict) else None
     if not isinstance(inventory, dict):
-        raise Malformed("data.inventory is missing")
+        raise MalformedEvent("data.inventory is missing")
     variant = key_id(inventory.get("variant_id"), "data.inventory.variant_id")
     if variant is None:
-        raise Malformed("data.inventory.variant_id is missing")
+        raise MalformedEvent("data.inventory.variant_id is missing")
     if inventory.get("method") != "absolute":
-        return Ignored(f"variant {variant} changed by a number of units: their total is not known")
+        return IgnoredEvent(f"variant {variant} changed by a number of units: their total is not known")
     made_at = document.get("created_at")
     if not isinstance(made_at, int) or isinstance(made_at, bool) or not 0 <= made_at <= SECONDS_MAX:
-        raise Malformed(f"created_at is {shown(made_at)}, not a number of seconds")
+        raise MalformedEvent(f"created_at is {shown(made_at)}, not a number of seconds")
     units = units_of(inventory.get("value"))
     if units is None:
-        raise Malformed("data.inventory.value is missing")
+        raise MalformedEvent("data.inventory.value is missing")
     # The hash is of the data alone: the same units some time later have the same one.
     event_id = f"{hashed_id(document.get('hash'), 'hash')}:{made_at}"
     return Readings((Reading(event_id, None, f"variant:{variant}", units, None, made_at * 1000),))

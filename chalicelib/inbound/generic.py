@@ -21,13 +21,13 @@ from chalicelib.inbound.authenticity import (
     standard_key,
 )
 from chalicelib.inbound.readings import (
-    Ignored,
-    Malformed,
-    Outcome,
+    IgnoredEvent,
+    MalformedEvent,
     Reading,
     Readings,
-    Request,
+    ReadOutcome,
     Unread,
+    WebhookRequest,
     availability_of,
     hashed_id,
     json_object,
@@ -43,22 +43,22 @@ BATCH = "application/cloudevents-batch+json"
 SPEC_VERSION = "1.0"
 
 
-def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+def read(request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
     """Read the events of a signed request.
 
     Raises:
         Unauthentic: it is signed with none of the secrets.
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     message_id = _authenticate(request, secrets, now_ms)
     return read_body(request.headers, request.body, message_id)
 
 
-def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> Outcome:
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> ReadOutcome:
     """Read the events of a body that is known to be authentic; a plain one is named by `message_id`.
 
     Raises:
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == BATCH:
@@ -73,7 +73,7 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> Outco
     return Readings((_reading(document, event_id, time_ms(document.get("observed_at"))),))
 
 
-def _authenticate(request: Request, secrets: Sequence[str], now_ms: int) -> str:
+def _authenticate(request: WebhookRequest, secrets: Sequence[str], now_ms: int) -> str:
     """Return an id of the message, the same for a repeat of it."""
     if "webhook-signature" in request.headers:
         keys = [standard_key(secret) for secret in secrets if secret.startswith(STANDARD_SECRET)]
@@ -83,40 +83,40 @@ def _authenticate(request: Request, secrets: Sequence[str], now_ms: int) -> str:
     return hashlib.sha256(f"{at_s}.".encode() + request.body).hexdigest()[:32]
 
 
-def _batch(body: bytes) -> Outcome:
+def _batch(body: bytes) -> ReadOutcome:
     try:
         documents = json.loads(body)
     except (ValueError, RecursionError):
-        raise Malformed("the body is no JSON") from None
+        raise MalformedEvent("the body is no JSON") from None
     if not isinstance(documents, list) or not all(isinstance(document, dict) for document in documents):
-        raise Malformed("the body is no list of CloudEvents")
+        raise MalformedEvent("the body is no list of CloudEvents")
     readings: list[Reading] = []
     unread: list[Unread] = []
     for document in documents:
         subject = subject_of("event", document.get("id"))
         try:
             outcome = _alone(document)
-        except Malformed as problem:
+        except MalformedEvent as problem:
             unread.append(Unread(subject, str(problem)))
             continue
         if isinstance(outcome, Readings):
             readings += outcome.readings
-        elif isinstance(outcome, Ignored):
+        elif isinstance(outcome, IgnoredEvent):
             unread.append(Unread(subject, outcome.reason))
     return Readings(tuple(readings), (), tuple(unread))
 
 
-def _alone(event: Mapping[str, Any]) -> Outcome:
+def _alone(event: Mapping[str, Any]) -> ReadOutcome:
     if event.get("specversion") != SPEC_VERSION:
-        raise Malformed(f"specversion is {shown(event.get('specversion'))}; 1.0 is known")
+        raise MalformedEvent(f"specversion is {shown(event.get('specversion'))}; 1.0 is known")
     event_id, source = hashed_id(event.get("id"), "id"), hashed_id(event.get("source"), "source")
     if event_id is None or source is None:
-        raise Malformed("id or source is missing")
+        raise MalformedEvent("id or source is missing")
     data = event.get("data")
     if not isinstance(data, dict):
-        raise Malformed("data is no JSON object")
+        raise MalformedEvent("data is no JSON object")
     if "units" not in data and "availability" not in data:
-        return Ignored(f"the type {shown(event.get('type'))} says nothing about stock")
+        return IgnoredEvent(f"the type {shown(event.get('type'))} says nothing about stock")
     # Source and id together identify a CloudEvent.
     named = hashlib.sha256(f"{source}\0{event_id}".encode()).hexdigest()[:32]
     at_ms = time_ms(data.get("observed_at"))
@@ -134,10 +134,10 @@ def _alone(event: Mapping[str, Any]) -> Outcome:
 def _reading(document: Mapping[str, Any], event_id: str, at_ms: int | None) -> Reading:
     sku = sku_of(document.get("sku"))
     if sku is None:
-        raise Malformed("sku is missing")
+        raise MalformedEvent("sku is missing")
     units, availability = units_of(document.get("units")), availability_of(document.get("availability"))
     if units is None and availability is None:
-        raise Malformed("units and availability are missing: one of them has to say what there is")
+        raise MalformedEvent("units and availability are missing: one of them has to say what there is")
     if units == 0 and availability is Availability.IN_STOCK:
-        raise Malformed("InStock and no units do not go together")
+        raise MalformedEvent("InStock and no units do not go together")
     return Reading(event_id, sku, None, units, availability, at_ms)

@@ -29,12 +29,12 @@ class Unauthentic(Exception):
     """The request does not show that it comes from its source. The message says nothing about why."""
 
 
-class Malformed(Exception):
+class MalformedEvent(Exception):
     """An authentic request that cannot be read; the message names the field and its value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WebhookRequest:
     """A request of a source: header names in lower case, the raw body, and the URL it was sent to."""
 
     headers: Mapping[str, str]
@@ -78,7 +78,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class VariantLink:
     """One fact of a payload about a variant: the source's own id, and its SKU."""
 
     foreign_id: str
@@ -98,7 +98,7 @@ class Readings:
     """Readings in the order of the payload, the links learned from it, and what could not be read."""
 
     readings: tuple[Reading, ...]
-    links: tuple[Link, ...] = ()
+    links: tuple[VariantLink, ...] = ()
     unread: tuple[Unread, ...] = ()
 
 
@@ -108,13 +108,13 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredEvent:
     """An authentic request about something else than stock."""
 
     reason: str
 
 
-Outcome = Readings | Ping | Ignored
+ReadOutcome = Readings | Ping | IgnoredEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,14 @@ def json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object of a body.
 
     Raises:
-        Malformed: it is another document, or none.
+        MalformedEvent: it is another document, or none.
     """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise Malformed("the body is no JSON") from None
+        raise MalformedEvent("the body is no JSON") from None
     if not isinstance(document, dict):
-        raise Malformed(f"the body is {shown(document)}, not a JSON object")
+        raise MalformedEvent(f"the body is {shown(document)}, not a JSON object")
     return document
 
 
@@ -147,11 +147,11 @@ def objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Return the objects listed under a name; none where it is absent.
 
     Raises:
-        Malformed: it is no list of objects.
+        MalformedEvent: it is no list of objects.
     """
     listed = document.get(name) or []
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-        raise Malformed(f"{name} is {shown(listed)}, not a list of objects")
+        raise MalformedEvent(f"{name} is {shown(listed)}, not a list of objects")
     return listed
 
 
@@ -159,20 +159,20 @@ def sku_of(value: object) -> Sku | None:
     """Return the SKU of a payload's field; None where it is empty.
 
     Raises:
-        Malformed: no SKU can be written so.
+        MalformedEvent: no SKU can be written so.
     """
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Malformed(f"sku is {shown(value)}, not a text")
+        raise MalformedEvent(f"sku is {shown(value)}, not a text")
     if not value.strip():
         return None
     try:
         return parse_sku(value)
     except SkuRefused as refused:
-        raise Malformed(f"sku {shown(value)}: {refused.reason}") from None
+        raise MalformedEvent(f"sku {shown(value)}: {refused.reason}") from None
 
 
 def units_of(value: object) -> int | None:
@@ -181,15 +181,15 @@ def units_of(value: object) -> int | None:
     A text counts as the number it writes. A fraction is no number of units: nothing is rounded.
 
     Raises:
-        Malformed: it is no whole number, or over the maximum.
+        MalformedEvent: it is no whole number, or over the maximum.
     """
     if value is None:
         return None
     number = whole_number(value)
     if number is None:
-        raise Malformed(f"the quantity {shown(value)} is no whole number of units")
+        raise MalformedEvent(f"the quantity {shown(value)} is no whole number of units")
     if number > UNITS_MAX:
-        raise Malformed(f"the quantity {shown(value)} is over the maximum of {UNITS_MAX} units")
+        raise MalformedEvent(f"the quantity {shown(value)} is over the maximum of {UNITS_MAX} units")
     return max(0, number)
 
 
@@ -199,13 +199,13 @@ def time_ms(value: object, *, offset: str = "") -> int | None:
     `offset` is that of a source which writes none, such as "Z".
 
     Raises:
-        Malformed: it is no time, or has no offset.
+        MalformedEvent: it is no time, or has no offset.
     """
     if value is None or value == "":
         return None
     at_ms = iso_ms(f"{value}{offset}") if isinstance(value, str | int) else None
     if at_ms is None:
-        raise Malformed(f"{shown(value)} is no time with its offset")
+        raise MalformedEvent(f"{shown(value)} is no time with its offset")
     return at_ms
 
 
@@ -224,13 +224,13 @@ def availability_of(value: object) -> Availability | None:
     """Return an availability by schema.org's name or address; None where it is absent.
 
     Raises:
-        Malformed: schema.org has no such availability, or an event may not name it.
+        MalformedEvent: schema.org has no such availability, or an event may not name it.
     """
     if value is None:
         return None
     availability = named_availability(value)
     if availability is None:
-        raise Malformed(f"availability is {shown(value)}, none of {', '.join(SCHEMA_ORG_WORDS)}")
+        raise MalformedEvent(f"availability is {shown(value)}, none of {', '.join(SCHEMA_ORG_WORDS)}")
     return availability
 
 
@@ -245,11 +245,11 @@ def hashed_id(value: object, name: str) -> str | None:
     """Return a source's id of an event, of any length; None where it is absent, or neither number nor text.
 
     Raises:
-        Malformed: half a character is in it, which no encoding writes.
+        MalformedEvent: half a character is in it, which no encoding writes.
     """
     text = id_text(value)
     if text is not None and _HALF.search(text):
-        raise Malformed(f"{name} is {shown(value)}, with half a character in it")
+        raise MalformedEvent(f"{name} is {shown(value)}, with half a character in it")
     return text
 
 
@@ -257,11 +257,11 @@ def key_id(value: object, name: str) -> str | None:
     """Return a source's id of a variant or a location, which is stored as a key; None as `hashed_id`.
 
     Raises:
-        Malformed: it is too long for a key, or half a character is in it.
+        MalformedEvent: it is too long for a key, or half a character is in it.
     """
     text = hashed_id(value, name)
     if text is not None and len(text) > KEY_ID_CHARS_MAX:
-        raise Malformed(f"{name} has {len(text)} characters; {KEY_ID_CHARS_MAX} are the most")
+        raise MalformedEvent(f"{name} has {len(text)} characters; {KEY_ID_CHARS_MAX} are the most")
     return text
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.stock import Availability, Outcome, Stock
+from chalicelib.domain.stock import Availability, EventOutcome, Stock
 from chalicelib.inbound.readings import Reading, Readings, Unread
 from chalicelib.inbound.stock_lists import Level
 
@@ -50,7 +50,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class StockComparison:
     """A list compared with the shop.
 
     Args:
@@ -82,7 +82,7 @@ class ChangeLimit:
     changes_max: int = CHANGES_MAX
     percent_max: int = PERCENT_MAX
 
-    def check(self, comparison: Comparison) -> None:
+    def check(self, comparison: StockComparison) -> None:
         """Check that a list may be applied.
 
         Raises:
@@ -110,7 +110,7 @@ class _Listed:
 
 def compare(
     listed: StockList, known: Mapping[Sku, Known], linked: Mapping[str, Sku], *, now_ms: int
-) -> Comparison:
+) -> StockComparison:
     """Compare a list with the shop.
 
     Args:
@@ -126,14 +126,14 @@ def compare(
         before = known[sku].stock
         event = reading.event(sku, reading.event_id, now_ms=now_ms)
         applied = event.applied_to(before, known[sku].when_sold_out)
-        if applied.outcome is Outcome.CHANGED:
+        if applied.outcome is EventOutcome.CHANGED:
             named = replace(reading, sku=sku)
             differences.append(Difference(sku, before, applied.stock, named))
-        elif applied.outcome is Outcome.OLDER and reading.units != before.units:
+        elif applied.outcome is EventOutcome.OLDER and reading.units != before.units:
             newer.append(sku)
     unread = [*listed.readings.unread]
     unread += [Unread(f"sku {sku}", "it is listed twice with different stock") for sku in sorted(found.twice)]
-    return Comparison(
+    return StockComparison(
         tuple(differences),
         len(found.by_sku) - len(differences) - len(newer),
         tuple(newer),

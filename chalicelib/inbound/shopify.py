@@ -14,14 +14,14 @@ from typing import Any
 from chalicelib.domain.stock import Availability
 from chalicelib.inbound.authenticity import check_base64_hmac
 from chalicelib.inbound.readings import (
-    Ignored,
-    Link,
-    Malformed,
-    Outcome,
+    IgnoredEvent,
+    MalformedEvent,
     Reading,
     Readings,
-    Request,
+    ReadOutcome,
     Unread,
+    VariantLink,
+    WebhookRequest,
     hashed_id,
     json_object,
     key_id,
@@ -37,26 +37,26 @@ PRODUCT_TOPICS = frozenset({"products/create", "products/update"})
 LEVEL_TOPICS = frozenset({"inventory_levels/update", "inventory_levels/connect"})
 
 
-def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+def read(request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
     """Read a webhook of Shopify; `secrets` are client secrets of the app, or of the shop's notifications.
 
     Raises:
         Unauthentic: the signature is of none of the secrets.
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     check_base64_hmac(request.headers.get("x-shopify-hmac-sha256"), request.body, secrets)
     return read_body(request.headers, request.body)
 
 
-def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> ReadOutcome:
     """Read a webhook that is known to be authentic; one without an id is named by `message_id`.
 
     Raises:
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     topic = headers.get("x-shopify-topic", "")
     if topic not in PRODUCT_TOPICS | LEVEL_TOPICS:
-        return Ignored(f"the topic {shown(topic)} says nothing about stock")
+        return IgnoredEvent(f"the topic {shown(topic)} says nothing about stock")
     document = json_object(body)
     # Shopify may deliver several webhooks about one event; a repeat of a webhook has the event's id again.
     event_id = hashed_id(headers.get("x-shopify-event-id"), "x-shopify-event-id")
@@ -67,25 +67,25 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = 
     return _product(document, event, triggered_at_ms)
 
 
-def _product(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> Outcome:
+def _product(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> ReadOutcome:
     variants = objects(document, "variants")
     if not variants:
-        return Ignored("the product has no variants")
+        return IgnoredEvent("the product has no variants")
     at_ms = triggered_at_ms if triggered_at_ms is not None else time_ms(document.get("updated_at"))
     readings: list[Reading] = []
-    links: list[Link] = []
+    links: list[VariantLink] = []
     unread: list[Unread] = []
     for variant in variants:
         try:
             reading = _variant(variant, event, at_ms)
             item = key_id(variant.get("inventory_item_id"), "inventory_item_id")
-        except Malformed as problem:
+        except MalformedEvent as problem:
             unread.append(Unread(subject_of("variant", variant.get("id")), str(problem)))
             continue
         readings.append(reading)
         if reading.sku:
-            links += [Link(reading.foreign_id, reading.sku)] if reading.foreign_id else []
-            links += [Link(f"item:{item}", reading.sku)] if item else []
+            links += [VariantLink(reading.foreign_id, reading.sku)] if reading.foreign_id else []
+            links += [VariantLink(f"item:{item}", reading.sku)] if item else []
     return Readings(tuple(readings), tuple(links), tuple(unread))
 
 
@@ -95,7 +95,7 @@ def _variant(variant: dict[str, Any], event: str, at_ms: int | None) -> Reading:
     is_counted = variant.get("inventory_management", "shopify") is not None
     units = units_of(variant.get("inventory_quantity")) if is_counted else None
     if is_counted and units is None:
-        raise Malformed("inventory_quantity is missing")
+        raise MalformedEvent("inventory_quantity is missing")
     availability = Availability.IN_STOCK if units is None else None
     if units == 0 and variant.get("inventory_policy") == "continue":
         availability = Availability.BACK_ORDER
@@ -105,13 +105,13 @@ def _variant(variant: dict[str, Any], event: str, at_ms: int | None) -> Reading:
     return Reading(event_id, sku, foreign_id, units, availability, at_ms)
 
 
-def _level(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> Outcome:
+def _level(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> ReadOutcome:
     item = key_id(document.get("inventory_item_id"), "inventory_item_id")
     location = key_id(document.get("location_id"), "location_id")
     if item is None or location is None:
-        raise Malformed("inventory_item_id or location_id is missing")
+        raise MalformedEvent("inventory_item_id or location_id is missing")
     if document.get("available") is None:
-        return Ignored(f"nobody counts the inventory item {item} at location {location}")
+        return IgnoredEvent(f"nobody counts the inventory item {item} at location {location}")
     at_ms = triggered_at_ms if triggered_at_ms is not None else time_ms(document.get("updated_at"))
     units = units_of(document["available"])
     return Readings((Reading(f"{event}:{item}", None, f"item:{item}", units, None, at_ms, location),))

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
-from chalicelib.inbound.readings import Outcome as ReadOutcome
-from chalicelib.inbound.readings import Request
+from chalicelib.inbound.readings import ReadOutcome, WebhookRequest
 
 
 class Adapter(Protocol):
     """Reads a request of one source."""
 
-    def __call__(self, request: Request, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
+    def __call__(self, request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
         """Return what the request says.
 
         Raises:
@@ -93,7 +92,7 @@ class NoMessage(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class InboundMessage:
     """A message of the queue of inbound events: a source, and the request that it would send as a webhook."""
 
     source: str
@@ -101,7 +100,7 @@ class Message:
     body: bytes
 
     @classmethod
-    def from_json(cls, text: str) -> "Message":
+    def from_json(cls, text: str) -> "InboundMessage":
         """Parse `{"source": NAME, "headers": {NAME: TEXT}, "body": TEXT or OBJECT}`; headers may be left out.
 
         Raises:

@@ -12,13 +12,13 @@ from typing import Any
 
 from chalicelib.inbound.authenticity import check_base64_hmac
 from chalicelib.inbound.readings import (
-    Ignored,
-    Malformed,
-    Outcome,
+    IgnoredEvent,
+    MalformedEvent,
     Reading,
     Readings,
-    Request,
+    ReadOutcome,
     Unread,
+    WebhookRequest,
     hashed_id,
     json_object,
     key_id,
@@ -33,30 +33,30 @@ COUNTED_TYPE = "inventory.count.updated"
 IN_STOCK = "IN_STOCK"
 
 
-def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+def read(request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
     """Read a webhook of Square, which signs the address it is sent to and the body.
 
     Raises:
         Unauthentic: the signature is of none of the secrets, or for another address.
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     signature = request.headers.get("x-square-hmacsha256-signature")
     check_base64_hmac(signature, request.url.encode() + request.body, secrets)
     return read_body(request.headers, request.body)
 
 
-def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> ReadOutcome:
     """Read a webhook that is known to be authentic. Its body alone says everything.
 
     Raises:
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     document = json_object(body)
     if document.get("type") != COUNTED_TYPE:
-        return Ignored(f"the type {shown(document.get('type'))} says nothing about stock")
+        return IgnoredEvent(f"the type {shown(document.get('type'))} says nothing about stock")
     event = hashed_id(document.get("event_id"), "event_id")
     if event is None:
-        raise Malformed("event_id is missing")
+        raise MalformedEvent("event_id is missing")
     return _counts(_inside(document, "data", "object"), event)
 
 
@@ -64,11 +64,11 @@ def _inside(document: dict[str, Any], *names: str) -> dict[str, Any]:
     for name in names:
         document = document.get(name) or {}
         if not isinstance(document, dict):
-            raise Malformed(f"{name} is no JSON object")
+            raise MalformedEvent(f"{name} is no JSON object")
     return document
 
 
-def _counts(document: dict[str, Any], event: str) -> Outcome:
+def _counts(document: dict[str, Any], event: str) -> ReadOutcome:
     readings: list[Reading] = []
     unread: list[Unread] = []
     for count in objects(document, "inventory_counts"):
@@ -76,10 +76,12 @@ def _counts(document: dict[str, Any], event: str) -> Outcome:
             continue
         try:
             readings.append(_count(count, event))
-        except Malformed as problem:
+        except MalformedEvent as problem:
             unread.append(Unread(subject_of("variation", count.get("catalog_object_id")), str(problem)))
     return (
-        Readings(tuple(readings), (), tuple(unread)) if readings or unread else Ignored("no count in stock")
+        Readings(tuple(readings), (), tuple(unread))
+        if readings or unread
+        else IgnoredEvent("no count in stock")
     )
 
 
@@ -87,10 +89,10 @@ def _count(count: dict[str, Any], event: str) -> Reading:
     variation = key_id(count.get("catalog_object_id"), "catalog_object_id")
     location = key_id(count.get("location_id"), "location_id")
     if variation is None or location is None:
-        raise Malformed("catalog_object_id or location_id is missing")
+        raise MalformedEvent("catalog_object_id or location_id is missing")
     units = units_of(count.get("quantity"))
     if units is None:
-        raise Malformed("quantity is missing")
+        raise MalformedEvent("quantity is missing")
     return Reading(
         f"{event}:{variation}:{location}",
         None,

@@ -19,11 +19,11 @@ from typing import Any
 from chalicelib.domain.stock import Availability
 from chalicelib.inbound import woocommerce
 from chalicelib.inbound.readings import (
-    Link,
-    Malformed,
+    MalformedEvent,
     Reading,
     Readings,
     Unread,
+    VariantLink,
     availability_of,
     json_object,
     key_id,
@@ -95,7 +95,7 @@ def shopify_page(body: bytes, *, at_ms: int, counted: frozenset[str] | None) -> 
         counted: the locations whose units count; None for the total that Shopify names.
 
     Raises:
-        Malformed: Shopify reports an error, or it is no answer to the query.
+        MalformedEvent: Shopify reports an error, or it is no answer to the query.
     """
     document = json_object(body)
     wait_s = _wait_s(document)
@@ -105,22 +105,22 @@ def shopify_page(body: bytes, *, at_ms: int, counted: frozenset[str] | None) -> 
             return ShopifyPage(Readings(()), (), None, wait_s, is_throttled=True)
         first = errors[0] if isinstance(errors, list) else errors
         words = first.get("message") if isinstance(first, dict) else first
-        raise Malformed(f"Shopify reports: {str(words)[:200]}")
+        raise MalformedEvent(f"Shopify reports: {str(words)[:200]}")
     try:
         variants = document["data"]["productVariants"]
         nodes, page = list(variants["nodes"]), variants["pageInfo"]
         after = page["endCursor"] if page["hasNextPage"] else None
     except (KeyError, TypeError):
-        raise Malformed("data.productVariants has no nodes, or no pageInfo") from None
+        raise MalformedEvent("data.productVariants has no nodes, or no pageInfo") from None
     readings: list[Reading] = []
-    links: list[Link] = []
+    links: list[VariantLink] = []
     levels: list[Level] = []
     unread: list[Unread] = []
     for node in nodes:
         subject = subject_of("variant", _last_part(node.get("id")) if isinstance(node, dict) else None)
         try:
             reading, item, found = _shopify_variant(node, at_ms, counted)
-        except Malformed as problem:
+        except MalformedEvent as problem:
             unread.append(Unread(subject, str(problem)))
             continue
         except (LookupError, TypeError):
@@ -129,7 +129,7 @@ def shopify_page(body: bytes, *, at_ms: int, counted: frozenset[str] | None) -> 
         readings.append(reading)
         levels += found
         if reading.sku:
-            links += [Link(str(reading.foreign_id), reading.sku), Link(item, reading.sku)]
+            links += [VariantLink(str(reading.foreign_id), reading.sku), VariantLink(item, reading.sku)]
     return ShopifyPage(Readings(tuple(readings), tuple(links), tuple(unread)), tuple(levels), after, wait_s)
 
 
@@ -144,7 +144,7 @@ def _shopify_variant(
     elif node["inventoryItem"]["tracked"]:
         connection = node["inventoryItem"]["inventoryLevels"]
         if connection["pageInfo"]["hasNextPage"]:
-            raise Malformed(f"it is stocked at more than {SHOPIFY_LEVELS_MAX} locations")
+            raise MalformedEvent(f"it is stocked at more than {SHOPIFY_LEVELS_MAX} locations")
         for level in connection["nodes"]:
             at_location = units_of(level["quantities"][0]["quantity"]) or 0
             levels.append(Level(item, _number(level["location"]["id"]), at_location))
@@ -163,11 +163,11 @@ def _number(gid: object) -> str:
     """Return the number of an id such as gid://shopify/ProductVariant/1, as webhooks write it.
 
     Raises:
-        Malformed: it is no text that ends in an id.
+        MalformedEvent: it is no text that ends in an id.
     """
     number = key_id(_last_part(gid), "id")
     if number is None:
-        raise Malformed(f"id is {shown(gid)}, not an id of Shopify")
+        raise MalformedEvent(f"id is {shown(gid)}, not an id of Shopify")
     return number
 
 
@@ -198,14 +198,14 @@ def woocommerce_page(body: bytes, *, at_ms: int) -> tuple[Readings, list[str], i
         The readings, the ids of products whose variations have the stock, and the number of rows.
 
     Raises:
-        Malformed: it is no list of products.
+        MalformedEvent: it is no list of products.
     """
     try:
         rows = json.loads(body)
     except (ValueError, RecursionError):
-        raise Malformed("the answer is no JSON") from None
+        raise MalformedEvent("the answer is no JSON") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Malformed("the answer is no list of products")
+        raise MalformedEvent("the answer is no list of products")
     readings: list[Reading] = []
     unread: list[Unread] = []
     parents: list[str] = []
@@ -220,16 +220,16 @@ def woocommerce_page(body: bytes, *, at_ms: int) -> tuple[Readings, list[str], i
                 sku = sku_of(row.get("sku"))
                 event_id = f"list:{foreign_id}:{at_ms}"
                 readings.append(Reading(event_id, sku, foreign_id, units, availability, at_ms))
-        except Malformed as problem:
+        except MalformedEvent as problem:
             unread.append(Unread(subject_of("product", row.get("id")), str(problem)))
-    links = tuple(Link(str(reading.foreign_id), reading.sku) for reading in readings if reading.sku)
+    links = tuple(VariantLink(str(reading.foreign_id), reading.sku) for reading in readings if reading.sku)
     return Readings(tuple(readings), links, tuple(unread)), parents, len(rows)
 
 
 def _product_id(row: Mapping[str, Any]) -> str:
     product = key_id(row.get("id"), "id")
     if product is None:
-        raise Malformed("id is missing")
+        raise MalformedEvent("id is missing")
     return product
 
 
@@ -243,7 +243,7 @@ def _plain_row(row: Row) -> Cells:
     availability = availability_of(row.get("availability") or None)
     units = units_of(stock)
     if units is None and availability is None:
-        raise Malformed("stock is empty, and no availability is named")
+        raise MalformedEvent("stock is empty, and no availability is named")
     return row["sku"], units, availability
 
 
@@ -293,12 +293,12 @@ def csv_list(raw: bytes, *, at_ms: int) -> Readings:
         at_ms: the time of the file in milliseconds.
 
     Raises:
-        Malformed: it is no such file; the message names the line.
+        MalformedEvent: it is no such file; the message names the line.
     """
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Malformed(f"byte {error.start} is not UTF-8") from None
+        raise MalformedEvent(f"byte {error.start} is not UTF-8") from None
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -308,22 +308,22 @@ def csv_list(raw: bytes, *, at_ms: int) -> Readings:
         names = [name.strip().lower() for name in rows.fieldnames or ()]
         read = next((read for columns, read in _ROWS if columns <= set(names)), None)
         if read is None:
-            raise Malformed(
+            raise MalformedEvent(
                 f"line 1: the columns are {', '.join(names)[:200] or 'missing'}; expected sku and stock, "
                 "or a product export of Shopify or WooCommerce"
             )
         rows.fieldnames = names
         for row in rows:
             if rows.line_num > LINES_MAX:
-                raise Malformed(f"it has more than {LINES_MAX:,} lines")
+                raise MalformedEvent(f"it has more than {LINES_MAX:,} lines")
             cells = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
             try:
                 found = read(cells) if any(cells.values()) else None
                 readings += [_reading_of(found, at_ms)] if found else []
-            except Malformed as problem:
+            except MalformedEvent as problem:
                 unread.append(Unread(f"line {rows.line_num}", str(problem)))
     except csv.Error as error:
-        raise Malformed(f"line {rows.line_num + 1}: {error}") from None
+        raise MalformedEvent(f"line {rows.line_num + 1}: {error}") from None
     return Readings(tuple(readings), (), tuple(unread))
 
 
@@ -331,5 +331,5 @@ def _reading_of(cells: tuple[object, int | None, Availability | None], at_ms: in
     written, units, availability = cells
     sku = sku_of(written)
     if sku is None:
-        raise Malformed("sku is empty")
+        raise MalformedEvent("sku is empty")
     return Reading(f"list:{sku}:{at_ms}", sku, None, units, availability, at_ms)

@@ -15,14 +15,14 @@ from typing import Any
 from chalicelib.domain.stock import Availability
 from chalicelib.inbound.authenticity import check_base64_hmac
 from chalicelib.inbound.readings import (
-    Ignored,
-    Link,
-    Malformed,
-    Outcome,
+    IgnoredEvent,
+    MalformedEvent,
     Ping,
     Reading,
     Readings,
-    Request,
+    ReadOutcome,
+    VariantLink,
+    WebhookRequest,
     json_object,
     key_id,
     shown,
@@ -40,12 +40,12 @@ STATUSES = {
 }
 
 
-def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+def read(request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
     """Read a webhook of WooCommerce.
 
     Raises:
         Unauthentic: the signature is of none of the secrets, and it is no ping.
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     signature = request.headers.get("x-wc-webhook-signature")
     if signature is None and PING.fullmatch(request.body):
@@ -54,24 +54,24 @@ def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
     return read_body(request.headers, request.body)
 
 
-def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> ReadOutcome:
     """Read a webhook that is known to be authentic. Its body identifies it, so `message_id` is not needed.
 
     Raises:
-        Malformed: the body cannot be read.
+        MalformedEvent: the body cannot be read.
     """
     topic = headers.get("x-wc-webhook-topic", "")
     if topic not in TOPICS:
-        return Ignored(f"the topic {shown(topic)} says nothing about stock")
+        return IgnoredEvent(f"the topic {shown(topic)} says nothing about stock")
     return _product(json_object(body), body)
 
 
-def _product(document: dict[str, Any], body: bytes) -> Outcome:
+def _product(document: dict[str, Any], body: bytes) -> ReadOutcome:
     product = key_id(document.get("id"), "id")
     if product is None:
-        raise Malformed("id is missing")
+        raise MalformedEvent("id is missing")
     if document.get("type") in ("variable", "grouped"):
-        return Ignored(f"product {product} has no stock of its own: its variations send theirs")
+        return IgnoredEvent(f"product {product} has no stock of its own: its variations send theirs")
     sku = sku_of(document.get("sku"))
     units, availability = stock_of(document)
     reading = Reading(
@@ -83,7 +83,7 @@ def _product(document: dict[str, Any], body: bytes) -> Outcome:
         # WooCommerce writes UTC without an offset here.
         time_ms(document.get("date_modified_gmt"), offset="Z"),
     )
-    return Readings((reading,), (Link(f"product:{product}", sku),) if sku else ())
+    return Readings((reading,), (VariantLink(f"product:{product}", sku),) if sku else ())
 
 
 def stock_of(document: Mapping[str, Any]) -> tuple[int | None, Availability | None]:
@@ -98,5 +98,5 @@ def stock_of(document: Mapping[str, Any]) -> tuple[int | None, Availability | No
         units = units_of(document["stock_quantity"])
         return units, Availability.BACK_ORDER if units == 0 and named is Availability.BACK_ORDER else None
     if named is None:
-        raise Malformed(f"stock_status is {shown(status)}, none of {', '.join(STATUSES)}")
+        raise MalformedEvent(f"stock_status is {shown(status)}, none of {', '.join(STATUSES)}")
     return None, named

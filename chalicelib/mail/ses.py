@@ -23,15 +23,15 @@ from botocore.exceptions import (
 
 from chalicelib.domain.email import (
     NOT_WRITTEN,
-    Delivery,
+    DeliveryOutcome,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
     not_written,
 )
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.mail.headers import check_headers, check_recipient, parse_mailbox
 
 if TYPE_CHECKING:
@@ -47,25 +47,25 @@ CALLS_MAX = 24
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html
 STATUSES: Mapping[str, SendResult] = MappingProxyType(
     {
-        "SUCCESS": SendResult(Delivery.ACCEPTED),
+        "SUCCESS": SendResult(DeliveryOutcome.ACCEPTED),
         # For good, for this shopper; where a whole batch meets it, our mistake (`_blamed`).
-        "MESSAGE_REJECTED": SendResult(Delivery.REJECTED),
-        "INVALID_PARAMETER": SendResult(Delivery.REJECTED),
+        "MESSAGE_REJECTED": SendResult(DeliveryOutcome.REJECTED),
+        "INVALID_PARAMETER": SendResult(DeliveryOutcome.REJECTED),
         # Try this one later, the others need not wait.
-        "TRANSIENT_FAILURE": SendResult(Delivery.DEFERRED),
-        "FAILED": SendResult(Delivery.DEFERRED),
+        "TRANSIENT_FAILURE": SendResult(DeliveryOutcome.DEFERRED),
+        "FAILED": SendResult(DeliveryOutcome.DEFERRED),
         # Too fast or too many: all that follow wait alike.
-        "ACCOUNT_THROTTLED": SendResult(Delivery.POSTPONED),
-        "ACCOUNT_DAILY_QUOTA_EXCEEDED": SendResult(Delivery.POSTPONED),
+        "ACCOUNT_THROTTLED": SendResult(DeliveryOutcome.POSTPONED),
+        "ACCOUNT_DAILY_QUOTA_EXCEEDED": SendResult(DeliveryOutcome.POSTPONED),
         # Sending is stopped or paused.
-        "ACCOUNT_SUSPENDED": SendResult(Delivery.POSTPONED, refusal=Refusal.PAUSED),
-        "ACCOUNT_SENDING_PAUSED": SendResult(Delivery.POSTPONED, refusal=Refusal.PAUSED),
-        "CONFIGURATION_SET_SENDING_PAUSED": SendResult(Delivery.POSTPONED, refusal=Refusal.PAUSED),
+        "ACCOUNT_SUSPENDED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED),
+        "ACCOUNT_SENDING_PAUSED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED),
+        "CONFIGURATION_SET_SENDING_PAUSED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED),
         # Our mistake, or the settings'.
-        "MAIL_FROM_DOMAIN_NOT_VERIFIED": SendResult(Delivery.POSTPONED, refusal=Refusal.INVALID),
-        "CONFIGURATION_SET_NOT_FOUND": SendResult(Delivery.POSTPONED, refusal=Refusal.INVALID),
-        "TEMPLATE_NOT_FOUND": SendResult(Delivery.POSTPONED, refusal=Refusal.INVALID),
-        "INVALID_SENDING_POOL_NAME": SendResult(Delivery.POSTPONED, refusal=Refusal.INVALID),
+        "MAIL_FROM_DOMAIN_NOT_VERIFIED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
+        "CONFIGURATION_SET_NOT_FOUND": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
+        "TEMPLATE_NOT_FOUND": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
+        "INVALID_SENDING_POOL_NAME": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
     }
 )
 # Errors of the SDK before it sends anything: nobody was emailed.
@@ -136,7 +136,7 @@ class _Call:
         try:
             answer = self._client.send_bulk_email(**self._common, BulkEmailEntries=entries)
         except ParamValidationError as error:
-            raise SendRefused(type(error).__name__, Refusal.INVALID, about_emails=True) from error
+            raise SendRefused(type(error).__name__, SendRefusal.INVALID, about_emails=True) from error
         except _NEVER_SENT as error:
             raise SendRefused(type(error).__name__) from error
         except BotoCoreError as error:
@@ -144,7 +144,7 @@ class _Call:
         except ClientError as error:
             raise _refusal(error) from error
         results = answer["BulkEmailEntryResults"]
-        missing = [SendResult(Delivery.UNKNOWN, reason="no result")] * (len(entries) - len(results))
+        missing = [SendResult(DeliveryOutcome.UNKNOWN, reason="no result")] * (len(entries) - len(results))
         return [*map(_result, results), *missing]
 
 
@@ -169,13 +169,13 @@ class _Halving:
                 return self._halves(entries, refused)
             if not self._sent:
                 raise
-            result = SendResult(Delivery.POSTPONED, reason=refused.reason, refusal=refused.refusal)
+            result = SendResult(DeliveryOutcome.POSTPONED, reason=refused.reason, refusal=refused.refusal)
             return [result] * len(entries)
         except OutcomeUnknown as unknown:
             if self._calls_left == CALLS_MAX - 1:
                 raise
             # The outcome of these alone is unknown: each comes again by itself.
-            return [SendResult(Delivery.DEFERRED, reason=unknown.reason)] * len(entries)
+            return [SendResult(DeliveryOutcome.DEFERRED, reason=unknown.reason)] * len(entries)
         self._sent = True
         return results
 
@@ -188,11 +188,11 @@ class _Halving:
             return [*first, *self._given_up(entries[half:], refused)]
         if len(entries) > 1:
             return self._given_up(entries, refused)
-        return [SendResult(Delivery.REJECTED, reason=refused.reason)]
+        return [SendResult(DeliveryOutcome.REJECTED, reason=refused.reason)]
 
     def _given_up(self, entries: Sequence[Any], refused: SendRefused) -> list[SendResult]:
         """Return the results without calls left: rejected if SES took no email at all, else for later."""
-        delivery = Delivery.POSTPONED if self._sent else Delivery.REJECTED
+        delivery = DeliveryOutcome.POSTPONED if self._sent else DeliveryOutcome.REJECTED
         return [SendResult(delivery, reason=refused.reason)] * len(entries)
 
 
@@ -203,22 +203,22 @@ def _blamed(results: list[SendResult]) -> tuple[SendResult, ...]:
         SendRefused: each was refused for its content, or could not be written.
     """
     deliveries = {result.delivery for result in results}
-    if Delivery.ACCEPTED in deliveries or not results:
+    if DeliveryOutcome.ACCEPTED in deliveries or not results:
         return tuple(results)
     at_fault = [result for result in results if _is_about_email(result)]
     if len(results) == 1 and results[0].reason in REJECTED_REASONS:
         return tuple(results)
     if len(at_fault) == len(results):
-        raise SendRefused(results[0].reason, Refusal.INVALID, about_emails=True)
-    if Delivery.POSTPONED in deliveries:
+        raise SendRefused(results[0].reason, SendRefusal.INVALID, about_emails=True)
+    if DeliveryOutcome.POSTPONED in deliveries:
         # The call ended before the bad emails were found: no result is final.
-        later = next(result for result in results if result.delivery is Delivery.POSTPONED)
+        later = next(result for result in results if result.delivery is DeliveryOutcome.POSTPONED)
         return tuple(later if result in at_fault else result for result in results)
     return tuple(results)
 
 
 def _is_about_email(result: SendResult) -> bool:
-    return result.delivery is Delivery.REJECTED or result.reason.startswith(NOT_WRITTEN)
+    return result.delivery is DeliveryOutcome.REJECTED or result.reason.startswith(NOT_WRITTEN)
 
 
 def _refusal(error: ClientError) -> Exception:
@@ -227,10 +227,10 @@ def _refusal(error: ClientError) -> Exception:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return OutcomeUnknown(code)
     if code in PAUSED_CODES:
-        return SendRefused(code, Refusal.PAUSED)
+        return SendRefused(code, SendRefusal.PAUSED)
     if code in EMAIL_CODES:
-        return SendRefused(code, Refusal.INVALID, about_emails=True)
-    return SendRefused(code, Refusal.INVALID if code in INVALID_CODES else Refusal.RETRY)
+        return SendRefused(code, SendRefusal.INVALID, about_emails=True)
+    return SendRefused(code, SendRefusal.INVALID if code in INVALID_CODES else SendRefusal.RETRY)
 
 
 def _bulk_entry(outgoing: OutgoingEmail) -> dict[str, Any]:
@@ -253,8 +253,8 @@ def _result(result: Any) -> SendResult:
     status = result.get("Status", "FAILED")
     # One that SES adds later: not taken, and no reason to have others wait.
     meaning = STATUSES.get(status, STATUSES["FAILED"])
-    if meaning.delivery is Delivery.ACCEPTED:
-        return SendResult(Delivery.ACCEPTED, message_id=result.get("MessageId", ""))
+    if meaning.delivery is DeliveryOutcome.ACCEPTED:
+        return SendResult(DeliveryOutcome.ACCEPTED, message_id=result.get("MessageId", ""))
     return SendResult(meaning.delivery, reason=status, refusal=meaning.refusal)
 
 
@@ -267,7 +267,7 @@ class SesAccount:
     def __init__(self, client: "SESV2Client") -> None:
         self._client = client
 
-    def limits(self) -> Limits:
+    def limits(self) -> SendingLimits:
         """See `SendingAccount.limits`."""
         try:
             account = self._client.get_account()
@@ -279,4 +279,4 @@ class SesAccount:
         quota = account["SendQuota"]
         unlimited = quota["Max24HourSend"] < 0
         left = UNLIMITED if unlimited else int(quota["Max24HourSend"] - quota["SentLast24Hours"])
-        return Limits(float(quota["MaxSendRate"]), max(left, 0), account.get("SendingEnabled", True))
+        return SendingLimits(float(quota["MaxSendRate"]), max(left, 0), account.get("SendingEnabled", True))

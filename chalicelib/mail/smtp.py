@@ -21,14 +21,14 @@ from enum import StrEnum
 
 from chalicelib.domain.email import (
     NOT_WRITTEN,
-    Delivery,
+    DeliveryOutcome,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
     not_written,
 )
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.mail.headers import (
     Mailbox,
     check_headers,
@@ -78,10 +78,12 @@ class SmtpServer:
         facts = json.loads(text)
         return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
 
-    def limits(self) -> Limits:
+    def limits(self) -> SendingLimits:
         """See `SendingAccount.limits`. The secret has them."""
         per_day = self.emails_per_day
-        return Limits(self.rate_per_s, UNLIMITED if per_day is None else per_day, emails_per_day=per_day)
+        return SendingLimits(
+            self.rate_per_s, UNLIMITED if per_day is None else per_day, emails_per_day=per_day
+        )
 
 
 class SmtpSender:
@@ -106,14 +108,14 @@ class SmtpSender:
         """See `EmailSender.send`."""
         results: list[SendResult] = []
         until_ms = self._clock_ms() + SEND_MS_MAX
-        later = SendResult(Delivery.POSTPONED, reason="slow")
+        later = SendResult(DeliveryOutcome.POSTPONED, reason="slow")
         for attempt in range(CONNECTIONS_MAX):
             try:
                 connection = self._connected()
             except SendRefused as refused:
                 if not attempt:
                     raise
-                later = SendResult(Delivery.POSTPONED, reason=refused.reason, refusal=refused.refusal)
+                later = SendResult(DeliveryOutcome.POSTPONED, reason=refused.reason, refusal=refused.refusal)
                 break
             try:
                 self._send_over(connection, sender, emails, results, until_ms)
@@ -123,16 +125,16 @@ class SmtpSender:
                 if not results:
                     raise _refusal_of_us(refused) from refused
                 meaning = _refusal_of_us(refused).refusal
-                later = SendResult(Delivery.POSTPONED, reason=str(refused.smtp_code), refusal=meaning)
+                later = SendResult(DeliveryOutcome.POSTPONED, reason=str(refused.smtp_code), refusal=meaning)
                 break
             except (smtplib.SMTPException, OSError) as error:
-                later = SendResult(Delivery.POSTPONED, reason=type(error).__name__)
-                results.append(SendResult(Delivery.DEFERRED, reason=type(error).__name__))
+                later = SendResult(DeliveryOutcome.POSTPONED, reason=type(error).__name__)
+                results.append(SendResult(DeliveryOutcome.DEFERRED, reason=type(error).__name__))
             finally:
                 connection.close()
         settled = (*results, *[later] * (len(emails) - len(results)))
         if settled and all(result.reason.startswith(NOT_WRITTEN) for result in settled):
-            raise SendRefused(settled[0].reason, Refusal.INVALID, about_emails=True)
+            raise SendRefused(settled[0].reason, SendRefusal.INVALID, about_emails=True)
         return settled
 
     def _send_over(
@@ -165,7 +167,7 @@ class SmtpSender:
                 connection.login(server.username, server.password)
                 unless_signed_in.pop_all()
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
-            raise SendRefused(type(error).__name__, Refusal.INVALID) from error
+            raise SendRefused(type(error).__name__, SendRefusal.INVALID) from error
         except (smtplib.SMTPException, OSError) as error:
             raise SendRefused(type(error).__name__) from error
         return connection
@@ -184,17 +186,17 @@ class SmtpSender:
             return _refused(*refused.recipients[outgoing.mailbox])
         except smtplib.SMTPDataError as refused:
             return _refused(refused.smtp_code, refused.smtp_error)
-        return SendResult(Delivery.ACCEPTED, message_id=message_id)
+        return SendResult(DeliveryOutcome.ACCEPTED, message_id=message_id)
 
 
 def _refused(code: int, words: bytes | str) -> SendResult:
-    delivery = Delivery.REJECTED if _for_good(code, words) else Delivery.DEFERRED
+    delivery = DeliveryOutcome.REJECTED if _for_good(code, words) else DeliveryOutcome.DEFERRED
     return SendResult(delivery, reason=str(code))
 
 
 def _refusal_of_us(refused: smtplib.SMTPResponseException) -> SendRefused:
     wrong = _for_good(refused.smtp_code, refused.smtp_error)
-    return SendRefused(str(refused.smtp_code), Refusal.INVALID if wrong else Refusal.RETRY)
+    return SendRefused(str(refused.smtp_code), SendRefusal.INVALID if wrong else SendRefusal.RETRY)
 
 
 def _for_good(code: int, words: bytes | str) -> bool:

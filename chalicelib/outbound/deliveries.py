@@ -52,7 +52,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointResponse:
     """An endpoint's answer to one attempt; where there is none, `error` says why, as an identifier."""
 
     status: int | None = None
@@ -209,7 +209,7 @@ class Attempt:
         return f"{self.event.at_ms:013d}#{self.event.id}"
 
 
-def outcome_of(delivery: Delivery, answer: Answer, *, at_ms: int, random: float) -> Attempt:
+def outcome_of(delivery: Delivery, answer: EndpointResponse, *, at_ms: int, random: float) -> Attempt:
     """Return what becomes of a delivery after an answer.
 
     Args:
@@ -229,8 +229,8 @@ def outcome_of(delivery: Delivery, answer: Answer, *, at_ms: int, random: float)
     else:
         state = State.WAITING
         delay_s = DELAYS_S[tries - 1] * (1 - JITTER + 2 * JITTER * random)
-        asked_s = min(answer.retry_after_s or 0, RETRY_AFTER_S_MAX)
-        due_at_ms = at_ms + round(max(delay_s, asked_s) * 1000)
+        wanted_s = min(answer.retry_after_s or 0, RETRY_AFTER_S_MAX)
+        due_at_ms = at_ms + round(max(delay_s, wanted_s) * 1000)
     return Attempt(delivery.endpoint, delivery.event, state, tries, at_ms, answer.words, due_at_ms)
 
 

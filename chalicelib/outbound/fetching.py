@@ -32,7 +32,7 @@ class FetchFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An answer of a server: its status, its headers by name in lower case, and its body."""
 
     status: int
@@ -72,7 +72,7 @@ class HttpsFetcher:
 
     def fetch(
         self, url: str, headers: Mapping[str, str], *, method: str = "GET", body: bytes | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         """Return the answer of a server, whose status is 200.
 
         Raises:
@@ -101,7 +101,9 @@ class HttpsFetcher:
                 self.sleep(min(WAIT_S_MAX, backoff_s if wait_s is None else wait_s))
         raise FetchFailed(f"{target.host}: {reason}, {self._attempts_max} times")
 
-    def _send(self, target: Target, headers: Mapping[str, str], method: str, body: bytes | None) -> Answer:
+    def _send(
+        self, target: Target, headers: Mapping[str, str], method: str, body: bytes | None
+    ) -> HttpResponse:
         try:
             addresses = self._addresses_of(target.host)
         except NameUnknown as unknown:
@@ -114,7 +116,7 @@ class HttpsFetcher:
             response = connection.getresponse()
             read = _read(response)
             named = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, named, read)
+            return HttpResponse(response.status, named, read)
         except ssl.SSLCertVerificationError as error:
             raise FetchFailed(f"{target.host}: its certificate: {error.verify_message}") from None
         except (OSError, http.client.HTTPException) as error:
@@ -156,7 +158,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     return b"".join(parts)
 
 
-def _unusable(target: Target, answer: Answer) -> str:
+def _unusable(target: Target, answer: HttpResponse) -> str:
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         return f"{target.host}: it redirects; name the address that it redirects to"
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -164,7 +166,7 @@ def _unusable(target: Target, answer: Answer) -> str:
     return f"{target.host}: answered {answer.status} for {target.path.partition('?')[0]}"
 
 
-def _retry_after_s(answer: Answer) -> float | None:
+def _retry_after_s(answer: HttpResponse) -> float | None:
     text = answer.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
 

@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import Any
 
 from chalicelib.outbound.addresses import NameUnknown, Target, TargetRefused, parse_target, resolve_public
-from chalicelib.outbound.deliveries import Answer
+from chalicelib.outbound.deliveries import EndpointResponse
 
 TIMEOUT_S = 15.0
 # The next address of a name may answer where the first does not.
@@ -55,15 +55,17 @@ class HttpsPoster:
         self._monotonic = monotonic
         self._timeout_s = timeout_s
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         """Post a body and return the answer's status, or the kind of error."""
         try:
             target = parse_target(url)
             return self._exchange(target, self._resolve(target.host), _request(target, headers, body))
         except tuple(ERRORS) as error:
-            return Answer(error=next(name for kind, name in ERRORS.items() if isinstance(error, kind)))
+            return EndpointResponse(
+                error=next(name for kind, name in ERRORS.items() if isinstance(error, kind))
+            )
 
-    def _exchange(self, target: Target, addresses: Sequence[str], request: bytes) -> Answer:
+    def _exchange(self, target: Target, addresses: Sequence[str], request: bytes) -> EndpointResponse:
         deadline = Deadline(self._monotonic, self._timeout_s)
         with (
             connect(addresses, target.port, deadline) as plain,
@@ -150,12 +152,12 @@ def _head(connection: socket.socket, deadline: Deadline) -> bytes:
     return head
 
 
-def _answer(head: bytes) -> Answer:
+def _answer(head: bytes) -> EndpointResponse:
     received: Any = _Received(head)
     response = HTTPResponse(received)
     response.begin()
     after = response.headers.get("retry-after", "")
-    return Answer(
+    return EndpointResponse(
         response.status,
         retry_after_s=int(after) if after.isascii() and after.isdigit() and len(after) < 9 else None,
     )

@@ -25,7 +25,7 @@ RULES_MAX = 50
 VERSION_CHARS = 12
 
 
-class Action(StrEnum):
+class RuleAction(StrEnum):
     """The actions of rules: a closed list, each of them also a command."""
 
     PAUSE = "pause"
@@ -39,10 +39,10 @@ class Action(StrEnum):
     @property
     def can_be_repeated(self) -> bool:
         """True when the same action a second time changes nothing."""
-        return self is not Action.EMAIL
+        return self is not RuleAction.EMAIL
 
 
-class Outcome(StrEnum):
+class FiringOutcome(StrEnum):
     """The decision about an event that matches a rule."""
 
     FIRED = "fired"
@@ -66,7 +66,7 @@ class Rule:
     name: str
     on: EventType
     when: Mapping[str, Any]
-    action: Action
+    action: RuleAction
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: int = BUDGET_DEFAULT
 
@@ -94,7 +94,7 @@ class Rule:
             document["name"],
             EventType(document["on"]),
             document["when"],
-            Action(document["do"]),
+            RuleAction(document["do"]),
             document["with"],
             document["budget"],
         )
@@ -130,12 +130,12 @@ class Firing:
     depth: int
     at_ms: int
     decided_at_ms: int
-    outcome: Outcome
-    action: Action
+    outcome: FiringOutcome
+    action: RuleAction
     result: str | None = None
 
     @classmethod
-    def of(cls, rule: Rule, event: DomainEvent, outcome: Outcome, *, at_ms: int) -> "Firing":
+    def of(cls, rule: Rule, event: DomainEvent, outcome: FiringOutcome, *, at_ms: int) -> "Firing":
         """Return the decision about an event that matches a rule, made at `at_ms`."""
         return cls(
             rule.name,
@@ -180,16 +180,16 @@ def replay(rules: Iterable[Rule], events: Iterable[DomainEvent]) -> Iterator[Fir
             known.add((rule.name, event.id))
             hour = rule.name, hour_of(event)
             outcome = decide(rule, event, spent=spent.get(hour, 0))
-            if outcome is Outcome.FIRED:
+            if outcome is FiringOutcome.FIRED:
                 spent[hour] = spent.get(hour, 0) + 1
             yield Firing.of(rule, event, outcome, at_ms=event.at_ms)
 
 
-def decide(rule: Rule, event: DomainEvent, *, spent: int) -> Outcome:
+def decide(rule: Rule, event: DomainEvent, *, spent: int) -> FiringOutcome:
     """Return the decision about a matching event when `spent` firings of its hour are used up."""
     if event.depth >= DEPTH_MAX:
-        return Outcome.TOO_DEEP
-    return Outcome.FIRED if spent < rule.budget else Outcome.OVER_BUDGET
+        return FiringOutcome.TOO_DEEP
+    return FiringOutcome.FIRED if spent < rule.budget else FiringOutcome.OVER_BUDGET
 
 
 def caused_event(

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from chalicelib.domain.autopilot import (
     CONTROL_OF,
-    Action,
+    AutopilotAction,
+    AutopilotDecision,
     Bounds,
     Control,
-    Decision,
     Observation,
     RuleBounds,
     decide,
@@ -49,7 +49,7 @@ class ActionLog(Protocol):
     def dead_letters_alerted(self) -> int:
         """Return how many dead letters the last alert reported."""
 
-    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+    def write(self, decision: AutopilotDecision, *, at_ms: int, done: bool) -> None:
         """Add a decision; `done` is false for a dry run."""
 
 
@@ -63,7 +63,7 @@ class CloudActionLog:
         """Return how many dead letters the last alert reported."""
         return self._alert_state.dead_letters()
 
-    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+    def write(self, decision: AutopilotDecision, *, at_ms: int, done: bool) -> None:
         """See `ActionLog.write`."""
         log("autopilot_acted", at_ms=at_ms, done=done, **decision.to_document())
         if done and CONTROL_OF[decision.action] is Control.DEAD_LETTERS:
@@ -98,7 +98,9 @@ class Autopilot:
         self._clock_ms = clock_ms
         self._rule_bounds = rule_bounds
 
-    def run(self, *, dry_run: bool, controls: Collection[Control] = tuple(Control)) -> tuple[Decision, ...]:
+    def run(
+        self, *, dry_run: bool, controls: Collection[Control] = tuple(Control)
+    ) -> tuple[AutopilotDecision, ...]:
         """Carry out the decisions of `controls` and return them; a dry run only logs them."""
         bounds = self._bounds.within(self._rule_bounds())
         decisions = tuple(
@@ -129,24 +131,24 @@ class Autopilot:
             dead_letters_before=self._action_log.dead_letters_alerted(),
         )
 
-    def _act(self, decision: Decision) -> None:
+    def _act(self, decision: AutopilotDecision) -> None:
         resources = self._resources
         match decision.action:
-            case Action.WARM_TABLE:
+            case AutopilotAction.WARM_TABLE:
                 warm = {"WriteUnitsPerSecond": decision.value, "ReadUnitsPerSecond": WARM_READ_UNITS}
                 self._client("dynamodb").update_table(TableName=resources.entries_table, WarmThroughput=warm)
-            case Action.RAISE_CONCURRENCY:
+            case AutopilotAction.RAISE_CONCURRENCY:
                 self._client("lambda").put_function_concurrency(
                     FunctionName=resources.api_function, ReservedConcurrentExecutions=decision.value
                 )
-            case Action.LOWER_CONCURRENCY:
+            case AutopilotAction.LOWER_CONCURRENCY:
                 self._client("lambda").delete_function_concurrency(FunctionName=resources.api_function)
-            case Action.PAUSE_SENDING:
+            case AutopilotAction.PAUSE_SENDING:
                 self._rate_limiter().pause(decision.why)
-            case Action.ALERT_DEAD_LETTERS:
+            case AutopilotAction.ALERT_DEAD_LETTERS:
                 text = f"{decision.why}. What to do: {RUNBOOK}"
                 Alarm(self._client("sns"), resources.alarms_topic).ring("dead letters", text)
-            case Action.RESET_DEAD_LETTER_COUNT:
+            case AutopilotAction.RESET_DEAD_LETTER_COUNT:
                 pass  # the action log has the new count
 
     def _rate_limiter(self) -> SendingRateTable:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.stock import Availability, AvailabilityEvent, EventResult, Outcome
+from chalicelib.domain.stock import Availability, AvailabilityEvent, EventOutcome, EventResult
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.sending import WebhooksTable
 
@@ -47,11 +47,11 @@ class Availabilities:
             stocked = self._products.get(slug) if slug else None
             known = stocked.stock.get(event.sku) if stocked else None
             if slug is None or known is None:
-                return EventResult(Outcome.UNKNOWN_SKU)
+                return EventResult(EventOutcome.UNKNOWN_SKU)
             applied = event.applied_to(known, when_sold_out(stocked, event.sku))
             if not applied.write or self._products.observe(slug, event.sku, applied.stock, known=known):
                 return EventResult(applied.outcome, applied.stock)
-        return EventResult(Outcome.BUSY)
+        return EventResult(EventOutcome.BUSY)
 
     def apply_all(self, events: Sequence[tuple[Slug, AvailabilityEvent]]) -> bool:
         """Apply every event, each with its product's slug, or none of them.
@@ -70,14 +70,14 @@ class Availabilities:
         for slug, event in events:
             known = stocked[slug].stock.get(event.sku) if slug in stocked else None
             applied = event.applied_to(known, when_sold_out(stocked[slug], event.sku)) if known else None
-            if known is None or applied is None or applied.outcome is Outcome.OLDER:
+            if known is None or applied is None or applied.outcome is EventOutcome.OLDER:
                 return False
             if applied.write:
                 changes.append((slug, event.sku, applied.stock, known))
         return self._products.observe_all(changes)
 
 
-class Webhooks:
+class AvailabilityWebhooks:
     """Applies the events of signed requests."""
 
     def __init__(
@@ -91,10 +91,10 @@ class Webhooks:
         """Apply the event of a request; only the same request has the same `digest`."""
         # Checked first: an event without a time counts as of its arrival, and a replay arrives later.
         if self._seen.is_known(digest):
-            return EventResult(Outcome.REPLAYED)
+            return EventResult(EventOutcome.REPLAYED)
         result = self._availabilities.apply(event)
-        if result.outcome in {Outcome.UNKNOWN_SKU, Outcome.BUSY}:
+        if result.outcome in {EventOutcome.UNKNOWN_SKU, EventOutcome.BUSY}:
             return result
         # Stored after the event is applied, which a repeat leaves unchanged: a crash between loses no event.
         first = self._seen.first_time(digest, at_ms=self._clock_ms())
-        return result if first else EventResult(Outcome.REPLAYED)
+        return result if first else EventResult(EventOutcome.REPLAYED)

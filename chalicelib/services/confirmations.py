@@ -2,7 +2,7 @@
 
 Each signup queues a message, and the email of a message lists every entry that the shopper has still to
 confirm. A message that comes during a visit leaves the email to the message of the newest entry; of several
-at once, the first one claims the email (`chalicelib.domain.entry.Claim`).
+at once, the first one claims the email (`chalicelib.domain.entry.EmailClaim`).
 
 An address whose emails bounced is suppressed. When its owner signs up again after some time, this email is
 the only one that may leave, and its confirmation lifts the suppression: see `chalicelib.domain.suppression`.
@@ -10,7 +10,7 @@ the only one that may leave, and its confirmation lifts the suppression: see `ch
 
 from collections.abc import Callable, Sequence
 
-from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Claim, Entry, EntryState
+from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, EmailClaim, Entry, EntryState
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import fits_a_link
@@ -69,11 +69,11 @@ class Confirmations:
         self._emails.send(
             shopper,
             lambda composer: composer.confirm(due),
-            claim=Claim(shopper, sku, {entry.sku: entry.asked_at_ms for entry, _ in due}),
+            claim=EmailClaim(shopper, sku, {entry.sku: entry.signed_up_at_ms for entry, _ in due}),
             source=due[-1][0].source,
         )
 
-    def say_already(self, shopper: ShopperId, sku: Sku, source: str | None = None) -> None:
+    def send_already_waiting(self, shopper: ShopperId, sku: Sku, source: str | None = None) -> None:
         """Send the email "you are on the list already" to a shopper who signed up again.
 
         Args:
@@ -102,7 +102,7 @@ class Confirmations:
         ]
         return [
             (entry, stocked)
-            for entry in sorted(pending, key=lambda entry: (entry.asked_at_ms, entry.sku))
+            for entry in sorted(pending, key=lambda entry: (entry.signed_up_at_ms, entry.sku))
             if (stocked := stocked_with(self._products, entry.sku)) is not None
         ]
 
@@ -113,12 +113,14 @@ class Confirmations:
 
     def _may_retry(self, entries: Sequence[Entry]) -> bool:
         newest = entries[-1]
-        now_ms, asked_at_ms = self._clock_ms(), newest.asked_at_ms
+        now_ms, signed_up_at_ms = self._clock_ms(), newest.signed_up_at_ms
         history = self._suppressions.change(
-            newest.shopper, lambda known: known.retried(at_ms=now_ms, asked_at_ms=asked_at_ms), at_ms=now_ms
+            newest.shopper,
+            lambda known: known.retried(at_ms=now_ms, signed_up_at_ms=signed_up_at_ms),
+            at_ms=now_ms,
         )
         # The other messages about that signup may send it too, and so may a repeated one.
-        if not history.is_retrying or history.retried_for_ms != asked_at_ms:
+        if not history.is_retrying or history.retried_for_ms != signed_up_at_ms:
             return False
         log("suppressed_shopper_asked", shopper=newest.shopper, sku=newest.sku)
         # The confirmation of any of them lifts the suppression.
@@ -127,7 +129,7 @@ class Confirmations:
 
     def _goes_on(self, entries: Sequence[Entry]) -> bool:
         """Return whether the newest entry's own message is still to come, and may be waited for."""
-        ages_ms = [self._clock_ms() - entry.asked_at_ms for entry in entries]
+        ages_ms = [self._clock_ms() - entry.signed_up_at_ms for entry in entries]
         recent_ms = [age_ms for age_ms in ages_ms if age_ms < 2 * VISITS_MAX * self._visit_ms]
         return ages_ms[-1] < self._visit_ms and max(recent_ms) < VISITS_MAX * self._visit_ms
 

@@ -35,10 +35,10 @@ BUS_BYTES_MAX = 256 * 1024
 KEPT_AT_ONCE = 50
 
 
-class Webhooks(Protocol):
+class WebhookEndpoints(Protocol):
     """The endpoints of other systems, as events reach them."""
 
-    def listens_to(self, event_type: EventType) -> bool:
+    def has_endpoint_for(self, event_type: EventType) -> bool:
         """Return whether an endpoint gets events of a type."""
 
     def queue(self, event: DomainEvent) -> int:
@@ -52,19 +52,19 @@ class LiveRules:
         self._client = client
         self._bucket = bucket
         self._clock_ms = clock_ms
-        self._asked_at_ms: int | None = None
+        self._read_at_ms: int | None = None
         self._etag = ""
         self._rules: tuple[Rule, ...] = ()
 
     def all(self) -> tuple[Rule, ...]:
         """Return the rules in the order of the merchant's file; none where none were published."""
         now_ms = self._clock_ms()
-        if self._asked_at_ms is None or not 0 <= now_ms - self._asked_at_ms < RULES_MAX_AGE_MS:
+        if self._read_at_ms is None or not 0 <= now_ms - self._read_at_ms < RULES_MAX_AGE_MS:
             self._ask()
-            self._asked_at_ms = now_ms
+            self._read_at_ms = now_ms
         return self._rules
 
-    def listen_to(self, event_type: EventType) -> bool:
+    def has_rule_for(self, event_type: EventType) -> bool:
         """Return whether a rule is about events of a type."""
         return any(rule.on is event_type for rule in self.all())
 
@@ -105,7 +105,7 @@ class EventEmitter:
         self,
         queue: DomainEventsQueue | None,
         rules: LiveRules,
-        webhooks: Callable[[], Webhooks | None],
+        webhooks: Callable[[], WebhookEndpoints | None],
         rows: RulesTable,
     ) -> None:
         self._queue = queue
@@ -113,12 +113,14 @@ class EventEmitter:
         self._webhooks = webhooks
         self._rows = rows
 
-    def is_heard(self, event_type: EventType) -> bool:
+    def has_consumers(self, event_type: EventType) -> bool:
         """Return whether a rule or an endpoint is about events of a type."""
         if self._queue is None:
             return False
         webhooks = self._webhooks()
-        return self._rules.listen_to(event_type) or (webhooks is not None and webhooks.listens_to(event_type))
+        return self._rules.has_rule_for(event_type) or (
+            webhooks is not None and webhooks.has_endpoint_for(event_type)
+        )
 
     def emit(self, events: Iterable[DomainEvent]) -> None:
         """Queue events. A repeat of the step that emits them is harmless: their ids are the same.
@@ -128,16 +130,18 @@ class EventEmitter:
         """
         if self._queue is None:
             return
-        wanted = [event for event in events if not event.type.is_per_shopper or self.is_heard(event.type)]
+        wanted = [
+            event for event in events if not event.type.is_per_shopper or self.has_consumers(event.type)
+        ]
         if wanted:
             self._queue.put(wanted)
 
-    def may_be_heard(self, event_type: EventType) -> bool:
+    def may_have_consumers(self, event_type: EventType) -> bool:
         """Return whether a rule or an endpoint is about events of a type; true where neither can be read."""
         try:
-            return self.is_heard(event_type)
+            return self.has_consumers(event_type)
         except Exception as error:  # noqa: BLE001 - an event more is better than the shop's work undone
-            log("listeners_not_read", error=type(error).__name__, at=where(error))
+            log("consumers_not_read", error=type(error).__name__, at=where(error))
             return True
 
     def emit_or_keep(self, events: Iterable[DomainEvent]) -> None:
@@ -215,7 +219,7 @@ class DomainEvents:
         self,
         table: RulesTable,
         rules: RuleRunner,
-        webhooks: Callable[[], Webhooks | None],
+        webhooks: Callable[[], WebhookEndpoints | None],
         bus: EventBus | None,
     ) -> None:
         self._table = table

@@ -13,7 +13,7 @@ from chalicelib.domain.merchant import Merchant
 from chalicelib.domain.product import Product
 from chalicelib.domain.reports import Click
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.domain.tokens import Links, LinkSubject, Purpose
+from chalicelib.domain.tokens import LinkSubject, LinkTokens, Purpose
 from chalicelib.mail.headers import SES_VALUE_CHARS_MAX
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition
@@ -47,7 +47,7 @@ class EmailComposer:
     Each email is in the language of the page that its shopper signed up on.
     """
 
-    def __init__(self, renderer: Renderer, links: Links) -> None:
+    def __init__(self, renderer: Renderer, links: LinkTokens) -> None:
         self._renderer = renderer
         self._shop = renderer.theme.shop
         self._links = links
@@ -57,17 +57,17 @@ class EmailComposer:
         """Return the mailbox (RFC 5322) that emails come from."""
         return self._shop.sender
 
-    def confirm(self, asked: Sequence[tuple[Entry, StockedProduct]]) -> OutgoingEmail:
+    def confirm(self, signups: Sequence[tuple[Entry, StockedProduct]]) -> OutgoingEmail:
         """Compose the email that asks a shopper to confirm their signup.
 
         Args:
-            asked: entries of one shopper with their products, at least one, the newest last. The newest
+            signups: entries of one shopper with their products, at least one, the newest last. The newest
                 decides on language and address; the link confirms all of them.
         """
-        newest, stocked = asked[-1]
+        newest, stocked = signups[-1]
         renderer = self._renderer_for(newest.page)
         token = self._links.sign(
-            Purpose.CONFIRM, LinkSubject.of(newest.shopper, [entry.sku for entry, _ in asked])
+            Purpose.CONFIRM, LinkSubject.of(newest.shopper, [entry.sku for entry, _ in signups])
         )
         email = renderer.product_email(
             "confirm",
@@ -75,8 +75,8 @@ class EmailComposer:
             variant=stocked.product.variant(newest.sku),
             stock=stocked.stock,
             action_url=self._url(renderer.edition, "confirm", token),
-            items=[(one.product, one.product.variant(entry.sku)) for entry, one in asked],
-            coming=sum(one.is_coming(entry.sku) for entry, one in asked),
+            items=[(one.product, one.product.variant(entry.sku)) for entry, one in signups],
+            coming=sum(one.is_coming(entry.sku) for entry, one in signups),
         )
         tags = _tags("confirm", newest)
         return OutgoingEmail(newest.mailbox, email, HEADERS, tags, reply_to=self._shop.reply_to)

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.stock import AHEAD_MS_MAX, EventResult, Outcome
-from chalicelib.inbound.readings import Ignored, Reading, Readings, ReceivedEvent
-from chalicelib.inbound.readings import Outcome as ReadOutcome
+from chalicelib.domain.stock import AHEAD_MS_MAX, EventOutcome, EventResult
+from chalicelib.inbound.readings import IgnoredEvent, Reading, Readings, ReadOutcome, ReceivedEvent
 from chalicelib.log import log
-from chalicelib.services.availability import Availabilities, Webhooks
+from chalicelib.services.availability import Availabilities, AvailabilityWebhooks
 from chalicelib.tables.inbound import EventsTable
 
 # A row of DynamoDB has 400 KB at most; a product of Shopify has at most 2,048 variants.
@@ -36,7 +35,7 @@ class InboundEvents:
         self,
         table: EventsTable,
         availabilities: Availabilities,
-        webhooks: Webhooks,
+        webhooks: AvailabilityWebhooks,
         clock_ms: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
@@ -54,7 +53,7 @@ class InboundEvents:
         """
         if isinstance(read, Readings):
             return self._noted(self._record(source, "received", self._apply_all(source, read)))
-        if isinstance(read, Ignored):
+        if isinstance(read, IgnoredEvent):
             return self._noted(self._record(source, "ignored", ({"reason": read.reason},)))
         return ReceivedEvent(self._new_id(), self._clock_ms(), source, "pong")
 
@@ -81,7 +80,7 @@ class InboundEvents:
     def _apply_all(self, source: str, read: Readings, *, give_up: bool = True) -> tuple[Result, ...]:
         linked = self._linked(source, read)
         results = [self._apply(source, reading, linked) for reading in read.readings]
-        if give_up and any(result["outcome"] == Outcome.BUSY for result in results):
+        if give_up and any(result["outcome"] == EventOutcome.BUSY for result in results):
             raise TooBusy
         results += [
             {"subject": part.subject, "outcome": "unreadable", "reason": part.reason} for part in read.unread
@@ -109,11 +108,11 @@ class InboundEvents:
         if reading.location is None:
             return {"sku": sku, "outcome": self._apply_event(source, sku, reading, now_ms).outcome.value}
         if not self._put_level(source, reading, now_ms):
-            return {"sku": sku, "outcome": Outcome.OLDER.value}
+            return {"sku": sku, "outcome": EventOutcome.OLDER.value}
         whole = self._of_all_locations(source, reading, now_ms)
         if whole is None:
             reason = f"location {reading.location} does not count"
-            return {"sku": sku, "outcome": Outcome.UNCHANGED.value, "reason": reason}
+            return {"sku": sku, "outcome": EventOutcome.UNCHANGED.value, "reason": reason}
         return {"sku": sku, "outcome": self._apply_event(source, sku, whole, now_ms).outcome.value}
 
     def _put_level(self, source: str, reading: Reading, now_ms: int) -> bool:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.previews import Preview
+from chalicelib.domain.previews import ActionPreview
 from chalicelib.domain.sending_limits import Reach
 from chalicelib.domain.stock import (
     Availability,
@@ -24,7 +24,7 @@ from chalicelib.domain.stock import (
 from chalicelib.domain.stock_file import LineMistake, NumberFormat, parse_stock_file
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.services.availability import Availabilities, when_sold_out
-from chalicelib.services.stock_import import Change, StockImport, apply_import, plan_import
+from chalicelib.services.stock_import import StockFileChange, StockImport, apply_import, plan_import
 
 if TYPE_CHECKING:
     from chalicelib.tables.demand import DemandTable
@@ -91,10 +91,10 @@ class StockPreview:
         return self.reach.emails if is_restock(self.before, self.after) else 0
 
     @property
-    def preview(self) -> Preview:
+    def preview(self) -> ActionPreview:
         """The preview that a merchant agrees to."""
         facts = (stock_words(self.before), stock_words(self.after))
-        return Preview(f"stock {self.change.action}", self.change.sku, self.emails, facts)
+        return ActionPreview(f"stock {self.change.action}", self.change.sku, self.emails, facts)
 
     def document(self, token: str) -> dict[str, Any]:
         """Return the preview as JSON values, with its token."""
@@ -145,9 +145,9 @@ class FilePreview:
     planned: StockImport
 
     @property
-    def preview(self) -> Preview:
+    def preview(self) -> ActionPreview:
         """The preview that a merchant agrees to; each change counts, with its stock before and after."""
-        return Preview("stock file", self.digest, self.planned.mailed, (self.changes_digest,))
+        return ActionPreview("stock file", self.digest, self.planned.mailed, (self.changes_digest,))
 
     def document(self, minutes: int, token: str) -> dict[str, Any]:
         """Return the preview as JSON values: every change, every mistake, and the token."""
@@ -176,7 +176,7 @@ class FilePreview:
         return sha256("\n".join(map(change_words, self.planned.changes)).encode()).hexdigest()[:32]
 
 
-def change_words(change: Change) -> str:
+def change_words(change: StockFileChange) -> str:
     """Return a change in words of the audit: "FJ-INK-L: OutOfStock 0 to InStock 5"."""
     units = "" if change.event.units is None else f" {change.event.units}"
     return f"{change.event.sku}: {stock_words(change.before)} to {change.event.availability.value}{units}"

@@ -21,18 +21,18 @@ from chalicelib.domain.overview import (
     LOW_STOCK,
     NO_DEMAND,
     PAGE_ROWS,
+    DemandFigures,
     Listed,
-    Numbers,
     Overview,
     OverviewNotReady,
     OverviewQuery,
-    Row,
+    OverviewRow,
     found,
     listed,
     page_of,
     rows_of,
 )
-from chalicelib.domain.overview_waves import LastWave, Wave, WaveState
+from chalicelib.domain.overview_waves import LastWave, ShownWave, WaveState
 from chalicelib.domain.stock import Availability
 from chalicelib.services.overview_waves import KnownWave, Waves, orderable, with_fewer_waiting
 from chalicelib.tables.overview import CatalogueVersion, OverviewTable, Snapshot
@@ -64,7 +64,7 @@ class Tables:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OverviewAnswer:
     """The answer to a poll, as JSON values; `etag` is a digest of what it shows."""
 
     etag: str
@@ -84,7 +84,7 @@ class Overviews:
         self._waves = Waves(tables.restocks, tables.progress)
         self._catalogue: tuple[str, list[Listed]] | None = None
 
-    def answer(self, ask: OverviewQuery) -> Answer:
+    def answer(self, ask: OverviewQuery) -> OverviewAnswer:
         """Return the overview, at most some seconds old.
 
         Raises:
@@ -92,9 +92,9 @@ class Overviews:
         """
         snapshot = self._snapshot()
         if ask.is_plain:
-            return Answer(snapshot.etag, snapshot.made_at_ms, snapshot.body)
+            return OverviewAnswer(snapshot.etag, snapshot.made_at_ms, snapshot.body)
         document = snapshot.body | self._page(snapshot, ask)
-        return Answer(digest(document), snapshot.made_at_ms, document)
+        return OverviewAnswer(digest(document), snapshot.made_at_ms, document)
 
     def _snapshot(self) -> Snapshot:
         now_ms, known = self._clock_ms(), self._tables.snapshots.snapshot()
@@ -126,7 +126,9 @@ class Overviews:
         catalogue, variants = self._current_catalogue(before.catalogue if before else None, at_ms)
         if before is None or catalogue.read_at_ms == at_ms:
             state = replace(state, low_stock=self._low_stock() or LOW_STOCK)
-        numbers = {sku: Numbers.of(demand, at_ms=at_ms) for sku, demand in self._tables.demand.all().items()}
+        numbers = {
+            sku: DemandFigures.of(demand, at_ms=at_ms) for sku, demand in self._tables.demand.all().items()
+        }
         numbers = {sku: known for sku, known in numbers.items() if known != NO_DEMAND}
         rows = rows_of(variants, numbers)
         fewer = with_fewer_waiting(state.numbers, numbers)
@@ -184,7 +186,7 @@ class Overviews:
             self._catalogue = (known.version, [_listed_of(member) for member in members])
         return self._catalogue[1]
 
-    def _with_stock(self, rows: Sequence[Row]) -> list[Row]:
+    def _with_stock(self, rows: Sequence[OverviewRow]) -> list[OverviewRow]:
         slugs = {row.listed.slug for row in rows if row.listed.slug}
         stock = self._tables.products.stock_of(slugs) if slugs else {}
         return [replace(row, listed=row.listed.with_stock(stock.get(row.listed.sku))) for row in rows]
@@ -205,15 +207,15 @@ def digest(document: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    numbers: Mapping[Sku, Numbers] = field(default_factory=dict)
-    waves: tuple[Wave, ...] = ()
+    numbers: Mapping[Sku, DemandFigures] = field(default_factory=dict)
+    waves: tuple[ShownWave, ...] = ()
     last_waves: Mapping[Sku, KnownWave] = field(default_factory=dict)
     low_stock: int = LOW_STOCK
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "_State":
         numbers = {
-            Sku(sku): Numbers(waiting, pending, tuple(hours), since)
+            Sku(sku): DemandFigures(waiting, pending, tuple(hours), since)
             for sku, waiting, pending, hours, since in document["numbers"]
         }
         last_waves = {
@@ -234,9 +236,9 @@ class _State:
         }
 
 
-def _wave_of(document: Mapping[str, Any]) -> Wave:
+def _wave_of(document: Mapping[str, Any]) -> ShownWave:
     samples = tuple((at_ms, notified) for at_ms, notified in document["samples"])
-    return Wave(**{**document, "state": WaveState(document["state"]), "samples": samples})
+    return ShownWave(**{**document, "state": WaveState(document["state"]), "samples": samples})
 
 
 def _member(variant: Listed) -> list[Any]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.overview import NO_DEMAND, Numbers, Row
-from chalicelib.domain.overview_waves import LastWave, Wave, WaveState, rate_per_min, sampled
+from chalicelib.domain.overview import NO_DEMAND, DemandFigures, OverviewRow
+from chalicelib.domain.overview_waves import LastWave, ShownWave, WaveState, rate_per_min, sampled
 from chalicelib.services.fan_out.report import FanOutState
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class Waves:
 
     def under_way(
         self,
-        rows: Mapping[Sku, Row],
-        before: Sequence[Wave],
+        rows: Mapping[Sku, OverviewRow],
+        before: Sequence[ShownWave],
         fewer: Sequence[Sku],
         sending: "SendingRate | None",
         at_ms: int,
-    ) -> tuple[Wave, ...]:
+    ) -> tuple[ShownWave, ...]:
         """Return the waves under way, the largest first, and those that ended a short time ago.
 
         `fewer` are the variants that fewer people wait for than a snapshot ago: a small wave begins and ends
@@ -67,7 +67,9 @@ class Waves:
         waves.sort(key=lambda wave: (not wave.is_under_way, -wave.opened_at_ms, wave.sku))
         return tuple(waves[:WAVES_MAX])
 
-    def _wave(self, row: Row, before: Wave | None, sending: "SendingRate | None", at_ms: int) -> Wave | None:
+    def _wave(
+        self, row: OverviewRow, before: ShownWave | None, sending: "SendingRate | None", at_ms: int
+    ) -> ShownWave | None:
         sku, waiting = row.listed.sku, row.numbers.waiting
         restock = self._restocks.live(sku)
         if restock is None:
@@ -88,7 +90,7 @@ class Waves:
         rate = rate_per_min(samples)
         if rate is None and state.rate_per_s is not None:
             rate = round(state.rate_per_s * 60, 1)
-        return Wave(
+        return ShownWave(
             sku,
             restock.id,
             is_sending,
@@ -108,12 +110,12 @@ class Waves:
 
     def last(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OverviewRow],
         known: Mapping[Sku, KnownWave],
         at_ms: int,
         *,
-        waves: Iterable[Wave] = (),
-    ) -> tuple[list[Row], dict[Sku, KnownWave]]:
+        waves: Iterable[ShownWave] = (),
+    ) -> tuple[list[OverviewRow], dict[Sku, KnownWave]]:
         """Return the rows with their last waves, and what is known by now of the waves of these rows.
 
         A restock changes the version of the stock: it is looked for again after a change, and no more often.
@@ -150,12 +152,16 @@ class Waves:
         return LastWave(restock.opened_at_ms, self._progress.of(restock.id, shards_of(sku)).notified)
 
 
-def _is_recent(wave: Wave, at_ms: int) -> bool:
+def _is_recent(wave: ShownWave, at_ms: int) -> bool:
     return at_ms - max(wave.opened_at_ms, wave.last_at_ms or 0) < WAVE_SHOWN_MS
 
 
 def _wave_state(  # noqa: PLR0911 - one for each state
-    state: FanOutState, row: Row, budget: "WaveBudget | None", sending: "SendingRate | None", at_ms: int
+    state: FanOutState,
+    row: OverviewRow,
+    budget: "WaveBudget | None",
+    sending: "SendingRate | None",
+    at_ms: int,
 ) -> WaveState:
     if not row.numbers.waiting or (state.live and not state.waiting):
         return WaveState.DONE
@@ -172,13 +178,13 @@ def _wave_state(  # noqa: PLR0911 - one for each state
     return WaveState.SENDING
 
 
-def with_fewer_waiting(before: Mapping[Sku, Numbers], now: Mapping[Sku, Numbers]) -> list[Sku]:
+def with_fewer_waiting(before: Mapping[Sku, DemandFigures], now: Mapping[Sku, DemandFigures]) -> list[Sku]:
     """Return the variants that fewer people wait for than before, the largest difference first."""
     left = {sku: known.waiting - now.get(sku, NO_DEMAND).waiting for sku, known in before.items()}
     return sorted((sku for sku in left if left[sku] > 0), key=lambda sku: (-left[sku], sku))[:WAVES_MAX]
 
 
-def orderable(rows: Iterable[Row]) -> list[Row]:
+def orderable(rows: Iterable[OverviewRow]) -> list[OverviewRow]:
     """Return the first rows, by demand, with people waiting for what the shop has in stock."""
     waiting = [row for row in rows if row.numbers.waiting and row.listed.can_buy]
     return sorted(waiting, key=lambda row: row.rank)[:WAVES_MAX]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import Availability
-from chalicelib.inbound.readings import Link, Malformed, Reading, Readings, ReceivedEvent
+from chalicelib.inbound.readings import MalformedEvent, Reading, Readings, ReceivedEvent, VariantLink
 from chalicelib.inbound.reconciliation import (
     ChangeLimit,
-    Comparison,
     Known,
+    StockComparison,
     StockList,
     TooManyChanges,
     compare,
@@ -57,7 +57,7 @@ class ReconcileFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SourceAccount:
     """The address of a source's stock list, and what proves that the shop may read it.
 
     Args:
@@ -84,10 +84,10 @@ class Account:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def accounts_of(text: str) -> dict[str, Account]:
+def accounts_of(text: str) -> dict[str, SourceAccount]:
     """Return the accounts by source of a stored document: {"SOURCE": {"url", "secret", "user"}}."""
     document = json.loads(text)
-    return {source: Account(**document[source]) for source in LISTING if source in document}
+    return {source: SourceAccount(**document[source]) for source in LISTING if source in document}
 
 
 class StockLists:
@@ -97,7 +97,7 @@ class StockLists:
         self._https = https
         self._clock_ms = clock_ms
 
-    def fetch(self, source: str, account: Account, *, counted: frozenset[str] | None) -> StockList:
+    def fetch(self, source: str, account: SourceAccount, *, counted: frozenset[str] | None) -> StockList:
         """Return the whole list of a source; `counted` are the locations of it that count.
 
         Raises:
@@ -111,10 +111,10 @@ class StockLists:
             at_ms = self._clock_ms()
             answer = self._https.fetch(account.url, {"Accept": "text/csv", **account.headers})
             return StockList(csv_list(answer.body, at_ms=at_ms))
-        except (FetchFailed, Malformed) as problem:
+        except (FetchFailed, MalformedEvent) as problem:
             raise ListUnusable(f"{source}: {problem}") from None
 
-    def _shopify(self, account: Account, counted: frozenset[str] | None) -> StockList:
+    def _shopify(self, account: SourceAccount, counted: frozenset[str] | None) -> StockList:
         headers = {"X-Shopify-Access-Token": account.secret or "", "Content-Type": "application/json"}
         url = account.url.rstrip("/") + SHOPIFY_PATH
         pages: list[Readings] = []
@@ -136,11 +136,11 @@ class StockLists:
                     return StockList(_joined(pages), tuple(levels))
             if page.wait_s:
                 self._https.sleep(min(page.wait_s, 60.0))
-        raise Malformed(
+        raise MalformedEvent(
             f"it did not end after {len(pages):,} pages, or Shopify refused each query for its cost"
         )
 
-    def _woocommerce(self, account: Account) -> Iterator[Readings]:
+    def _woocommerce(self, account: SourceAccount) -> Iterator[Readings]:
         url = account.url.rstrip("/") + WOOCOMMERCE_PATH
         parents: list[str] = []
         for readings, found in self._woocommerce_pages(url, account):
@@ -150,7 +150,7 @@ class StockLists:
             for readings, _ in self._woocommerce_pages(f"{url}/{parent}/variations", account):
                 yield readings
 
-    def _woocommerce_pages(self, url: str, account: Account) -> Iterator[tuple[Readings, list[str]]]:
+    def _woocommerce_pages(self, url: str, account: SourceAccount) -> Iterator[tuple[Readings, list[str]]]:
         for number in range(1, PAGES_MAX + 1):
             at_ms = self._clock_ms()
             query = (
@@ -161,7 +161,7 @@ class StockLists:
             yield readings, parents
             if number >= _total_pages(answer.headers, rows, number):
                 return
-        raise Malformed(f"it has more than {PAGES_MAX:,} pages")
+        raise MalformedEvent(f"it has more than {PAGES_MAX:,} pages")
 
 
 def _total_pages(headers: Mapping[str, str], rows: int, number: int) -> int:
@@ -197,7 +197,7 @@ class Reconciliation:
         self._lists = lists
         self._clock_ms = clock_ms
 
-    def fetch(self, source: str, account: Account) -> StockList:
+    def fetch(self, source: str, account: SourceAccount) -> StockList:
         """Return the whole list of a source, of the locations that count.
 
         Raises:
@@ -205,7 +205,7 @@ class Reconciliation:
         """
         return self._lists.fetch(source, account, counted=self._events.counted_locations(source))
 
-    def compare(self, source: str, listed: StockList) -> Comparison:
+    def compare(self, source: str, listed: StockList) -> StockComparison:
         """Compare a list with the shop. Nothing is written.
 
         Raises:
@@ -225,7 +225,7 @@ class Reconciliation:
         linked = self._events.linked(source, [foreign_id for foreign_id in without if foreign_id])
         return compare(listed, known, linked, now_ms=self._clock_ms())
 
-    def apply(self, source: str, listed: StockList, comparison: Comparison) -> list[ReceivedEvent]:
+    def apply(self, source: str, listed: StockList, comparison: StockComparison) -> list[ReceivedEvent]:
         """Apply the differences, and record them as events of the source.
 
         The units of each location are stored first, so that the next event of one location adds up to the
@@ -233,7 +233,7 @@ class Reconciliation:
         """
         changed = [difference.reading for difference in comparison.differences]
         self._store_levels(source, listed, changed)
-        links: dict[Sku, list[Link]] = {}
+        links: dict[Sku, list[VariantLink]] = {}
         for link in listed.readings.links:
             links.setdefault(link.sku, []).append(link)
         recorded: list[ReceivedEvent] = []
@@ -255,7 +255,7 @@ class Reconciliation:
                 time_ms = at_ms[sku] or self._clock_ms()
                 self._events.put_level(source, level.foreign_id, level.location, level.units, at_ms=time_ms)
 
-    def run(self, accounts: Mapping[str, Account], limit: ChangeLimit) -> None:
+    def run(self, accounts: Mapping[str, SourceAccount], limit: ChangeLimit) -> None:
         """Reconcile each source that has an account, and record a source that cannot be.
 
         Raises:

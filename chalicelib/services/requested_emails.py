@@ -14,16 +14,20 @@ from dataclasses import replace
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     EmailDeferred,
     EmailSender,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
     RequestedEmail,
+    SendRefusal,
     SendRefused,
 )
-from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX, Claim
+from chalicelib.domain.entry import (
+    REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX,
+    REQUESTED_BY_NETWORK_PER_DAY_MAX,
+    EmailClaim,
+)
 from chalicelib.domain.ids import ShopperId, is_ipv6
 from chalicelib.domain.sending_limits import (
     BACK_OFF_S_MAX,
@@ -33,7 +37,7 @@ from chalicelib.domain.sending_limits import (
     back_off_s,
     early_s,
 )
-from chalicelib.domain.tokens import Links
+from chalicelib.domain.tokens import LinkTokens
 from chalicelib.log import log
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.email_composer import EmailComposer
@@ -110,7 +114,7 @@ class RequestedBatch:
         except EmailDeferred as deferred:
             self._defer(email, deferred.reason)
         except SendRefused as refused:
-            if refused.refusal is Refusal.INVALID:
+            if refused.refusal is SendRefusal.INVALID:
                 raise
             self._refused_for_s = refused.delay_s or NO_TIME_S
             log("email_put_back", shopper=email.shopper, reason=refused.reason)
@@ -131,10 +135,10 @@ class RequestedBatch:
         log("email_deferred", shopper=email.shopper, reason=reason, deferrals=again.deferrals)
         self._queue_next(again, early_s(due_ms, now_ms))
 
-    def _queue_again(self, email: RequestedEmail, asked_s: int) -> None:
+    def _queue_again(self, email: RequestedEmail, needed_s: int) -> None:
         """Queue an email that could not be tried or was refused: later each time, and spread."""
-        asked_s = max(asked_s, back_off_s(email.tries, self._chance()))
-        delay_s = min(BACK_OFF_S_MAX, asked_s + round(asked_s * self._chance()))
+        needed_s = max(needed_s, back_off_s(email.tries, self._chance()))
+        delay_s = min(BACK_OFF_S_MAX, needed_s + round(needed_s * self._chance()))
         self._queue_next(replace(email, tries=email.tries + 1), delay_s)
 
     def _queue_next(self, email: RequestedEmail, delay_s: int) -> None:
@@ -148,7 +152,7 @@ class RequestedEmails:
         self,
         entries: EntriesTable,
         themes: ThemeStore,
-        links: Links,
+        links: LinkTokens,
         sender: EmailSender,
         clock_ms: Callable[[], int],
         identity_key: bytes,
@@ -165,7 +169,7 @@ class RequestedEmails:
         shopper: ShopperId,
         compose: Callable[[EmailComposer], OutgoingEmail],
         *,
-        claim: Claim | None = None,
+        claim: EmailClaim | None = None,
         source: str | None = None,
     ) -> None:
         """Send an email to a shopper, unless the emails of the last 24 hours are used up.
@@ -208,8 +212,8 @@ class RequestedEmails:
     def _count_source(self, source: str | None, budget: str, now_ms: int, *, emails: int = 1) -> bool:
         if source is None:
             return True
-        limit = ASKED_BY_IPV6_NETWORK_PER_DAY_MAX if is_ipv6(source) else ASKED_BY_NETWORK_PER_DAY_MAX
-        return self._entries.count_asked_by_network(
+        limit = REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX if is_ipv6(source) else REQUESTED_BY_NETWORK_PER_DAY_MAX
+        return self._entries.count_requested_by_network(
             source, at_ms=now_ms, limit=limit, emails=emails, budget=budget
         )
 
@@ -225,9 +229,9 @@ class RequestedEmails:
             OutcomeUnknown: the email may have left.
         """
         (result,) = self._sender.send(composer.sender, [outgoing])
-        if result.delivery is Delivery.DEFERRED:
+        if result.delivery is DeliveryOutcome.DEFERRED:
             raise EmailDeferred(result.reason)
-        if result.delivery is Delivery.POSTPONED:
+        if result.delivery is DeliveryOutcome.POSTPONED:
             raise SendRefused(result.reason, result.refusal)
         kind, reason = outgoing.tags["email"], result.reason
         log("email_sent", email=kind, shopper=shopper, delivery=result.delivery, reason=reason)
@@ -257,7 +261,7 @@ class MyWaitlistsEmail:
         if not kept or self._suppressions.among([shopper]):
             log("my_waitlists_not_due", shopper=shopper)
             return
-        newest = max((row.entry for row in kept), key=lambda entry: entry.asked_at_ms)
+        newest = max((row.entry for row in kept), key=lambda entry: entry.signed_up_at_ms)
         self._emails.send(
             shopper,
             lambda composer: composer.my_waitlists(newest.mailbox, shopper, page=newest.page),

@@ -12,16 +12,15 @@ from typing import Any
 from chalicelib.domain.autopilot import RuleBounds
 from chalicelib.domain.domain_event import DomainEvent, EventType, chained_id
 from chalicelib.domain.ids import Slug
-from chalicelib.domain.stock import Availability, AvailabilityEvent
-from chalicelib.domain.stock import Outcome as StockOutcome
+from chalicelib.domain.stock import Availability, AvailabilityEvent, EventOutcome
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.log import log
 from chalicelib.rules.rule import (
     DEPTH_MAX,
-    Action,
     Firing,
-    Outcome,
+    FiringOutcome,
     Rule,
+    RuleAction,
     caused_event,
     decide,
     matching,
@@ -92,8 +91,8 @@ class RuleRunner:
         now_ms = self._clock_ms()
         wanted = Firing.of(rule, event, decide(rule, event, spent=0), at_ms=now_ms)
         firing, is_new = self._table.decide(wanted, budget=rule.budget)
-        if firing.result is not None or firing.outcome is not Outcome.FIRED:
-            if firing.outcome is not Outcome.FIRED:
+        if firing.result is not None or firing.outcome is not FiringOutcome.FIRED:
+            if firing.outcome is not FiringOutcome.FIRED:
                 log(
                     "rule_stopped",
                     rule=rule.name,
@@ -126,19 +125,19 @@ class RuleRunner:
 
     def _act(self, rule: Rule, event: DomainEvent) -> str:
         match rule.action:
-            case Action.PAUSE:
+            case RuleAction.PAUSE:
                 result = self._pause(rule, event)
-            case Action.RESUME:
+            case RuleAction.RESUME:
                 result = self._resume()
-            case Action.WAVE_POLICY:
+            case RuleAction.WAVE_POLICY:
                 result = self._set_policy(rule)
-            case Action.AVAILABILITY:
+            case RuleAction.AVAILABILITY:
                 result = self._set_availability(rule, event)
-            case Action.EMAIL:
+            case RuleAction.EMAIL:
                 result = self._send_email(rule, event)
-            case Action.EVENT:
+            case RuleAction.EVENT:
                 result = self._emit_own(rule, event)
-            case Action.AUTOPILOT_BOUNDS:
+            case RuleAction.AUTOPILOT_BOUNDS:
                 result = self._set_bounds(rule, event)
         return result
 
@@ -184,9 +183,9 @@ class RuleRunner:
             event.at_ms,
         )
         outcome = self._effects.availabilities.apply(stock_event).outcome
-        if outcome is StockOutcome.BUSY:
+        if outcome is EventOutcome.BUSY:
             raise ActionBusy(sku)
-        if outcome is StockOutcome.UNKNOWN_SKU:
+        if outcome is EventOutcome.UNKNOWN_SKU:
             return f"failed: the shop has no SKU {sku}"
         return f"{DONE}: {sku} {outcome.value}"
 

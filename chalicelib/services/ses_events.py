@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from chalicelib.domain.domain_event import DomainEvent
 from chalicelib.domain.emissions import feedback_event, paused_event
-from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, read_message
+from chalicelib.domain.feedback import Feedback, FeedbackState, IgnoredFeedback, read_message
 from chalicelib.domain.sending_limits import cohorts, day_of, days_judged, reason_to_pause
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.log import log
@@ -60,7 +60,7 @@ class SesEventHandler:
             NoFeedback: the message is about our emails but cannot be read; a person has to look.
         """
         feedback = read_message(body, topic=self._topic, configuration_set=self._configuration_set)
-        if isinstance(feedback, Ignored):
+        if isinstance(feedback, IgnoredFeedback):
             log("feedback_ignored", why=feedback.why, kind=feedback.kind)
             return
         now_ms = self._clock_ms()

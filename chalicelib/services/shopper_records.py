@@ -14,7 +14,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.suppression import Suppression, SuppressionReason
-from chalicelib.tables.suppressions import Kept, ShoppersTable, SuppressionsTable
+from chalicelib.tables.suppressions import ShoppersTable, StoredEntry, SuppressionsTable
 
 BECAUSE_CHARS_MAX = 200
 NOT_SUPPRESSED_CODE = "NotFoundException"
@@ -37,7 +37,7 @@ class ShopperRecord:
     """The rows of a shopper: the entries, expired ones too, and a suppression; None without one."""
 
     shopper: ShopperId
-    entries: tuple[Kept, ...]
+    entries: tuple[StoredEntry, ...]
     suppression: Suppression | None
 
     @property
@@ -53,7 +53,7 @@ class ShopperRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Lifted:
+class LiftedSuppression:
     """A suppression that is lifted (None: there was none), and a sentence about SES's own list."""
 
     shopper: ShopperId
@@ -118,7 +118,7 @@ class ShopperRecords:
 
     def lift(
         self, address: Address, because: str, ses: Callable[[Address], str], *, shopper_asked: bool
-    ) -> Lifted:
+    ) -> LiftedSuppression:
         """Allow emails to an address again.
 
         Args:
@@ -134,13 +134,13 @@ class ShopperRecords:
         before = self.require_liftable(shopper, shopper_asked=shopper_asked)
         if before:
             self._suppressions.change(
-                shopper, lambda known: known.pardoned(at_ms=now_ms), at_ms=now_ms, because=because
+                shopper, lambda known: known.lifted_by_operator(at_ms=now_ms), at_ms=now_ms, because=because
             )
-        return Lifted(shopper, before, ses(address))
+        return LiftedSuppression(shopper, before, ses(address))
 
 
 # The attributes of an entry that a merchant reads; the others are for sending.
-ENTRY_TIMES = ("asked_at_ms", "confirmed_at_ms", "notified_at_ms", "unsubscribed_at_ms")
+ENTRY_TIMES = ("signed_up_at_ms", "confirmed_at_ms", "notified_at_ms", "unsubscribed_at_ms")
 
 
 def masked_document(address: Address, record: ShopperRecord, token: str) -> dict[str, Any]:

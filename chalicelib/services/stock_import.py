@@ -11,7 +11,7 @@ from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import (
     Availability,
     AvailabilityEvent,
-    Outcome,
+    EventOutcome,
     Stock,
     StockedProduct,
     availability_of_units,
@@ -26,7 +26,7 @@ PRODUCTS_AT_ONCE = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StockFileChange:
     """A changed stock of a variant; `mailed` people on its waitlist would be emailed."""
 
     line: int
@@ -40,7 +40,7 @@ class Change:
 class StockImport:
     """The plan of an import: its changes, the number of unchanged lines, and the errors."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[StockFileChange, ...]
     unchanged: int
     mistakes: tuple[LineMistake, ...]
 
@@ -84,7 +84,7 @@ def plan_import(
     }
     emails = emails_for(restocked) if restocked else {}
     changes = tuple(
-        Change(
+        StockFileChange(
             line.line,
             sold[line.sku].product.slug,
             sold[line.sku].stock[line.sku],
@@ -98,20 +98,20 @@ def plan_import(
     return StockImport(changes, len(known) - len(changed), tuple(mistakes))
 
 
-def apply_import(changes: Sequence[Change], availabilities: Availabilities) -> list[LineMistake]:
+def apply_import(changes: Sequence[StockFileChange], availabilities: Availabilities) -> list[LineMistake]:
     """Apply the changes; return an error for each one that a newer event overtook."""
     return [
         LineMistake(change.line, f"{change.event.sku}: a newer event is known")
         for part in _by_products(changes)
         if not availabilities.apply_all([(change.slug, change.event) for change in part])
         for change in part
-        if availabilities.apply(change.event).outcome not in {Outcome.CHANGED, Outcome.UNCHANGED}
+        if availabilities.apply(change.event).outcome not in {EventOutcome.CHANGED, EventOutcome.UNCHANGED}
     ]
 
 
-def _by_products(changes: Sequence[Change]) -> Iterator[list[Change]]:
+def _by_products(changes: Sequence[StockFileChange]) -> Iterator[list[StockFileChange]]:
     """Yield the changes of some products at a time; those of one product stay together."""
-    by_slug: dict[Slug, list[Change]] = {}
+    by_slug: dict[Slug, list[StockFileChange]] = {}
     for change in changes:
         by_slug.setdefault(change.slug, []).append(change)
     products = list(by_slug.values())

@@ -51,7 +51,7 @@ class HourContested(RuntimeError):
     """Others wrote an hour each time its parts were added; a later try succeeds."""
 
 
-class Secrets(Protocol):
+class SecretsClient(Protocol):
     """The calls to Secrets Manager."""
 
     def get_secret_value(self, *, SecretId: str) -> Mapping[str, Any]: ...  # noqa: N803 - AWS's names
@@ -69,7 +69,7 @@ class WeeklySalts:
 
     def __init__(
         self,
-        client: Secrets,
+        client: SecretsClient,
         secret_id: str,
         clock_ms: Callable[[], int],
         new_salt: Callable[[], str] | None = None,
@@ -253,7 +253,7 @@ def emit_spikes(emitter: "EventEmitter", hours: Iterable[HourStats]) -> None:
     An error is logged and not raised: the logs are counted, and the next log of the hour emits its event.
     """
     try:
-        if emitter.is_heard(EventType.TRAFFIC_SPIKE):
+        if emitter.has_consumers(EventType.TRAFFIC_SPIKE):
             emitter.emit([event for event in map(spike_event, hours) if event])
     except Exception as error:  # noqa: BLE001 - no error of an event counts logs twice or not at all
         log("spikes_not_emitted", error=type(error).__name__, at=where(error))

@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.tokens import LinkRefused, Links, Purpose
+from chalicelib.domain.tokens import LinkRefused, LinkTokens, Purpose
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, stocked_with
@@ -64,7 +64,7 @@ class Waitlist:
         self,
         entries: EntriesTable,
         products: ProductReader,
-        links: Links,
+        links: LinkTokens,
         clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
@@ -135,9 +135,9 @@ class Waitlist:
         Raises:
             LinkRefused: no token of ours for this shopper, or one that is too old.
         """
-        asked_at_ms = self._links.read_undo(token, shopper)
+        signed_up_at_ms = self._links.read_undo(token, shopper)
         for sku in skus:
-            self._entries.undo(shopper, sku, asked_at_ms=asked_at_ms)
+            self._entries.undo(shopper, sku, signed_up_at_ms=signed_up_at_ms)
 
     def products_of(self, skus: Sequence[Sku]) -> dict[Sku, Product]:
         """Return the products of variants by SKU, without the ones that the shop sells no more."""
@@ -232,7 +232,7 @@ class MyWaitlists:
         entries: EntriesTable,
         shoppers: ShoppersTable,
         products: ProductReader,
-        links: Links,
+        links: LinkTokens,
         clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries

@@ -15,10 +15,10 @@ from chalicelib.log import log
 from chalicelib.outbound.deliveries import (
     FAILING_MS_MAX,
     PROBE_EVERY_S,
-    Answer,
     Attempt,
     Delivery,
     Endpoint,
+    EndpointResponse,
     Probe,
     State,
     is_failing,
@@ -103,7 +103,7 @@ class Circuit:
             return None
         return endpoint, kept[0]
 
-    def tried(self, endpoint: Endpoint, probe: Probe, kept: Attempt, answer: Answer) -> None:
+    def tried(self, endpoint: Endpoint, probe: Probe, kept: Attempt, answer: EndpointResponse) -> None:
         """Go on after a probe: close the circuit, disable the endpoint, or queue the next probe."""
         now_ms = self._clock_ms()
         attempt = replace(kept, at_ms=now_ms, answer=answer.words)
@@ -117,10 +117,10 @@ class Circuit:
             self._disable(endpoint, answer.words, GONE_REASON)
         elif now_ms - (endpoint.failed_from_ms or probe.opened_at_ms) >= FAILING_MS_MAX:
             # One dead letter for all: it rings the alarm.
-            self._queue.put_dead(Delivery(endpoint.id, kept.event, kept.tries))
+            self._queue.put_dead_letter(Delivery(endpoint.id, kept.event, kept.tries))
             self._disable(endpoint, answer.words, FAILED_REASON)
         else:
-            self._deliveries.held_again(attempt)
+            self._deliveries.put_held_answer(attempt)
             self._queue.put_probe(replace(probe, after=attempt.key), delay_s=PROBE_EVERY_S)
 
     def _open(self, endpoint: Endpoint, attempt: Attempt) -> None:

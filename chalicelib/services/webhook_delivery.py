@@ -13,10 +13,10 @@ from chalicelib.domain.domain_event import SHOPPER, DomainEvent, EventType
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.log import log
 from chalicelib.outbound.deliveries import (
-    Answer,
     Attempt,
     Delivery,
     Endpoint,
+    EndpointResponse,
     Probe,
     State,
     document_of,
@@ -40,7 +40,7 @@ class WebhookFanout:
         self._queue = queue
         self._circuit = circuit
 
-    def listens_to(self, event_type: EventType) -> bool:
+    def has_endpoint_for(self, event_type: EventType) -> bool:
         """Return whether an endpoint gets events of a type, as of half a minute ago."""
         return self._endpoints.wants(event_type)
 
@@ -87,7 +87,7 @@ class WebhookSecrets:
 class Poster(Protocol):
     """Posts to another system, as `HttpsPoster` does."""
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         """Post a body with headers, and return the answer; a failure is an answer, too."""
 
 
@@ -177,7 +177,7 @@ class WebhookDelivery:
             endpoint, kept = due
             self._circuit.tried(endpoint, probe, kept, self._post(endpoint, kept.event))
 
-    def send_test(self, endpoint: Endpoint, event: DomainEvent) -> Answer:
+    def send_test(self, endpoint: Endpoint, event: DomainEvent) -> EndpointResponse:
         """Post an event to an endpoint now, once, and return the answer. Nothing is stored."""
         return self._post(endpoint, event)
 
@@ -198,10 +198,10 @@ class WebhookDelivery:
         )
         return attempt
 
-    def _post(self, endpoint: Endpoint, event: DomainEvent) -> Answer:
+    def _post(self, endpoint: Endpoint, event: DomainEvent) -> EndpointResponse:
         secrets = self._secrets_of(endpoint.id)
         if not secrets:
-            return Answer(error="no_secret")
+            return EndpointResponse(error="no_secret")
         address = self._address(event) if endpoint.wants_address(event.type) else None
         document = document_of(event, self._shop_url(), address=address)
         body = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
@@ -221,7 +221,7 @@ class WebhookDelivery:
             following = Delivery(attempt.endpoint, attempt.event, attempt.tries, attempt.due_at_ms)
             self._queue.put(following, delay_s=following.hop_s(at_ms=self._clock_ms()))
         elif attempt.state is State.FAILED:
-            self._queue.put_dead(Delivery(attempt.endpoint, attempt.event, attempt.tries))
+            self._queue.put_dead_letter(Delivery(attempt.endpoint, attempt.event, attempt.tries))
 
 
 class WebhookRetries:

@@ -14,7 +14,7 @@ _COMING_SOON, _DISCONTINUED = Availability.COMING_SOON, Availability.DISCONTINUE
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class VariantChoice:
     """One variant with its availability.
 
     `buy_url` is the address that buys one of it; None where it cannot be bought, or not in this shop.
@@ -52,20 +52,20 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class VariantChoices:
     """Every variant of one product, in catalogue order."""
 
-    all: tuple[Choice, ...]
+    all: tuple[VariantChoice, ...]
 
-    def __iter__(self) -> Iterator[Choice]:
+    def __iter__(self) -> Iterator[VariantChoice]:
         return iter(self.all)
 
     @property
-    def to_buy(self) -> tuple[Choice, ...]:
+    def to_buy(self) -> tuple[VariantChoice, ...]:
         return tuple(choice for choice in self.all if choice.can_buy)
 
     @property
-    def to_wait_for(self) -> tuple[Choice, ...]:
+    def to_wait_for(self) -> tuple[VariantChoice, ...]:
         return tuple(choice for choice in self.all if choice.can_wait)
 
     @property
@@ -132,7 +132,7 @@ def choices_of(
     checkout: Checkout | None = None,
     *,
     low_stock: int | None = None,
-) -> Choices:
+) -> VariantChoices:
     """Return the product's variants with their stock.
 
     Without `checkout`, no choice has an address that buys it. `low_stock` is the stock at
@@ -143,8 +143,8 @@ def choices_of(
         availability = availability_of(variant, stock)
         buy_url = checkout.buy_url(product, variant) if checkout and availability.can_buy else None
         left = _left(stock.get(variant.sku), low_stock)
-        choices.append(Choice(variant, availability, buy_url, left))
-    return Choices(tuple(choices))
+        choices.append(VariantChoice(variant, availability, buy_url, left))
+    return VariantChoices(tuple(choices))
 
 
 def _left(known: Stock | None, low_stock: int | None) -> int | None:

@@ -17,7 +17,7 @@ from jinja2.runtime import Context, Macro
 from markupsafe import Markup, escape
 
 from chalicelib.domain.entry import OptIn
-from chalicelib.domain.product import Condition
+from chalicelib.domain.product import ProductCondition
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.compiling import ConstantFolder, PageCode, SyntaxTrees, code_of
 from chalicelib.storefront.theme import Edition, ReturnBy, Theme, menu_of
@@ -42,7 +42,7 @@ class EditionContext:
             "has_feed": self.edition.has_feed,
             "theme": self.edition.settings,
             "Availability": Availability,
-            "Condition": Condition,
+            "Condition": ProductCondition,
             "OptIn": OptIn,
             "ReturnBy": ReturnBy,
         }

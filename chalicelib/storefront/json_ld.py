@@ -12,9 +12,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from chalicelib.domain.product import Condition, Product, Variant
+from chalicelib.domain.product import Product, ProductCondition, Variant
 from chalicelib.domain.stock import SCHEMA_ORG_WORDS, Availability
-from chalicelib.storefront.choices import Choice, Choices
+from chalicelib.storefront.choices import VariantChoice, VariantChoices
 from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.theme import HOME, Edition, ReturnBy, ReturnPolicy, ShippingPolicy
 
@@ -27,9 +27,9 @@ _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in _TO_ESCAPE}
 
 _SCHEMA = "https://schema.org"
 _CONDITIONS = {
-    Condition.NEW: f"{_SCHEMA}/NewCondition",
-    Condition.USED: f"{_SCHEMA}/UsedCondition",
-    Condition.REFURBISHED: f"{_SCHEMA}/RefurbishedCondition",
+    ProductCondition.NEW: f"{_SCHEMA}/NewCondition",
+    ProductCondition.USED: f"{_SCHEMA}/UsedCondition",
+    ProductCondition.REFURBISHED: f"{_SCHEMA}/RefurbishedCondition",
 }
 _RETURN_METHODS = {
     ReturnBy.MAIL: f"{_SCHEMA}/ReturnByMail",
@@ -51,7 +51,7 @@ Node = dict[str, Any]
 
 
 def product_json_ld(
-    product: Product, choices: Choices, edition: Edition, kinds: Sequence[str | None] = ()
+    product: Product, choices: VariantChoices, edition: Edition, kinds: Sequence[str | None] = ()
 ) -> Markup:
     """Return the product and an offer for each variant, safe inside a script element.
 
@@ -133,7 +133,7 @@ def _with_last(node: Node, name: str, text: str) -> str:
     return f'{_ENCODER.encode(node)[:-1]},"{name}":{text}}}'
 
 
-def _offers(product: Product, choices: Choices, edition: Edition, url: str) -> list[str]:
+def _offers(product: Product, choices: VariantChoices, edition: Edition, url: str) -> list[str]:
     """Return the JSON of each choice's offer; choices of the same terms share one."""
     texts: dict[object, str] = {}
     offers = []
@@ -152,7 +152,9 @@ def _offers(product: Product, choices: Choices, edition: Edition, url: str) -> l
     return offers
 
 
-def _offer(product: Product, choice: Choice, starts_on: str | None, edition: Edition, url: str) -> Node:
+def _offer(
+    product: Product, choice: VariantChoice, starts_on: str | None, edition: Edition, url: str
+) -> Node:
     shop, money, variant = edition.shop, edition.money, choice.variant
     offer: Node = {
         "@type": "Offer",

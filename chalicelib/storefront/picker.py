@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.product import Product
-from chalicelib.storefront.choices import Choice, Choices
+from chalicelib.storefront.choices import VariantChoice, VariantChoices
 
 # The style sheet has a rule for each group of pictures up to this one; beyond, every picture is shown.
 PICTURE_GROUPS_MAX = 16
@@ -26,7 +26,7 @@ class OptionValue:
 
     key: str
     value: str
-    choice: Choice | None = None
+    choice: VariantChoice | None = None
     below: "Option | None" = None
     can_buy: bool = False
     is_coming: bool = False
@@ -63,7 +63,7 @@ class Picker:
     picture_groups: tuple[int | None, ...]
 
 
-def picker_of(product: Product, choices: Choices, kinds: Sequence[str | None]) -> Picker:
+def picker_of(product: Product, choices: VariantChoices, kinds: Sequence[str | None]) -> Picker:
     """Return the picker of a product; without an option for a product of one variant.
 
     `kinds` are the properties that its options are, as `option_kinds` returns them. No size is picked for a
@@ -117,7 +117,7 @@ class _Options:
     """Builds the options of a product's picker, each below the values of the options before it."""
 
     def __init__(
-        self, choices: Sequence[Choice], kinds: Sequence[str | None], pictures: _PictureGroups
+        self, choices: Sequence[VariantChoice], kinds: Sequence[str | None], pictures: _PictureGroups
     ) -> None:
         self._names = [name for name, _ in choices[0].variant.options]
         self._values = [
@@ -127,9 +127,11 @@ class _Options:
         self._kinds = (*kinds, *(None for _ in self._names))
         self._pictures = pictures
 
-    def option(self, key: str, choices: Sequence[Choice], depth: int, *, is_path_picked: bool) -> Option:
+    def option(
+        self, key: str, choices: Sequence[VariantChoice], depth: int, *, is_path_picked: bool
+    ) -> Option:
         """Return the option at `depth` over `choices`, which have the values before it in common."""
-        by_value: dict[str, list[Choice]] = {}
+        by_value: dict[str, list[VariantChoice]] = {}
         for choice in choices:
             by_value.setdefault(choice.variant.options[depth][1], []).append(choice)
         picked = self._picked(by_value, depth) if is_path_picked else None
@@ -143,7 +145,7 @@ class _Options:
         return Option(self._names[depth], key, tuple(values), self._kinds[depth])
 
     def _value(
-        self, key: str, value: str, choices: Sequence[Choice], depth: int, *, is_picked: bool
+        self, key: str, value: str, choices: Sequence[VariantChoice], depth: int, *, is_picked: bool
     ) -> OptionValue:
         if not choices:
             return OptionValue(key, value)
@@ -160,7 +162,7 @@ class _Options:
             swatch=self._pictures.swatch(depth, value),
         )
 
-    def _picked(self, by_value: Mapping[str, Sequence[Choice]], depth: int) -> str | None:
+    def _picked(self, by_value: Mapping[str, Sequence[VariantChoice]], depth: int) -> str | None:
         """Return the value that is picked at first: the first that can be bought; of several sizes, none."""
         if self._kinds[depth] == "size" and len(by_value) > 1:
             return None
@@ -168,6 +170,6 @@ class _Options:
         return next(can_buy, next(iter(by_value)))
 
 
-def _is_coming(choices: Sequence[Choice]) -> bool:
+def _is_coming(choices: Sequence[VariantChoice]) -> bool:
     awaited = [choice for choice in choices if choice.can_wait]
     return bool(awaited) and all(choice.is_coming for choice in awaited)

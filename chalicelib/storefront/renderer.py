@@ -16,7 +16,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.choices import (
-    Choices,
+    VariantChoices,
     availability_of,
     badge_of,
     choices_of,
@@ -137,7 +137,7 @@ class Renderer:
             json_ld=product_json_ld(product, choices, self._edition, kinds),
         )
 
-    def _offer(self, choices: Choices) -> Offer:
+    def _offer(self, choices: VariantChoices) -> Offer:
         shop = self._edition.shop
         skus = [choice.variant.sku for choice in choices.to_wait_for]
         return Offer.of(skus, shop.opt_in, shop.refused_domains)

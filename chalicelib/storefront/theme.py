@@ -232,7 +232,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class MenuLink:
     """A link in the footer or the menu."""
 
     title: str
@@ -251,7 +251,7 @@ class Edition:
     shop: Shop
     money: MoneyFormat
     listings: tuple[Listing, ...]
-    navigation: tuple[Link, ...] = ()
+    navigation: tuple[MenuLink, ...] = ()
     root: str = ""
     name: str = ""
     texts: Texts = field(default_factory=Texts)
@@ -267,7 +267,7 @@ class Edition:
             shop=Shop.from_document(document["shop"]),
             money=MoneyFormat.from_document(document["money"]),
             listings=tuple(Listing.from_document(listing) for listing in document["listings"]),
-            navigation=tuple(Link(**link) for link in document["navigation"]),
+            navigation=tuple(MenuLink(**link) for link in document["navigation"]),
             root=document["root"],
             name=document["name"],
             texts=Texts.from_document(document["texts"]),
@@ -344,10 +344,10 @@ def covers_of(listings: Sequence[Listing]) -> tuple[Listing, ...]:
     )
 
 
-def menu_of(listings: Sequence[Listing]) -> tuple[Link, ...]:
+def menu_of(listings: Sequence[Listing]) -> tuple[MenuLink, ...]:
     """Return the menu at the top of each page: the first few categories, and everything."""
     categories = covers_of(listings)[:_MENU_CATEGORIES_MAX]
     return tuple(
-        Link(listing.title, listing.path)
+        MenuLink(listing.title, listing.path)
         for listing in (*categories, *(listing for listing in listings if listing.path == EVERYTHING))
     )

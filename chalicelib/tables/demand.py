@@ -32,7 +32,7 @@ from chalicelib.domain.entry import EntryState
 from chalicelib.domain.ids import Sku
 from chalicelib.tables.entries import COUNTER_PREFIX
 from chalicelib.tables.expressions import Attr, Condition, Item, decode_item
-from chalicelib.tables.table import CONDITION_NOT_MET, Put, Read, Table, Update, batch_get
+from chalicelib.tables.table import CONDITION_NOT_MET, Put, ReadByKey, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -54,7 +54,7 @@ TRIES_MAX = 8
 FIRST_PAUSE_S = 0.02
 TOKEN_CHARS = 36
 TOKEN_TAKEN = "IdempotentParameterMismatchException"  # noqa: S105 - the name of an error
-COUNTED_ATTRIBUTES = ("sku", "state", "asked_at_ms", "confirmed_at_ms", "arrived_at_ms")
+COUNTED_ATTRIBUTES = ("sku", "state", "signed_up_at_ms", "confirmed_at_ms", "arrived_at_ms")
 
 
 class NotCounted(RuntimeError):
@@ -106,7 +106,7 @@ class DemandTable:
         sums: dict[Sku, Counter[str]] = {sku: Counter() for sku in wanted}
         keys = [{"part": part_name(number), "sku": sku} for sku in wanted for number in range(PARTS)]
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            (rows,) = batch_get(Read(self.table, keys[start : start + KEYS_AT_ONCE]))
+            (rows,) = batch_get(ReadByKey(self.table, keys[start : start + KEYS_AT_ONCE]))
             for row in rows:
                 sums[row["sku"]].update(counters_of(row))
         return _demands(sums)
@@ -212,7 +212,7 @@ class DemandTable:
         Raises:
             NotCounted: others wrote the same row on every attempt.
         """
-        self._insist([Update(self.table, {"part": home_part(sku), "sku": sku}, add=change)])
+        self._write_until_done([Update(self.table, {"part": home_part(sku), "sku": sku}, add=change)])
 
     def tidy(self, *, at_ms: int) -> None:
         """Shrink the rows, without any change of a sum that is compared: counting may go on.
@@ -254,7 +254,7 @@ class DemandTable:
             )
             for part, counters in spread
         ]
-        self._insist([*taken, Update(self.table, {"part": home_part(sku), "sku": sku}, add=moved)])
+        self._write_until_done([*taken, Update(self.table, {"part": home_part(sku), "sku": sku}, add=moved)])
 
     def _shrink(self, row: Item, *, at_ms: int) -> None:
         counters = counters_of(row)
@@ -267,7 +267,7 @@ class DemandTable:
             # Somebody counted there since: the next time.
             self.table.update_if(key, _all_are_zero(empty), remove=empty)
 
-    def _insist(self, writes: Sequence[Update]) -> None:
+    def _write_until_done(self, writes: Sequence[Update]) -> None:
         for attempt in range(TRIES_MAX):
             if not self.table.transact(writes):
                 return
@@ -298,11 +298,15 @@ class EntriesCount:
 
 def counted_entry(item: Item | None) -> CountedEntry | None:
     """Return the part of an entry that counts; None for no item, or a row that is no entry."""
-    if item is None or item["sku"].startswith(COUNTER_PREFIX) or not {"state", "asked_at_ms"} <= item.keys():
+    if (
+        item is None
+        or item["sku"].startswith(COUNTER_PREFIX)
+        or not {"state", "signed_up_at_ms"} <= item.keys()
+    ):
         return None
     return CountedEntry(
         EntryState(item["state"]),
-        item["asked_at_ms"],
+        item["signed_up_at_ms"],
         item.get("confirmed_at_ms"),
         item.get("arrived_at_ms"),
     )

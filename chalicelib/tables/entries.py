@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import (
-    ADMISSIONS_PER_DAY_MAX,
-    ALREADY_AGAIN_AFTER_S,
-    ASK_AGAIN_AFTER_S,
-    ASKED_EMAILS_PER_DAY_MAX,
+    ALREADY_EMAIL_EVERY_S,
     CONFIRM_WITHIN_S,
     DAY_MS,
     HOUR_MS,
+    REQUESTED_EMAILS_PER_DAY_MAX,
+    SIGN_UP_COOL_DOWN_S,
+    SINGLE_OPT_INS_PER_DAY_MAX,
     Arrival,
-    Claim,
+    EmailClaim,
     Entry,
     EntryState,
     OptIn,
@@ -27,7 +27,7 @@ from chalicelib.domain.entry import (
     shard_of,
 )
 from chalicelib.domain.ids import ShopperId, Sku
-from chalicelib.tables.expressions import Attr, Condition, Given, Item, decode_item, if_not_exists
+from chalicelib.tables.expressions import Attr, Condition, Item, Param, decode_item, if_not_exists
 from chalicelib.tables.table import PreparedUpdate, Table, Update
 
 if TYPE_CHECKING:
@@ -57,15 +57,15 @@ IS_NOT_REPEATED = Attr("again_at_ms").not_exists()
 
 def signed_up_at(at_ms: int) -> Condition:
     """Require that the last signup is the one of this time."""
-    return Attr("asked_at_ms").eq(at_ms)
+    return Attr("signed_up_at_ms").eq(at_ms)
 
 
-def signed_up_before(at_ms: int | Given) -> Condition:
+def signed_up_before(at_ms: int | Param) -> Condition:
     """Require that the last signup is older."""
-    return Attr("asked_at_ms").lt(at_ms)
+    return Attr("signed_up_at_ms").lt(at_ms)
 
 
-def was_not_repeated_since(at_ms: int | Given) -> Condition:
+def was_not_repeated_since(at_ms: int | Param) -> Condition:
     """Require that no repeated signup was stored since then."""
     return IS_NOT_REPEATED | Attr("again_at_ms").lt(at_ms)
 
@@ -107,18 +107,18 @@ class EntriesTable:
             position=position_of(at_ms, signup.shopper),
             shard=shard_of(signup.sku, signup.shopper) if single else None,
             expires_at_s=at_ms // 1000 + CONFIRM_WITHIN_S,
-            cooled_down_ms=at_ms - ASK_AGAIN_AFTER_S * 1000,
-            day_ago_ms=at_ms - ALREADY_AGAIN_AFTER_S * 1000,
+            cooled_down_ms=at_ms - SIGN_UP_COOL_DOWN_S * 1000,
+            day_ago_ms=at_ms - ALREADY_EMAIL_EVERY_S * 1000,
         )
 
     def _prepare_signup(self, *, single: bool, source: bool) -> PreparedUpdate:
-        now_ms = Given("now_ms")
+        now_ms = Param("now_ms")
         signed_up = {
-            "mailbox": Given("mailbox"),
-            "asked_at_ms": now_ms,
-            "page": Given("page"),
-            "consent": Given("consent"),
-            **({"source": Given("source")} if source else {}),
+            "mailbox": Param("mailbox"),
+            "signed_up_at_ms": now_ms,
+            "page": Param("page"),
+            "consent": Param("consent"),
+            **({"source": Param("source")} if source else {}),
         }
         # Each signup gives its own.
         key = _key(ShopperId(""), Sku(""))
@@ -126,14 +126,14 @@ class EntriesTable:
             confirmed = {
                 "state": EntryState.CONFIRMED,
                 "confirmed_at_ms": now_ms,
-                "shard": Given("shard"),
+                "shard": Param("shard"),
                 **STANDING,
             }
             return PreparedUpdate(
                 Update(
                     self.table,
                     key,
-                    {**signed_up, **confirmed, "shard_position": Given("position")},
+                    {**signed_up, **confirmed, "shard_position": Param("position")},
                     remove=("expires_at_s", "unsubscribed_at_ms", "again_at_ms"),
                     condition=IS_FREE | IS_PENDING,
                 )
@@ -146,13 +146,13 @@ class EntriesTable:
                     **signed_up,
                     "again_at_ms": now_ms,
                     "state": if_not_exists("standing", EntryState.PENDING),
-                    "expires_at_s": if_not_exists("kept_until_s", Given("expires_at_s")),
-                    "shard_position": if_not_exists("shard_position", Given("position")),
+                    "expires_at_s": if_not_exists("kept_until_s", Param("expires_at_s")),
+                    "shard_position": if_not_exists("shard_position", Param("position")),
                 },
                 remove=("unsubscribed_at_ms",),
                 condition=IS_FREE
-                | IS_PENDING & signed_up_before(Given("cooled_down_ms"))
-                | STAYS_CONFIRMED & was_not_repeated_since(Given("day_ago_ms")),
+                | IS_PENDING & signed_up_before(Param("cooled_down_ms"))
+                | STAYS_CONFIRMED & was_not_repeated_since(Param("day_ago_ms")),
             )
         )
 
@@ -162,7 +162,7 @@ class EntriesTable:
         It is not in the shard until it is confirmed, so no fan-out reads it in between. False when there was
         another signup since.
         """
-        position = position_of(entry.asked_at_ms, entry.shopper)
+        position = position_of(entry.signed_up_at_ms, entry.shopper)
         return self._change_pending(entry, {"shard_position": position})
 
     def keep(self, before: Entry, again: Entry) -> bool:
@@ -173,10 +173,10 @@ class EntriesTable:
         """
         return self.table.update_if(
             _key(before.shopper, before.sku),
-            IS_CONFIRMED & signed_up_at(again.asked_at_ms),
+            IS_CONFIRMED & signed_up_at(again.signed_up_at_ms),
             {
                 "mailbox": before.mailbox,
-                "asked_at_ms": before.asked_at_ms,
+                "signed_up_at_ms": before.signed_up_at_ms,
                 "page": before.page,
                 "consent": before.consent or "",
             },
@@ -209,17 +209,17 @@ class EntriesTable:
             remove=("moved_to",),
         )
 
-    def undo(self, shopper: ShopperId, sku: Sku, *, asked_at_ms: int) -> bool:
-        """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
+    def undo(self, shopper: ShopperId, sku: Sku, *, signed_up_at_ms: int) -> bool:
+        """Delete an entry that the signup of `signed_up_at_ms` made; false when it made none.
 
         An entry that was pending before keeps its position when it is signed up again, so a position of
         that very time means that there was none before. An entry confirmed since then stays.
         """
-        is_confirmed_at_once = IS_CONFIRMED & Attr("confirmed_at_ms").eq(asked_at_ms)
+        is_confirmed_at_once = IS_CONFIRMED & Attr("confirmed_at_ms").eq(signed_up_at_ms)
         return self.table.delete_if(
             _key(shopper, sku),
-            signed_up_at(asked_at_ms)
-            & Attr("shard_position").eq(position_of(asked_at_ms, shopper))
+            signed_up_at(signed_up_at_ms)
+            & Attr("shard_position").eq(position_of(signed_up_at_ms, shopper))
             & (IS_PENDING | is_confirmed_at_once),
         )
 
@@ -244,7 +244,7 @@ class EntriesTable:
         at_ms: int,
         emails: int = 1,
         budget: str = "confirm",
-        claim: Claim | None = None,
+        claim: EmailClaim | None = None,
     ) -> bool:
         """Count one requested email; false when the limit of the last 24 hours is reached.
 
@@ -257,7 +257,7 @@ class EntriesTable:
             AlreadyClaimed: another message's email covers the signups of `claim`.
             RuntimeError: others counted for the same inbox on every attempt; try again.
         """
-        key = _counter_key(inbox, f"asked#{budget}")
+        key = _counter_key(inbox, f"requested#{budget}")
         for _ in range(COUNT_TRIES_MAX):
             known = self.table.get(key)
             before = known["times"] if known else ""
@@ -268,7 +268,7 @@ class EntriesTable:
                 if at_ms not in times:
                     return True
                 times.remove(at_ms)
-            elif len(times) >= ASKED_EMAILS_PER_DAY_MAX:
+            elif len(times) >= REQUESTED_EMAILS_PER_DAY_MAX:
                 return False
             else:
                 times.append(at_ms)
@@ -281,7 +281,7 @@ class EntriesTable:
                 return True
         raise RuntimeError("counted at the same time by too many")
 
-    def count_asked_by_network(
+    def count_requested_by_network(
         self, source: str, *, at_ms: int, limit: int, emails: int = 1, budget: str = "confirm"
     ) -> bool:
         """Count one email that a network requested; false when the `limit` of 24 hours is reached.
@@ -302,28 +302,28 @@ class EntriesTable:
         counts = [row.get(f"h{hour - age}", 0) for age in range(HOURS_PER_DAY)] if row else []
         if emails < 0 or sum(counts) <= limit:
             return True
-        self.count_asked_by_network(source, at_ms=at_ms, limit=limit, emails=-emails, budget=budget)
+        self.count_requested_by_network(source, at_ms=at_ms, limit=limit, emails=-emails, budget=budget)
         return False
 
-    def count_admission(self, entry: Entry) -> bool:
+    def count_single_opt_in(self, entry: Entry) -> bool:
         """Count an entry of single opt-in; false when the day's limit is reached.
 
         The entry and the time of its signup identify it, so that a repeat counts nothing.
         """
-        day = datetime.fromtimestamp(entry.asked_at_ms / 1000, UTC).date().isoformat()
-        signup = f"{entry.sku}#{entry.asked_at_ms}"
+        day = datetime.fromtimestamp(entry.signed_up_at_ms / 1000, UTC).date().isoformat()
+        signup = f"{entry.sku}#{entry.signed_up_at_ms}"
         admitted = Attr("admitted")
         return self.table.update_if(
-            _counter_key(entry.shopper, f"admissions#{day}"),
+            _counter_key(entry.shopper, f"single-opt-ins#{day}"),
             admitted.not_exists()
             | admitted.contains(signup)
-            | admitted.is_smaller_than(ADMISSIONS_PER_DAY_MAX),
-            {"expires_at_s": entry.asked_at_ms // 1000 + COUNTER_KEPT_S},
+            | admitted.is_smaller_than(SINGLE_OPT_INS_PER_DAY_MAX),
+            {"expires_at_s": entry.signed_up_at_ms // 1000 + COUNTER_KEPT_S},
             add={"admitted": {signup}},
         )
 
     def _change_pending(self, entry: Entry, values: dict[str, Any]) -> bool:
-        is_same_signup = IS_PENDING & signed_up_at(entry.asked_at_ms)
+        is_same_signup = IS_PENDING & signed_up_at(entry.signed_up_at_ms)
         return self.table.update_if(_key(entry.shopper, entry.sku), is_same_signup, values)
 
 
@@ -345,7 +345,7 @@ def _confirmed(sku: Sku, shopper: ShopperId, at_ms: int) -> dict[str, Any]:
     }
 
 
-ENTRY_ATTRIBUTES = frozenset({"shopper", "sku", "mailbox", "state", "asked_at_ms"})
+ENTRY_ATTRIBUTES = frozenset({"shopper", "sku", "mailbox", "state", "signed_up_at_ms"})
 
 
 def is_entry(item: Mapping[str, Any] | None) -> bool:
@@ -365,7 +365,7 @@ def entry_of(item: Item) -> Entry:
         sku=item["sku"],
         mailbox=item["mailbox"],
         state=EntryState(item["state"]),
-        asked_at_ms=item["asked_at_ms"],
+        signed_up_at_ms=item["signed_up_at_ms"],
         position=item.get("shard_position"),
         expires_at_s=item.get("expires_at_s"),
         page=item.get("page", "/"),

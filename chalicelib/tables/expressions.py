@@ -132,7 +132,7 @@ class Condition:
         return f"({self.write(words)})" if self._is_choice else self.write(words)
 
 
-class Given:
+class Param:
     """A value that is given each time a prepared request or statement is made, under a name."""
 
     __slots__ = ("name",)
@@ -160,7 +160,7 @@ class Placeholders:
         alias, number = f":{name}", 2
         while alias in self._values:
             alias, number = f":{name}{number}", number + 1
-        self._values[alias] = value if type(value) is Given else encode(value)
+        self._values[alias] = value if type(value) is Param else encode(value)
         return alias
 
     def as_arguments(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class Parameters:
 
     def value(self, value: Any, _: Path) -> str:
         """Add a parameter."""
-        self.values.append(value if type(value) is Given else encode(value))
+        self.values.append(value if type(value) is Param else encode(value))
         return "?"
 
 

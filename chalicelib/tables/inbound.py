@@ -19,7 +19,7 @@ EVENT_KEPT_S = 30 * 24 * 3600
 PARTS = 8
 
 
-class Kind(StrEnum):
+class EventsRowKind(StrEnum):
     """The partition keys of the events table, one for each kind of row."""
 
     EVENT = "event"
@@ -76,7 +76,7 @@ class EventsTable:
 
     def links(self) -> Iterator[tuple[str, str, Sku]]:
         """Yield each link as source, foreign id and SKU, in order (strongly consistent reads)."""
-        for item in self.table.query_all(Attr("kind").eq(Kind.LINK)):
+        for item in self.table.query_all(Attr("kind").eq(EventsRowKind.LINK)):
             source, _, foreign_id = item["key"].partition("#")
             yield source, foreign_id, Sku(item["sku"])
 
@@ -97,13 +97,13 @@ class EventsTable:
 
     def location_choice(self, source: str) -> LocationChoice:
         """Return the locations of a source that count, and the time of that choice (0: never chosen)."""
-        item = self.table.get({"kind": Kind.SOURCE, "key": source}) or {}
+        item = self.table.get({"kind": EventsRowKind.SOURCE, "key": source}) or {}
         locations = frozenset(item["locations"]) if "locations" in item else None
         return LocationChoice(locations, int(item.get("at_ms", 0)))
 
     def count_locations(self, source: str, locations: Sequence[str], *, at_ms: int) -> None:
         """Count the units of these locations of a source and of no other; of all where none is named."""
-        key = {"kind": Kind.SOURCE, "key": source, "at_ms": at_ms}
+        key = {"kind": EventsRowKind.SOURCE, "key": source, "at_ms": at_ms}
         # A set has at least one member.
         self.table.put({**key, "locations": set(locations)} if locations else key)
 
@@ -126,22 +126,22 @@ class EventsTable:
         for day in range(from_ms // DAY_MS, until_ms // DAY_MS + 1):
             for part in range(PARTS):
                 in_time = Attr("key").between(f"{from_ms:013d}", f"{until_ms:013d}~")
-                items = self.table.query_all(Attr("kind").eq(f"{Kind.EVENT}#{day}#{part}") & in_time)
+                items = self.table.query_all(Attr("kind").eq(f"{EventsRowKind.EVENT}#{day}#{part}") & in_time)
                 found += map(_event, items)
         return sorted(found, key=lambda event: (event.at_ms, event.id))
 
 
 def _link_key(source: str, foreign_id: str) -> dict[str, str]:
-    return {"kind": Kind.LINK.value, "key": f"{source}#{foreign_id}"}
+    return {"kind": EventsRowKind.LINK.value, "key": f"{source}#{foreign_id}"}
 
 
 def _level_kind(source: str, foreign_id: str) -> str:
-    return f"{Kind.LEVEL}#{source}#{foreign_id}"
+    return f"{EventsRowKind.LEVEL}#{source}#{foreign_id}"
 
 
 def _event_key(event_id: str, at_ms: int) -> dict[str, str]:
     part = sum(event_id.encode()) % PARTS
-    return {"kind": f"{Kind.EVENT}#{at_ms // DAY_MS}#{part}", "key": f"{at_ms:013d}#{event_id}"}
+    return {"kind": f"{EventsRowKind.EVENT}#{at_ms // DAY_MS}#{part}", "key": f"{at_ms:013d}#{event_id}"}
 
 
 def _event(item: Mapping[str, Any]) -> ReceivedEvent:

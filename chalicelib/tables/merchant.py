@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.entry import HOUR_MS
 from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.tables.expressions import Attr, Item
-from chalicelib.tables.table import Read, Table, Update, batch_get
+from chalicelib.tables.table import ReadByKey, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
-class Kind(StrEnum):
+class MerchantRowKind(StrEnum):
     """The partition keys of the merchant table, one for each kind of row."""
 
     MERCHANT = "merchant"
@@ -80,7 +80,7 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SessionRows:
     """The rows that decide on a session or a link; None for each that is not there."""
 
     merchant: MerchantRow | None
@@ -97,35 +97,35 @@ class MerchantTable:
 
     def get(self, merchant: MerchantId) -> MerchantRow | None:
         """Return the row of a merchant (a strongly consistent read)."""
-        item = self.table.get(Kind.MERCHANT.key(merchant))
+        item = self.table.get(MerchantRowKind.MERCHANT.key(merchant))
         return _merchant_row(item) if item else None
 
     def all(self) -> Iterator[MerchantRow]:
         """Yield the row of each merchant, removed ones too."""
-        return map(_merchant_row, self.table.query_all(Attr("kind").eq(Kind.MERCHANT)))
+        return map(_merchant_row, self.table.query_all(Attr("kind").eq(MerchantRowKind.MERCHANT)))
 
     def put(self, row: MerchantRow) -> None:
         """Write the row of a merchant."""
         role = {"role": row.role.value} if row.role else {}
         facts = {"email": row.email, "changed_at_ms": row.changed_at_ms, **role}
-        self.table.put({**Kind.MERCHANT.key(row.id), **facts})
+        self.table.put({**MerchantRowKind.MERCHANT.key(row.id), **facts})
 
     def standing(
         self, merchant: MerchantId, *, session_id: str | None = None, link_id: str | None = None
-    ) -> Standing:
+    ) -> SessionRows:
         """Return what decides on a session or a link, by one call (strongly consistent reads)."""
-        keys = [Kind.MERCHANT.key(merchant), Kind.SETTING.key(EPOCH)]
-        keys += [Kind.SESSION.key(session_id)] if session_id else []
-        keys += [Kind.USED_LINK.key(link_id)] if link_id else []
+        keys = [MerchantRowKind.MERCHANT.key(merchant), MerchantRowKind.SETTING.key(EPOCH)]
+        keys += [MerchantRowKind.SESSION.key(session_id)] if session_id else []
+        keys += [MerchantRowKind.USED_LINK.key(link_id)] if link_id else []
         attributes = ("kind", "key", "email", "role", "changed_at_ms", "merchant", "epoch", "browser")
-        (items,) = batch_get(Read(self.table, keys, attributes))
+        (items,) = batch_get(ReadByKey(self.table, keys, attributes))
         found = {item["kind"]: item for item in items}
-        known, session = found.get(Kind.MERCHANT), found.get(Kind.SESSION)
-        return Standing(
+        known, session = found.get(MerchantRowKind.MERCHANT), found.get(MerchantRowKind.SESSION)
+        return SessionRows(
             _merchant_row(known) if known else None,
             _session_row(session) if session else None,
-            _epoch_of(found.get(Kind.SETTING)),
-            Kind.USED_LINK in found,
+            _epoch_of(found.get(MerchantRowKind.SETTING)),
+            MerchantRowKind.USED_LINK in found,
         )
 
     def count_requested(
@@ -137,7 +137,7 @@ class MerchantTable:
         """
         counted = Attr("emails")
         return self.table.update_if(
-            Kind.REQUESTED.key(f"{at_ms // HOUR_MS}#{requester}"),
+            MerchantRowKind.REQUESTED.key(f"{at_ms // HOUR_MS}#{requester}"),
             counted.not_exists() | counted.lt(limit + 1 if emails < 0 else limit),
             {"expires_at_s": expires_at_s},
             add={"emails": emails},
@@ -146,23 +146,25 @@ class MerchantTable:
     def open_session(self, row: SessionRow, *, expires_at_s: int) -> None:
         """Write the row of a session."""
         facts = {"merchant": row.merchant, "epoch": row.epoch, "browser": row.browser}
-        self.table.put({**Kind.SESSION.key(row.id), **facts, "expires_at_s": expires_at_s})
+        self.table.put({**MerchantRowKind.SESSION.key(row.id), **facts, "expires_at_s": expires_at_s})
 
     def end_session(self, session_id: str) -> None:
         """Delete the row of a session, if there is one."""
-        self.table.delete(Kind.SESSION.key(session_id))
+        self.table.delete(MerchantRowKind.SESSION.key(session_id))
 
     def epoch(self) -> int:
         """Return the epoch of now, 0 at first (a strongly consistent read)."""
-        return _epoch_of(self.table.get(Kind.SETTING.key(EPOCH)))
+        return _epoch_of(self.table.get(MerchantRowKind.SETTING.key(EPOCH)))
 
     def end_all(self) -> None:
         """End every session and link by a new epoch. It is a number: the clocks of two machines differ."""
-        self.table.make(Update(self.table, Kind.SETTING.key(EPOCH), add={"epoch": 1}))
+        self.table.make(Update(self.table, MerchantRowKind.SETTING.key(EPOCH), add={"epoch": 1}))
 
     def use_link(self, link_id: str, *, expires_at_s: int) -> bool:
         """Store that a sign-in link was used; false when that was stored before."""
-        return self.table.put_if({**Kind.USED_LINK.key(link_id), "expires_at_s": expires_at_s}, IS_NEW)
+        return self.table.put_if(
+            {**MerchantRowKind.USED_LINK.key(link_id), "expires_at_s": expires_at_s}, IS_NEW
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +207,11 @@ class AuditTable:
             "expires_at_s": row.at_ms // 1000 + AUDIT_KEPT_S,
         }
         known = {name: value for name, value in facts.items() if value is not None}
-        return self.table.put_if({**Kind.AUDIT.key(f"{row.at_ms:013d}#{row.id}"), **known}, IS_NEW)
+        return self.table.put_if({**MerchantRowKind.AUDIT.key(f"{row.at_ms:013d}#{row.id}"), **known}, IS_NEW)
 
     def recent(self, limit: int) -> list[AuditRow]:
         """Return the newest `limit` rows, the newest first (strongly consistent reads)."""
-        items, _ = self.table.query(Attr("kind").eq(Kind.AUDIT), limit=limit, newest_first=True)
+        items, _ = self.table.query(Attr("kind").eq(MerchantRowKind.AUDIT), limit=limit, newest_first=True)
         return [_audit_row(item) for item in items]
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.tables.expressions import Attr
-from chalicelib.tables.merchant import Kind
+from chalicelib.tables.merchant import MerchantRowKind
 from chalicelib.tables.table import Table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ UNDER_WAY_MS = 30_000
 ANSWER_BYTES_MAX = 300_000
 
 
-class ActionTaken(Exception):
+class ActionKeyInUse(Exception):
     """The key belongs to another request (`other`), or its action is under way."""
 
     def __init__(self, *, other: bool) -> None:
@@ -41,7 +41,7 @@ class Retry:
     """
 
     queue: str
-    asked_at_ms: int
+    requested_at_ms: int
     ended_at_ms: int | None = None
     put_back: int = 0
     failed: int = 0
@@ -67,7 +67,7 @@ class ActionsTable:
             None when the action is to be done now: the key is new, or its action died half-way.
 
         Raises:
-            ActionTaken: another request has the key, or the action is under way.
+            ActionKeyInUse: another request has the key, or the action is under way.
         """
         row = {
             **_action_key(merchant, key),
@@ -82,9 +82,9 @@ class ActionsTable:
             return None
         item = self.table.get(_action_key(merchant, key)) or {}
         if item.get("digest") != digest:
-            raise ActionTaken(other=True)
+            raise ActionKeyInUse(other=True)
         if "answer" not in item:
-            raise ActionTaken(other=False)
+            raise ActionKeyInUse(other=False)
         answer: Mapping[str, Any] = json.loads(item["answer"])
         return answer
 
@@ -102,16 +102,16 @@ class ActionsTable:
     def put_retry(self, retry: Retry) -> None:
         """Store the last retry of a queue."""
         known = {name: value for name, value in asdict(retry).items() if value is not None}
-        expiry = {"expires_at_s": retry.asked_at_ms // 1000 + RETRY_KEPT_S}
-        self.table.put({**Kind.RETRY.key(retry.queue), **known, **expiry})
+        expiry = {"expires_at_s": retry.requested_at_ms // 1000 + RETRY_KEPT_S}
+        self.table.put({**MerchantRowKind.RETRY.key(retry.queue), **known, **expiry})
 
     def retries(self) -> dict[str, Retry]:
         """Return the last retry of each queue that had one."""
-        items = self.table.query_all(Attr("kind").eq(Kind.RETRY))
+        items = self.table.query_all(Attr("kind").eq(MerchantRowKind.RETRY))
         names = Retry.__slots__
         found = [Retry(**{name: item[name] for name in names if name in item}) for item in items]
         return {retry.queue: retry for retry in found}
 
 
 def _action_key(merchant: "MerchantId", key: str) -> dict[str, str]:
-    return Kind.ACTION.key(f"{merchant}#{key}")
+    return MerchantRowKind.ACTION.key(f"{merchant}#{key}")

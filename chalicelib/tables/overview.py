@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.tables.expressions import Attr
-from chalicelib.tables.merchant import Kind
+from chalicelib.tables.merchant import MerchantRowKind
 from chalicelib.tables.table import Table
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _parts(members: Sequence[Any]) -> Iterator[bytes]:
 
 
 def _key(name: str) -> dict[str, str]:
-    return Kind.OVERVIEW.key(name)
+    return MerchantRowKind.OVERVIEW.key(name)
 
 
 def _part_key(version: str, number: int) -> dict[str, str]:

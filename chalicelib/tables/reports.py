@@ -16,7 +16,7 @@ from zlib import crc32
 
 from chalicelib.domain.reports import CLICKS_COUNTED_MS, Click, OrderLine, RestockRef, Sales
 from chalicelib.tables.expressions import Attr, Item
-from chalicelib.tables.merchant import IS_NEW, Kind
+from chalicelib.tables.merchant import IS_NEW, MerchantRowKind
 from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 
 if TYPE_CHECKING:
@@ -44,18 +44,18 @@ class ReportsTable:
     def note(self, restock: RestockRef) -> None:
         """Store that a restock was opened. A repeat changes nothing."""
         facts = {"id": restock.id, "sku": restock.sku, "slug": restock.slug}
-        key = Kind.RESTOCK.key(f"{restock.opened_at_ms:013d}#{restock.tag}")
+        key = MerchantRowKind.RESTOCK.key(f"{restock.opened_at_ms:013d}#{restock.tag}")
         expiry = restock.opened_at_ms // 1000 + KEPT_S
         self.table.put({**key, **facts, "opened_at_ms": restock.opened_at_ms, "expires_at_s": expiry})
 
     def newest(self, limit: int) -> tuple[RestockRef, ...]:
         """Return the newest restocks of all SKUs, newest first (a strongly consistent read)."""
-        rows, _ = self.table.query(Attr("kind").eq(Kind.RESTOCK), limit=limit, newest_first=True)
+        rows, _ = self.table.query(Attr("kind").eq(MerchantRowKind.RESTOCK), limit=limit, newest_first=True)
         return tuple(map(_restock, rows))
 
     def all_restocks(self) -> Iterator[RestockRef]:
         """Yield every restock that is kept, oldest first (strongly consistent reads)."""
-        return map(_restock, self.table.query_all(Attr("kind").eq(Kind.RESTOCK)))
+        return map(_restock, self.table.query_all(Attr("kind").eq(MerchantRowKind.RESTOCK)))
 
     def count_click(self, click: Click, *, at_ms: int) -> bool:
         """Count the email of a click; false when it was counted before.
@@ -64,13 +64,13 @@ class ReportsTable:
             RowBusy: nothing was counted.
         """
         digest = _digest(click.restock_tag, click.shopper, click.sku)
-        marker = Kind.CLICK.key(f"by#{click.restock_tag}#{digest}")
+        marker = MerchantRowKind.CLICK.key(f"by#{click.restock_tag}#{digest}")
         row = crc32(digest.encode()) % CLICK_ROWS
         return self._once(
             Put(self.table, {**marker, "expires_at_s": at_ms // 1000 + MARKER_KEPT_S}, IS_NEW),
             Update(
                 self.table,
-                Kind.CLICK.key(f"of#{click.restock_tag}#{row}"),
+                MerchantRowKind.CLICK.key(f"of#{click.restock_tag}#{row}"),
                 {"expires_at_s": at_ms // 1000 + KEPT_S},
                 add={"clicks": 1},
             ),
@@ -91,26 +91,32 @@ class ReportsTable:
             "currency": line.currency,
             "ordered_at_ms": line.ordered_at_ms,
         }
-        key = Kind.ORDER.key(f"by#{_digest(line.order_id, line.sku)}")
+        key = MerchantRowKind.ORDER.key(f"by#{_digest(line.order_id, line.sku)}")
         put = Put(self.table, {**key, **facts, **expiry}, IS_NEW)
         if restock_tag is None:
             return self._once(put)
         sums = {"orders": 1, "units": line.quantity, f"{_REVENUE}{line.currency}": line.amount_minor}
         by_click_too = {"by_click": 1} if by_click else {}
         return self._once(
-            put, Update(self.table, Kind.ORDER.key(f"of#{restock_tag}"), expiry, add={**sums, **by_click_too})
+            put,
+            Update(
+                self.table,
+                MerchantRowKind.ORDER.key(f"of#{restock_tag}"),
+                expiry,
+                add={**sums, **by_click_too},
+            ),
         )
 
     def counted(self, tags: Iterable[str]) -> tuple[Mapping[str, int], Mapping[str, Sales]]:
         """Return the clicked emails and the sales of restocks, by their tags (strongly consistent reads)."""
         wanted = tuple(dict.fromkeys(tags))
-        keys = [Kind.CLICK.key(f"of#{tag}#{row}") for tag in wanted for row in range(CLICK_ROWS)]
-        keys += [Kind.ORDER.key(f"of#{tag}") for tag in wanted]
+        keys = [MerchantRowKind.CLICK.key(f"of#{tag}#{row}") for tag in wanted for row in range(CLICK_ROWS)]
+        keys += [MerchantRowKind.ORDER.key(f"of#{tag}") for tag in wanted]
         clicks = dict.fromkeys(wanted, 0)
         sales = dict.fromkeys(wanted, Sales())
         for row in self._rows(keys):
             tag = row["key"].split("#")[1]
-            if row["kind"] == Kind.CLICK:
+            if row["kind"] == MerchantRowKind.CLICK:
                 clicks[tag] += int(row["clicks"])
             else:
                 sales[tag] = _sales(row)

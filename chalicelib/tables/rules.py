@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.domain_event import DomainEvent, EventType
 from chalicelib.domain.entry import DAY_MS, HOUR_MS
-from chalicelib.rules.rule import Action, Firing, Outcome
+from chalicelib.rules.rule import Firing, FiringOutcome, RuleAction
 from chalicelib.tables.expressions import Attr
-from chalicelib.tables.inbound import EVENT_KEPT_S, PARTS, Kind
+from chalicelib.tables.inbound import EVENT_KEPT_S, PARTS, EventsRowKind
 from chalicelib.tables.table import Put, Table, Update
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class RulesTable:
         part = sum(event.id.encode()) % PARTS
         self.table.put(
             {
-                "kind": f"{Kind.DOMAIN_EVENT}#{event.at_ms // DAY_MS}#{part}",
+                "kind": f"{EventsRowKind.DOMAIN_EVENT}#{event.at_ms // DAY_MS}#{part}",
                 "key": f"{event.at_ms:013d}#{event.id}",
                 "event": event.to_json(),
                 "expires_at_s": event.at_ms // 1000 + EVENT_KEPT_S,
@@ -57,7 +57,7 @@ class RulesTable:
 
     def kept(self, *, limit: int) -> list[DomainEvent]:
         """Return at most `limit` of the kept events, the oldest first (a strongly consistent read)."""
-        items, _ = self.table.query(Attr("kind").eq(Kind.UNSENT), limit=limit)
+        items, _ = self.table.query(Attr("kind").eq(EventsRowKind.UNSENT), limit=limit)
         return [DomainEvent.from_json(item["event"]) for item in items]
 
     def forget(self, event: DomainEvent) -> None:
@@ -69,7 +69,7 @@ class RulesTable:
         in_time = Attr("key").between(f"{from_ms:013d}", f"{until_ms:013d}~")
         for day in range(from_ms // DAY_MS, until_ms // DAY_MS + 1):
             for part in range(PARTS):
-                kind = Attr("kind").eq(f"{Kind.DOMAIN_EVENT}#{day}#{part}")
+                kind = Attr("kind").eq(f"{EventsRowKind.DOMAIN_EVENT}#{day}#{part}")
                 for item in self.table.query_all(kind & in_time):
                     yield DomainEvent.from_json(item["event"])
 
@@ -82,10 +82,10 @@ class RulesTable:
         Raises:
             RuleBusy: nothing is decided; the event has to come again.
         """
-        if firing.outcome is Outcome.TOO_DEEP:
+        if firing.outcome is FiringOutcome.TOO_DEEP:
             return self._put(firing)
         for _ in range(TRIES_MAX):
-            hour = {"kind": Kind.BUDGET.value, "key": f"{firing.rule}#{firing.at_ms // HOUR_MS}"}
+            hour = {"kind": EventsRowKind.BUDGET.value, "key": f"{firing.rule}#{firing.at_ms // HOUR_MS}"}
             reasons = self.table.transact(
                 (
                     Put(self.table, _item(firing), Attr("kind").not_exists()),
@@ -103,7 +103,7 @@ class RulesTable:
             if reasons[0] == CONDITION_FAILED:
                 return self._known(firing), False
             if reasons[1] == CONDITION_FAILED:
-                return self._put(replace(firing, outcome=Outcome.OVER_BUDGET))
+                return self._put(replace(firing, outcome=FiringOutcome.OVER_BUDGET))
         raise RuleBusy(firing.rule)
 
     def finish(self, firing: Firing, result: str) -> None:
@@ -112,7 +112,7 @@ class RulesTable:
 
     def firings(self) -> list[Firing]:
         """Return the firings of 30 days, the oldest decision first (strongly consistent reads)."""
-        found = map(_firing, self.table.query_all(Attr("kind").eq(Kind.FIRED)))
+        found = map(_firing, self.table.query_all(Attr("kind").eq(EventsRowKind.FIRED)))
         return sorted(found, key=lambda firing: (firing.decided_at_ms, firing.rule, firing.event_id))
 
     def _put(self, firing: Firing) -> tuple[Firing, bool]:
@@ -128,11 +128,11 @@ class RulesTable:
 
 
 def _unsent_key(event: DomainEvent) -> dict[str, str]:
-    return {"kind": Kind.UNSENT.value, "key": f"{event.at_ms:013d}#{event.id}"}
+    return {"kind": EventsRowKind.UNSENT.value, "key": f"{event.at_ms:013d}#{event.id}"}
 
 
 def _key(firing: Firing) -> dict[str, str]:
-    return {"kind": Kind.FIRED.value, "key": f"{firing.rule}#{firing.event_id}"}
+    return {"kind": EventsRowKind.FIRED.value, "key": f"{firing.rule}#{firing.event_id}"}
 
 
 def _item(firing: Firing) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _firing(item: Mapping[str, Any]) -> Firing:
         depth=int(item["depth"]),
         at_ms=int(item["at_ms"]),
         decided_at_ms=int(item["decided_at_ms"]),
-        outcome=Outcome(item["outcome"]),
-        action=Action(item["action"]),
+        outcome=FiringOutcome(item["outcome"]),
+        action=RuleAction(item["action"]),
         result=item.get("result"),
     )

@@ -19,8 +19,8 @@ from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.tables.entries import IS_CONFIRMED, STANDING, entry_of
-from chalicelib.tables.expressions import Attr, Condition, Given, Item
-from chalicelib.tables.table import CONDITION_NOT_MET, PreparedStatement, Read, Table, Update, batch_get
+from chalicelib.tables.expressions import Attr, Condition, Item, Param
+from chalicelib.tables.table import CONDITION_NOT_MET, PreparedStatement, ReadByKey, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -87,7 +87,7 @@ MARK_TRIES_MAX = 8
 FIRST_PAUSE_S = 0.02
 
 
-def stands_at(position: str | None) -> Condition:
+def is_at_position(position: str | None) -> Condition:
     """Require the position in the shard: an entry that joined again since has another one."""
     return Attr("shard_position").eq(position or "")
 
@@ -140,7 +140,7 @@ class ShardsTable:
         self.table = Table(client, name)
         self._mailboxes = Table(client, suppressions)
         self._sleep = sleep
-        self._marking = PreparedStatement(_mark(self.table, {name: Given(name) for name in MARKED}))
+        self._marking = PreparedStatement(_mark(self.table, {name: Param(name) for name in MARKED}))
 
     def waiting(self, shard: str, *, after: str, upto: str, limit: int) -> WaitingPage:
         """Return the next entries of a shard, in order: positions in (`after`, `upto`], at most `limit`."""
@@ -174,12 +174,12 @@ class ShardsTable:
         if not entries:
             return StillWaiting((), ())
         rows, mailboxes = batch_get(
-            Read(
+            ReadByKey(
                 self.table,
                 [{"shopper": entry.shopper, "sku": entry.sku} for entry in entries],
                 ("shopper", "state", "shard_position", "page", "deferred_for"),
             ),
-            Read(
+            ReadByKey(
                 self._mailboxes,
                 [{"shopper": entry.shopper} for entry in entries],
                 ("shopper", "reason", "retrying"),
@@ -217,7 +217,7 @@ class ShardsTable:
         """
         marker = _deferred_for(restock_id, entry)
         key = {"shopper": entry.shopper, "sku": entry.sku}
-        condition = IS_CONFIRMED & stands_at(entry.position) & is_not_deferred(marker)
+        condition = IS_CONFIRMED & is_at_position(entry.position) & is_not_deferred(marker)
         if not counting:
             return self.table.update_if(key, condition, {"deferred_for": marker})
         mark = Update(self.table, key, {"deferred_for": marker}, condition=condition)
@@ -305,7 +305,7 @@ def _facts(notified: Notified) -> dict[str, Any]:
 
 
 def _mark(table: Table, facts: Mapping[str, Any]) -> Update:
-    """Return the update that takes an entry out of its shard, of a value (or `Given`) for each of MARKED."""
+    """Return the update that takes an entry out of its shard, of a value (or `Param`) for each of MARKED."""
     return Update(
         table,
         {"shopper": facts["shopper"], "sku": facts["sku"]},
@@ -317,7 +317,7 @@ def _mark(table: Table, facts: Mapping[str, Any]) -> Update:
             "notified_at_ms": facts["at_ms"],
         },
         remove=("shard", "shard_position", *STANDING),
-        condition=IS_CONFIRMED & stands_at(facts["position"]),
+        condition=IS_CONFIRMED & is_at_position(facts["position"]),
     )
 
 

@@ -156,7 +156,7 @@ def _history_of(item: Item) -> MailboxHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredEntry:
     """One entry, and every attribute of its row by name."""
 
     entry: Entry
@@ -169,10 +169,10 @@ class ShoppersTable:
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
 
-    def kept(self, shopper: ShopperId) -> tuple[Kept, ...]:
+    def kept(self, shopper: ShopperId) -> tuple[StoredEntry, ...]:
         """Return the shopper's entries, expired ones too until they are gone (strongly consistent reads)."""
         entries = (row for row in self._rows(shopper) if not row["sku"].startswith(COUNTER_PREFIX))
-        return tuple(Kept(entry_of(row), plain(row)) for row in entries)
+        return tuple(StoredEntry(entry_of(row), plain(row)) for row in entries)
 
     def erase(self, shopper: ShopperId) -> int:
         """Delete every row of the shopper, and return their number. A repeat deletes nothing.

@@ -10,9 +10,9 @@ from chalicelib.aws.connections import CONDITION_FAILED, code_of
 from chalicelib.tables.expressions import (
     Attr,
     Condition,
-    Given,
     Item,
     Operand,
+    Param,
     Parameters,
     Path,
     Placeholders,
@@ -55,7 +55,7 @@ class Table:
         """Yield `attributes` of the items that exist, in no order (strongly consistent reads)."""
         wanted = tuple(attributes)
         for start in range(0, len(keys), BATCH_GET_MAX):
-            (items,) = batch_get(Read(self, keys[start : start + BATCH_GET_MAX], wanted))
+            (items,) = batch_get(ReadByKey(self, keys[start : start + BATCH_GET_MAX], wanted))
             yield from items
 
     def query(
@@ -193,7 +193,7 @@ class Table:
 
 
 # Plain classes: a dataclass costs a cold start most of a millisecond.
-class Read:
+class ReadByKey:
     """Items to read by key, and the attributes to return of them: none named means each."""
 
     def __init__(self, table: Table, keys: Sequence[Key], attributes: Iterable[str] = ()) -> None:
@@ -213,7 +213,7 @@ class Read:
         }
 
 
-def batch_get(*reads: Read) -> tuple[list[Item], ...]:
+def batch_get(*reads: ReadByKey) -> tuple[list[Item], ...]:
     """Read items of several tables by one call, at most 100 keys in all; those that exist, by table."""
     remaining: Any = {read.table.name: read.request() for read in reads if read.keys}
     found: dict[str, list[Item]] = {read.table.name: [] for read in reads}
@@ -303,7 +303,7 @@ class Update:
 class PreparedUpdate:
     """A conditional update whose expressions are written once, for a request that is made very often.
 
-    Its values may be `Given`: each call gives them by name.
+    Its values may be `Param`: each call gives them by name.
     """
 
     def __init__(self, update: Update) -> None:
@@ -311,8 +311,8 @@ class PreparedUpdate:
         request = update.request()
         values = request.pop("ExpressionAttributeValues")
         self._request = request
-        self._known = {alias: value for alias, value in values.items() if type(value) is not Given}
-        self._given = {alias: value.name for alias, value in values.items() if type(value) is Given}
+        self._known = {alias: value for alias, value in values.items() if type(value) is not Param}
+        self._given = {alias: value.name for alias, value in values.items() if type(value) is Param}
 
     def make(self, key: Key, **given: Any) -> bool:
         """Change an item; false when it does not fulfil the condition."""
@@ -328,7 +328,7 @@ class PreparedUpdate:
 class PreparedStatement:
     """A conditional update as a statement whose text is written once, for the same change of many items.
 
-    Its values and its key may be `Given`.
+    Its values and its key may be `Param`.
     """
 
     def __init__(self, update: Update) -> None:
@@ -340,14 +340,14 @@ class PreparedStatement:
         """Return a statement for each mapping of names to values; `common` are values of all of them."""
         shared = {name: encode(value) for name, value in common.items()}
         known = [
-            shared.get(parameter.name, parameter) if type(parameter) is Given else parameter
+            shared.get(parameter.name, parameter) if type(parameter) is Param else parameter
             for parameter in self._parameters
         ]
         return [
             {
                 "Statement": self._text,
                 "Parameters": [
-                    encode(values[parameter.name]) if type(parameter) is Given else parameter
+                    encode(values[parameter.name]) if type(parameter) is Param else parameter
                     for parameter in known
                 ],
             }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.domain.domain_event import DomainEvent, EventType
 from chalicelib.outbound.deliveries import PROBE_EVERY_S, Attempt, Endpoint, State
 from chalicelib.tables.expressions import Attr, if_not_exists
-from chalicelib.tables.inbound import EVENT_KEPT_S, Kind
+from chalicelib.tables.inbound import EVENT_KEPT_S, EventsRowKind
 from chalicelib.tables.table import Table, Update
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class EndpointsTable:
 
     def all(self) -> tuple[Endpoint, ...]:
         """Return every endpoint in the order of their ids (a strongly consistent read)."""
-        return tuple(map(_endpoint, self.table.query_all(Attr("kind").eq(Kind.ENDPOINT))))
+        return tuple(map(_endpoint, self.table.query_all(Attr("kind").eq(EventsRowKind.ENDPOINT))))
 
     def put(self, endpoint: Endpoint) -> None:
         """Write an endpoint in place of the one with its id."""
@@ -164,7 +164,7 @@ class DeliveriesTable:
         is_news = Attr("tries").not_exists() | Attr("tries").lt(attempt.tries)
         return self.table.put_if(_held_item(attempt), is_news)
 
-    def held_again(self, attempt: Attempt) -> None:
+    def put_held_answer(self, attempt: Attempt) -> None:
         """Write the answer to another try of an event that is kept."""
         self.table.put(_held_item(attempt))
 
@@ -195,7 +195,7 @@ class DeliveriesTable:
 
 
 def _endpoint_key(endpoint_id: str) -> dict[str, str]:
-    return {"kind": Kind.ENDPOINT.value, "key": endpoint_id}
+    return {"kind": EventsRowKind.ENDPOINT.value, "key": endpoint_id}
 
 
 def _endpoint(item: Mapping[str, Any]) -> Endpoint:
@@ -217,11 +217,11 @@ def _number_of(item: Mapping[str, Any], name: str) -> int | None:
 
 
 def _delivery_kind(endpoint_id: str) -> str:
-    return f"{Kind.DELIVERY}#{endpoint_id}"
+    return f"{EventsRowKind.DELIVERY}#{endpoint_id}"
 
 
 def _held_kind(endpoint_id: str) -> str:
-    return f"{Kind.HELD}#{endpoint_id}"
+    return f"{EventsRowKind.HELD}#{endpoint_id}"
 
 
 def _held_item(attempt: Attempt) -> dict[str, Any]:

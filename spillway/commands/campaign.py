@@ -12,14 +12,22 @@ from typing import Any
 import click
 
 from chalicelib.outbound.deliveries import ENDPOINTS_MAX
-from spillway.commands.options import Choice, Decimal, Share, Span, WholeNumber, is_default, refuse_ignored
+from spillway.commands.options import (
+    ChoiceType,
+    Decimal,
+    DurationType,
+    ShareType,
+    WholeNumber,
+    is_default,
+    refuse_ignored,
+)
 from spillway.errors import BadInput
 from spillway.preflight.amounts import Measured
 from spillway.preflight.bill import bill
 from spillway.preflight.built_pages import mean_product_weight, page_refresh, page_weight
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, Shape, rates_per_s, trace
-from spillway.preflight.forecast import Asked, forecast
-from spillway.preflight.limits import AccountLimits, Limits, Origin, read_limits
+from spillway.preflight.forecast import PreflightRequest, forecast
+from spillway.preflight.limits import AccountLimits, FloodLimits, Origin, read_limits
 from spillway.preflight.reports import show, show_details, tell_story
 from spillway.preflight.usage import usage
 from spillway.project import Project
@@ -31,7 +39,7 @@ VISITORS_MAX = 50_000_000
 # Each signup is simulated call by call, three times.
 SIGNUPS_MAX = 1_000_000
 CHANGES_MAX = 1_000_000
-LIMIT_NAMES = tuple(field.name for field in fields(Limits))
+LIMIT_NAMES = tuple(field.name for field in fields(FloodLimits))
 LIMIT_MAX = 1e12
 NO_STAGE = "AWS's documented limits, no sandbox of SES; yours: --stage NAME"
 ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -41,20 +49,30 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 @click.option("--visitors", type=WholeNumber(1, VISITORS_MAX), default=VISITORS_DEFAULT, show_default=True,
               help="Visitors of the campaign.")  # fmt: skip
 @click.option(
-    "--over", "over_s", type=Span(), default="1h", show_default=True, help="The time in which they arrive."
+    "--over",
+    "over_s",
+    type=DurationType(),
+    default="1h",
+    show_default=True,
+    help="The time in which they arrive.",
 )
 @click.option("--peak-factor", type=Decimal(1, 100), default=5.0, show_default=True,
               help="Visitors in the busiest second, as a multiple of the mean.")  # fmt: skip
-@click.option("--shape", type=Choice([shape.value for shape in Shape]), default="spike", show_default=True,
-              help="The curve of arrivals.")  # fmt: skip
+@click.option(
+    "--shape",
+    type=ChoiceType([shape.value for shape in Shape]),
+    default="spike",
+    show_default=True,
+    help="The curve of arrivals.",
+)
 @click.option("--trace", "trace_file", type=click.Path(path_type=Path), metavar="CSV",
               help="Visitors of each second instead of a shape: columns second,visitors.")  # fmt: skip
 @click.option(
-    "--signup-rate", type=Share(), default="5%", show_default=True, help="Share of visitors who sign up."
+    "--signup-rate", type=ShareType(), default="5%", show_default=True, help="Share of visitors who sign up."
 )
 @click.option(
     "--confirm-rate",
-    type=Share(),
+    type=ShareType(),
     default="100%",
     show_default=True,
     help="Share of signups that are confirmed.",
@@ -72,7 +90,7 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 @click.option("--endpoints", type=WholeNumber(0, ENDPOINTS_MAX), default=0, show_default=True,
               help="Endpoints of other systems that get each of --shop-events.")  # fmt: skip
 @click.option("--page", metavar="PATH", help="The landing page; by default the mean of all product pages.")
-@click.option("--email-wait", "email_wait_s_max", type=Span(), default="10m", show_default=True,
+@click.option("--email-wait", "email_wait_s_max", type=DurationType(), default="10m", show_default=True,
               help="Longest wait of a confirmation email.")  # fmt: skip
 @click.option("--stage", "stage_name", metavar="NAME", help="Read the limits from this stage's account.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE",
@@ -110,7 +128,7 @@ def preflight_command(project: Project, /, **given: Any) -> None:
         tell_story(weight, now, refresh)
         return
     made = forecast(
-        _asked(options),
+        _request_of(options),
         weight,
         measured,
         _account(project, options),
@@ -186,7 +204,7 @@ def _built(project: Project) -> Path:
     return site
 
 
-def _asked(options: Options) -> Asked:
+def _request_of(options: Options) -> PreflightRequest:
     campaign = Campaign(
         options.visitors,
         options.over_s,
@@ -211,12 +229,12 @@ def _asked(options: Options) -> Asked:
         )
     shape = "trace" if options.trace_file else options.shape
     stage = options.stage_name or "production"
-    return Asked(campaign, rates, shape, options.seed, options.email_wait_s_max, stage)
+    return PreflightRequest(campaign, rates, shape, options.seed, options.email_wait_s_max, stage)
 
 
 def _account(project: Project, options: Options) -> AccountLimits:
     stage = options.stage_name
-    account = read_limits(stage_named(project, stage)) if stage else AccountLimits(Limits(), (NO_STAGE,))
+    account = read_limits(stage_named(project, stage)) if stage else AccountLimits(FloodLimits(), (NO_STAGE,))
     known = dict(_limit(given) for given in options.limits)
     if options.provisioned is not None:
         known["provisioned"] = float(options.provisioned)

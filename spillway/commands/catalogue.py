@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spillway.commands.options import Choice, quiet_option, refuse_ignored
+from spillway.commands.options import ChoiceType, quiet_option, refuse_ignored
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export
@@ -42,7 +42,7 @@ REPORT = "import-report.txt"
 
 
 @click.command("import")
-@click.argument("format_name", metavar="FORMAT", type=Choice(list(FORMATS)))
+@click.argument("format_name", metavar="FORMAT", type=ChoiceType(list(FORMATS)))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--images",

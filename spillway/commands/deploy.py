@@ -8,12 +8,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from chalicelib.domain.address import Address, AddressRefused
-from spillway.commands.options import Choice, refuse_ignored
+from spillway.commands.options import ChoiceType, refuse_ignored
 from spillway.deploy.checks import SesIdentity
-from spillway.deploy.operator_policy import Part, operator_policy
+from spillway.deploy.operator_policy import PolicyPart, operator_policy
 from spillway.deploy.package import contents, package, packaged
 from spillway.deploy.runtimes import described
-from spillway.deploy.stack import Outcome, adopt, deploy
+from spillway.deploy.stack import DeployOutcome, adopt, deploy
 from spillway.deploy.template import ChangeSet
 from spillway.errors import BadInput
 from spillway.operate.teardown import Teardown, destroy, plan_destruction
@@ -27,9 +27,9 @@ EXAMPLES = {
     "--adopt": "--adopt EntriesTable=spillway-production-EntriesTable-1A2B3C",
 }
 SAID = {
-    Outcome.UNCHANGED: "Up to date: there is nothing to change.",
-    Outcome.CHANGED: "Done.",
-    Outcome.DECLINED: "Nothing was changed.",
+    DeployOutcome.UNCHANGED: "Up to date: there is nothing to change.",
+    DeployOutcome.CHANGED: "Done.",
+    DeployOutcome.DECLINED: "Nothing was changed.",
 }
 
 
@@ -55,8 +55,8 @@ SAID = {
 )
 @click.option(
     "--policy-part",
-    type=Choice([part.value for part in Part]),
-    default=Part.ALL.value,
+    type=ChoiceType([part.value for part in PolicyPart]),
+    default=PolicyPart.ALL.value,
     show_default=True,
     help="The part of the policy: for running the shop, for deploying it, or all.",
 )
@@ -88,7 +88,7 @@ def deploy_command(
         require_stage_name(stage_name or DEFAULT_STAGE)
         policy = operator_policy(
             stage_name or DEFAULT_STAGE,
-            Part(policy_part),
+            PolicyPart(policy_part),
             region=region_in(os.environ) or "*",
             account=policy_account,
         )
@@ -110,12 +110,12 @@ def deploy_command(
 
     package = packaged(project, stage_name, region=stage.region)
     console.print(described(package.runtime), highlight=False, soft_wrap=True)
-    if names and adopt(stage, package, names, approve) is Outcome.DECLINED:
-        console.print(SAID[Outcome.DECLINED])
+    if names and adopt(stage, package, names, approve) is DeployOutcome.DECLINED:
+        console.print(SAID[DeployOutcome.DECLINED])
         return
     outcome = deploy(stage, package, given, approve, lambda said: console.print(said, soft_wrap=True))
     console.print(SAID[outcome])
-    if outcome is not Outcome.DECLINED:
+    if outcome is not DeployOutcome.DECLINED:
         for name, value in sorted(stage.outputs().items()):
             console.print(f"  {name}  {value}", soft_wrap=True, highlight=False)
         if stage.name != LOCAL:
@@ -126,7 +126,7 @@ def _show_records(stage: Stage, console: Console) -> None:
     """Print the DNS records that the sender's domain needs, until SES has verified them."""
     identity = stage.parameters().get("SenderIdentity", "")
     try:
-        found = SesIdentity.asked(stage, identity)
+        found = SesIdentity.read(stage, identity)
     except (BotoCoreError, ClientError):
         console.print(f"  {identity}: SES has no such identity yet. spillway doctor shows what to do.")
         return

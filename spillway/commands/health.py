@@ -13,8 +13,8 @@ from rich.text import Text
 from chalicelib.domain.autopilot import CONCURRENCY_MOST, UNITS_MOST, Bounds, Control
 from chalicelib.domain.sending_limits import Cohort
 from chalicelib.settings import clock_ms
-from spillway.commands.options import Choice, WholeNumber, json_option, stage_option
-from spillway.operate.doctor import Examined, Finding, Result, examine
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
+from spillway.operate.doctor import ExaminedStage, Finding, Result, examine
 from spillway.operate.state import QUEUES, FileActionLog, StageState, run_autopilot, state_of
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -131,7 +131,7 @@ def doctor_command(project: Project, stage_name: str, emails: int | None, *, as_
 
     stage = stage_named(project, stage_name)
     shop = load_catalogue(project).storefront.shop
-    findings = examine(Examined(stage, shop, emails))
+    findings = examine(ExaminedStage(stage, shop, emails))
     if as_json:
         found = list(findings)
         well = not any(finding.result is Result.BAD for finding in found)
@@ -169,7 +169,7 @@ def _show_finding(finding: Finding) -> Result:
 @click.option("--minutes", type=WholeNumber(0, 24 * 60), default=0, show_default=True,
               help="Minutes to run, with a check each half minute; 0 checks once.")  # fmt: skip
 @click.option("--control", "controls", multiple=True,
-              type=Choice([control.value for control in Control]),
+              type=ChoiceType([control.value for control in Control]),
               help="A control to run, instead of all; may be repeated.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the actions with their reasons; do nothing.")
 @click.pass_obj

@@ -11,8 +11,8 @@ import click
 from chalicelib.domain.entry import Arrival
 from chalicelib.domain.ids import Sku
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.export_words import Outcome
-from spillway.merchant.intake import Decision
+from spillway.merchant.export_words import RowOutcome
+from spillway.merchant.intake import RowDecision
 from spillway.terminal import pluralize
 
 MISTAKES_SHOWN_MAX = 20
@@ -25,17 +25,17 @@ class ShownImport:
     file: Path
     tool: str
     digest: str
-    decisions: Sequence[Decision]
+    decisions: Sequence[RowDecision]
     in_stock: Mapping[Sku, int]
     arrival: Arrival | None
     details: Path
     dry_run: bool
 
     @property
-    def outcomes(self) -> dict[Outcome, int]:
+    def outcomes(self) -> dict[RowOutcome, int]:
         """Return the number of rows of each outcome."""
         counts = Counter(decision.outcome for decision in self.decisions)
-        return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+        return {outcome: counts[outcome] for outcome in RowOutcome if counts[outcome]}
 
 
 def show_import(done: ShownImport, *, as_json: bool) -> None:
@@ -57,9 +57,9 @@ def show_import(done: ShownImport, *, as_json: bool) -> None:
         f"{done.file}: {pluralize(len(done.decisions), 'row')} from {done.tool}, sha256 {done.digest[:12]}"
     )
     for outcome, count in done.outcomes.items():
-        word = f"{would}{outcome}" if outcome in {Outcome.ADD, Outcome.ASK} else outcome
+        word = f"{would}{outcome}" if outcome in {RowOutcome.ADD, RowOutcome.ASK} else outcome
         click.echo(f"{count:>9,}  {word}")
-    if Outcome.PENDING_HERE in done.outcomes:
+    if RowOutcome.PENDING_HERE in done.outcomes:
         click.echo("people not confirmed yet: import the same file again later; the details say when")
     for sku, count in done.in_stock.items():
         click.echo(_in_stock_sentence(sku, count, done.arrival))
@@ -77,14 +77,14 @@ def _in_stock_sentence(sku: Sku, count: int, arrival: Arrival | None) -> str:
     return f"{sku} is in stock: {need} --notify-now or --next-restock"
 
 
-def require_no_mistakes(file: Path, decisions: Sequence[Decision], *, dry_run: bool) -> None:
+def require_no_mistakes(file: Path, decisions: Sequence[RowDecision], *, dry_run: bool) -> None:
     """Check that every row was read.
 
     Raises:
         BadInput: some rows of a dry run have mistakes.
         WorkFailed: some rows have mistakes, and the others were imported.
     """
-    wrong = [decision for decision in decisions if decision.outcome is Outcome.WRONG]
+    wrong = [decision for decision in decisions if decision.outcome is RowOutcome.WRONG]
     if not wrong:
         return
     listed = [f"  {file}:{decision.row.line}: {decision.note}" for decision in wrong[:MISTAKES_SHOWN_MAX]]

@@ -13,7 +13,7 @@ from chalicelib.container import Container
 from chalicelib.domain.merchant import MerchantId, Role, Session, first_merchants, merchant_id
 from chalicelib.settings import clock_ms
 from chalicelib.tables.merchant import AuditRow, MerchantRow
-from spillway.commands.options import Choice, WholeNumber, json_option, stage_option
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
 from spillway.commands.people import read_address
 from spillway.errors import BadInput
 from spillway.merchant.people import when
@@ -37,7 +37,7 @@ def merchant_command() -> None:
 @click.argument("address")
 @click.option(
     "--role",
-    type=Choice([role.value for role in Role]),
+    type=ChoiceType([role.value for role in Role]),
     default=Role.ACT.value,
     show_default=True,
     help="see: the page alone; act: its actions too.",

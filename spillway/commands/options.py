@@ -33,7 +33,7 @@ skip_broken_pictures_option = click.option(
 )
 
 
-class Choice(click.Choice[str]):
+class ChoiceType(click.Choice[str]):
     """One of several values; an error suggests the nearest one."""
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
@@ -111,7 +111,7 @@ def refuse_ignored(mode: str, *, ignored: Collection[str] = (), heeded: Collecti
             raise BadInput(f"{words}: has no effect {mode}", hint=hint)
 
 
-class Span(click.ParamType[int]):
+class DurationType(click.ParamType[int]):
     """A length of time: 90s, 20m, 1h."""
 
     name = "span"
@@ -126,7 +126,7 @@ class Span(click.ParamType[int]):
         return seconds
 
 
-class Share(click.ParamType[float]):
+class ShareType(click.ParamType[float]):
     """A share of a whole: 5% or 0.05."""
 
     name = "share"

@@ -24,7 +24,7 @@ from chalicelib.tables.sending import Access, AccessLogTable
 from spillway.commands.options import SKU, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
-from spillway.merchant.people import Facts, Line, People, Person, entry_lines, when
+from spillway.merchant.people import Facts, HistoryLine, People, Person, entry_lines, when
 from spillway.merchant.reasons import explain
 from spillway.project import Project, private_file
 from spillway.stage import Stage, stage_named
@@ -82,7 +82,7 @@ def digest_of(file: Path) -> str:
     return sha256(read_bytes(file)).hexdigest()
 
 
-def show_lines(lines: Iterable[Line], *, indent: str = "") -> None:
+def show_lines(lines: Iterable[HistoryLine], *, indent: str = "") -> None:
     """Print facts with their times and the rows they were read from, wrapped to the terminal."""
     width = min(WIDTH_MAX, shutil.get_terminal_size().columns) - len(indent) - TIME_WIDTH
     for line in lines:

@@ -19,8 +19,8 @@ from spillway.commands.options import (
 from spillway.merchant.stock_import import typed_move
 from spillway.project import LOCAL_STAGE, Project
 from spillway.publish.change import publish_shop
-from spillway.publish.manifest import Kept, Manifest
-from spillway.publish.plan import Plan, Reason
+from spillway.publish.manifest import KeptRelease, Manifest
+from spillway.publish.plan import PublishPlan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import choose_kept, load_folder, load_kept
 from spillway.publish.target import publish_target
@@ -98,7 +98,7 @@ def publish_command(
 
 def publish_or_plan(
     publish: Callable[..., Published],
-    plan: Callable[[], Plan],
+    plan: Callable[[], PublishPlan],
     bar: Progress,
     task: TaskID,
     *,
@@ -155,7 +155,7 @@ def show_published(published: Published, *, quiet: bool = False) -> None:
         )
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: PublishPlan) -> None:
     """Print each step of a plan with its reason."""
     for upload in plan.uploads:
         click.echo(f"put     {upload.site_object.key}  ({REASONS[upload.reason]})")
@@ -234,5 +234,5 @@ def show_kept(live: Manifest) -> None:
         click.echo(f"  {live.claim.release} was not finished: publish or roll back to finish it")
 
 
-def _day(kept: Kept) -> str:
+def _day(kept: KeptRelease) -> str:
     return datetime.fromtimestamp(kept.live_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from chalicelib.domain.ids import Sku
-from chalicelib.inbound.readings import Malformed
+from chalicelib.inbound.readings import MalformedEvent
 from chalicelib.inbound.reconciliation import (
     CHANGES_MAX,
     PERCENT_MAX,
@@ -19,8 +19,8 @@ from chalicelib.inbound.reconciliation import (
 )
 from chalicelib.inbound.stock_lists import csv_list
 from chalicelib.outbound.addresses import TargetRefused, parse_target
-from chalicelib.services.reconciliation import LISTING, Account, ListUnusable
-from spillway.commands.options import Choice, WholeNumber, json_option, stage_option
+from chalicelib.services.reconciliation import LISTING, ListUnusable, SourceAccount
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from chalicelib.container import Container
     from chalicelib.domain.stock import Stock
     from chalicelib.inbound.readings import ReceivedEvent
-    from chalicelib.inbound.reconciliation import Comparison
+    from chalicelib.inbound.reconciliation import StockComparison
 
-SOURCE = Choice(LISTING)
+SOURCE = ChoiceType(LISTING)
 SECRET_CHARS_MIN = 8
 SHOWN_MAX = 20
 SHOPIFY_DOMAIN = ".myshopify.com"
@@ -122,11 +122,11 @@ def _read(file: Path) -> StockList:
     try:
         at_ms = int(file.stat().st_mtime * 1000)
         return StockList(csv_list(file.read_bytes(), at_ms=at_ms))
-    except (OSError, Malformed) as problem:
+    except (OSError, MalformedEvent) as problem:
         raise BadInput(f"{file}: {problem}", hint="see docs/inventory.md for the columns") from None
 
 
-def _account(container: "Container", source: str) -> Account:
+def _account(container: "Container", source: str) -> SourceAccount:
     account = known_accounts(container).get(source)
     if account is None:
         raise BadInput(
@@ -136,12 +136,14 @@ def _account(container: "Container", source: str) -> Account:
     return account
 
 
-def known_accounts(container: "Container") -> dict[str, Account]:
+def known_accounts(container: "Container") -> dict[str, SourceAccount]:
     """Return the accounts of a stage by source; none where its stack has no place for them yet."""
     return container.stock_accounts() if container.settings.stock_accounts_secret else {}
 
 
-def _show(comparison: "Comparison", applied: "list[ReceivedEvent]", *, dry_run: bool, as_json: bool) -> None:
+def _show(
+    comparison: "StockComparison", applied: "list[ReceivedEvent]", *, dry_run: bool, as_json: bool
+) -> None:
     outcomes = _outcomes(applied)
     if as_json:
         document = {
@@ -199,7 +201,7 @@ def _stock_document(stock: "Stock") -> dict[str, object]:
     return {"availability": stock.availability, "units": stock.units}
 
 
-def _require_read(comparison: "Comparison", applied: "list[ReceivedEvent]", *, dry_run: bool) -> None:
+def _require_read(comparison: "StockComparison", applied: "list[ReceivedEvent]", *, dry_run: bool) -> None:
     """Check that each part of a list was read, and applied where it had to be.
 
     Raises:
@@ -260,7 +262,7 @@ def store_account(
         known.pop(source, None)
     else:
         secret = None if public else _asked_token(source)
-        known[source] = Account(str(url).rstrip("/"), secret, user)
+        known[source] = SourceAccount(str(url).rstrip("/"), secret, user)
     container.client("secretsmanager").put_secret_value(
         SecretId=container.settings.stock_accounts_secret,
         SecretString=json.dumps({name: account.to_document() for name, account in known.items()}),
@@ -302,7 +304,7 @@ def _asked_token(source: str) -> str:
     return token
 
 
-def list_of(account: Account | None) -> str | None:
+def list_of(account: SourceAccount | None) -> str | None:
     """Return the address of an account's list without its query, which may be secret; None without one."""
     if account is None:
         return None

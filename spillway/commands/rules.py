@@ -28,7 +28,7 @@ _SPAN = re.compile(r"([1-9][0-9]{0,3})([hd])")
 SHOWN_MAX = 1_000
 
 
-class Span(click.ParamType[int]):
+class PeriodType(click.ParamType[int]):
     """A time such as 24h or 30d, in milliseconds."""
 
     name = "span"
@@ -47,7 +47,7 @@ class Span(click.ParamType[int]):
 last_option = click.option(
     "--last",
     "last_ms",
-    type=Span(),
+    type=PeriodType(),
     default="30d",
     show_default=True,
     metavar="TIME",

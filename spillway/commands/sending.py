@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.email import Delivery, SendRefused
+from chalicelib.domain.email import DeliveryOutcome, SendRefused
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.sending_limits import PAUSE_REASON_CHARS_MAX
 from chalicelib.services.dead_letters import DeadLetter, DeadLetters, Redriven
 from chalicelib.settings import clock_ms
 from chalicelib.tables.sending.deliverability import resume_sending
-from spillway.commands.options import SKU, Choice, json_option, stage_option
+from spillway.commands.options import SKU, ChoiceType, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.email_previews import SAMPLE_MAILBOX, Sample, samples, with_pictures
+from spillway.merchant.email_previews import SAMPLE_MAILBOX, SampleEmail, samples, with_pictures
 from spillway.operate.state import QUEUES, queue_urls
 from spillway.project import Project
 from spillway.sitegen.release import Release
@@ -112,7 +112,7 @@ def failed_command(project: Project, stage_name: str, *, as_json: bool) -> None:
 
 
 @click.command("redrive")
-@click.argument("queue", type=Choice([*QUEUES, "all"]))
+@click.argument("queue", type=ChoiceType([*QUEUES, "all"]))
 @click.option("--dry-run", is_flag=True, help="Show how many there are; put nothing back.")
 @click.option(
     "--forget-gone", is_flag=True, help="Delete dead letters of stream records that are no longer kept."
@@ -144,7 +144,7 @@ def redrive_command(
         document = {name: {what: done[what] for what in Redriven} for name, done in became.items()}
         click.echo(json.dumps(document))
     else:
-        click.echo("\n".join(f"{name}: {_became(done)}" for name, done in became.items()))
+        click.echo("\n".join(f"{name}: {_redriven_words(done)}" for name, done in became.items()))
     failed = sum(done[Redriven.FAILED] for done in became.values())
     gone = 0 if forget_gone else sum(done[Redriven.GONE] for done in became.values())
     if failed or gone:
@@ -162,7 +162,7 @@ def _dead_letters(stage: Stage) -> DeadLetters:
     )
 
 
-def _became(done: Counter[Redriven]) -> str:
+def _redriven_words(done: Counter[Redriven]) -> str:
     return ", ".join(f"{done[what]} {WORDS[what]}" for what in Redriven if done[what]) or "nothing"
 
 
@@ -260,7 +260,7 @@ def send_test_command(
             (result,) = sender.send(sample.sender, [sample.outgoing])
         except SendRefused as refused:
             raise WorkFailed(f"{sample.name}: the email was refused: {refused.reason}") from refused
-        if result.delivery is not Delivery.ACCEPTED:
+        if result.delivery is not DeliveryOutcome.ACCEPTED:
             raise WorkFailed(f"{sample.name}: the email was {result.delivery}: {result.reason}")
         sent.append({"email": sample.name, "message_id": result.message_id})
     if as_json:
@@ -270,7 +270,7 @@ def send_test_command(
         click.echo(f"{email['email']} sent to {mailbox}")
 
 
-def _write(folder: Path, sample: Sample, release: Release) -> dict[str, object]:
+def _write(folder: Path, sample: SampleEmail, release: Release) -> dict[str, object]:
     email = sample.outgoing.email
     message = sample.message()
     if len(message) > EMAIL_BYTES_MAX:

@@ -86,10 +86,10 @@ def serve_command(project: Project, port: int, *, emails: bool) -> None:
     from spillway.local_cloud import processes
     from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
     from spillway.merchant.email_pages import EMAILS_PATH, EmailPages
-    from spillway.sitegen.preview import Preview
+    from spillway.sitegen.preview import PreviewedShop
 
     url = f"http://{processes.HOST}:{port}"
-    preview = Preview(project, base_url=url)
+    preview = PreviewedShop(project, base_url=url)
     with processes.claim_port(port, "the pages") as claimed:
         preview.rebuild_if_changed()
         if preview.error:

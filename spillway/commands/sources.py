@@ -15,7 +15,7 @@ import click
 from chalicelib.domain.ids import SkuRefused, parse_sku
 from chalicelib.inbound.sources import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
-from spillway.commands.options import Choice, WholeNumber, json_option, refuse_ignored, stage_option
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.commands.reconcile import known_accounts, list_of, store_account
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from chalicelib.container import Container
     from chalicelib.inbound.readings import ReceivedEvent
 
-SOURCE = Choice(tuple(ADAPTERS))
+SOURCE = ChoiceType(tuple(ADAPTERS))
 # The others report the stock of all places together.
-SOURCE_WITH_LOCATIONS = Choice(("shopify", "square"))
+SOURCE_WITH_LOCATIONS = ChoiceType(("shopify", "square"))
 KINDS_OF_IDS = {
     "shopify": ("variant", "item"),
     "woocommerce": ("product",),

@@ -11,7 +11,14 @@ import click
 
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.sending_limits import Reach
-from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, Outcome, Stock, is_restock
+from chalicelib.domain.stock import (
+    UNITS_MAX,
+    Availability,
+    AvailabilityEvent,
+    EventOutcome,
+    Stock,
+    is_restock,
+)
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.stock_import import apply_import
 from chalicelib.settings import clock_ms
@@ -26,11 +33,11 @@ from spillway.terminal import pluralize
 
 if TYPE_CHECKING:
     from chalicelib.domain.stock_file import LineMistake
-    from chalicelib.services.stock_import import Change, StockImport
+    from chalicelib.services.stock_import import StockFileChange, StockImport
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class StoredEvent:
     """An availability event that was stored, and the stock before it."""
 
     event: AvailabilityEvent
@@ -99,7 +106,7 @@ def available_command(
             click.echo(f"  progress of the emails: spillway {typed('waves', sku)}")
 
 
-def _units_suffix(applied: Applied) -> str:
+def _units_suffix(applied: StoredEvent) -> str:
     now, before = applied.event.units, applied.before.units
     if now is None:
         return ""
@@ -136,7 +143,7 @@ def sold_out_command(project: Project, sku: Sku, stage_name: str, *, dry_run: bo
         click.echo(f"  they take signups; {waits}, and nobody is emailed until it is available again")
 
 
-def _with_reach(applied: Applied, reach: Reach, *, dry_run: bool) -> dict[str, object]:
+def _with_reach(applied: StoredEvent, reach: Reach, *, dry_run: bool) -> dict[str, object]:
     """Return an event as JSON values, with the people that it reaches."""
     emails = reach.emails if applied.restock else 0
     return {**applied.to_document(), "waiting": reach.waiting, "emails": emails, "dry_run": dry_run}
@@ -144,7 +151,7 @@ def _with_reach(applied: Applied, reach: Reach, *, dry_run: bool) -> dict[str, o
 
 def _observe(
     stage: Stage, sku: Sku, availability: Availability, units: int | None, *, dry_run: bool
-) -> tuple[Applied, Reach]:
+) -> tuple[StoredEvent, Reach]:
     """Store an availability event, or in a dry run none; return it with the people that it reaches."""
     tables = stage.container()
     products = tables.products
@@ -157,11 +164,11 @@ def _observe(
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
     if not dry_run:
         match Availabilities(products).apply(event).outcome:
-            case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
+            case EventOutcome.UNKNOWN_SKU:  # withdrawn since it was looked at
                 raise not_sold(sku, stage.name, SkuIndex.of(products))
-            case Outcome.BUSY:
+            case EventOutcome.BUSY:
                 raise WorkFailed(f"{sku}: too many events about it at once", hint="try again")
-    return Applied(event, stocked.stock[sku]), reach
+    return StoredEvent(event, stocked.stock[sku]), reach
 
 
 @click.command("stock")
@@ -249,11 +256,11 @@ def _show_import(planned: "StockImport", *, as_json: bool, verb: str) -> None:
     )
 
 
-def _is_coming(change: "Change") -> bool:
+def _is_coming(change: "StockFileChange") -> bool:
     return change.before.availability is Availability.COMING_SOON
 
 
-def _document(change: "Change") -> dict[str, object]:
+def _document(change: "StockFileChange") -> dict[str, object]:
     return {
         "sku": change.event.sku,
         "before": {"availability": change.before.availability, "units": change.before.units},

@@ -12,7 +12,7 @@ import click
 from chalicelib.domain.address import Address
 from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import Suppression, SuppressionReason
-from chalicelib.domain.tokens import Links
+from chalicelib.domain.tokens import LinkTokens
 from chalicelib.services.shopper_records import (
     LiftRefused,
     ReasonRefused,
@@ -26,7 +26,7 @@ from chalicelib.services.waitlist import Waitlist
 from chalicelib.settings import clock_ms, read_keys
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
-from spillway.commands.options import Choice, json_option, stage_option
+from spillway.commands.options import ChoiceType, json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.suppressions import (
@@ -49,7 +49,7 @@ def suppressions_command() -> None:
 
 
 @suppressions_command.command("list")
-@click.option("--reason", type=Choice([reason.value for reason in SuppressionReason]),
+@click.option("--reason", type=ChoiceType([reason.value for reason in SuppressionReason]),
               help="List this reason only.")  # fmt: skip
 @json_option
 @stage_option
@@ -196,7 +196,7 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
 
     def address_of(shopper: ShopperId) -> str:
         kept = shoppers.kept(shopper)
-        return max(kept, key=lambda row: row.entry.asked_at_ms).entry.mailbox if kept else ""
+        return max(kept, key=lambda row: row.entry.signed_up_at_ms).entry.mailbox if kept else ""
 
     access_log(stage).note("suppressions export", "all suppressions", at_ms=clock_ms())
     count = write_suppressions(file, _table(stage).all(), address_of)
@@ -257,7 +257,7 @@ def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_jso
     waitlist = Waitlist(
         EntriesTable(stage.client("dynamodb"), names["EntriesTable"]),
         stage.container().products,
-        Links(keys.signing, clock_ms),
+        LinkTokens(keys.signing, clock_ms),
         clock_ms,
     )
     access_log(stage).note("unsubscribe", f"file {digest_of(file)[:16]}", at_ms=clock_ms())

@@ -21,7 +21,7 @@ UNITS_S = {"m": 60, "h": 3_600, "d": 86_400}
 DAYS_MAX = 400
 
 
-class Since(click.ParamType[int]):
+class TimeAgoType(click.ParamType[int]):
     """A length of time up to now: 30m, 6h, 7d."""
 
     name = "span"
@@ -39,7 +39,7 @@ class Since(click.ParamType[int]):
 @click.command("traffic")
 @stage_option
 @json_option
-@click.option("--since", "since_s", type=Since(), default="24h", show_default=True,
+@click.option("--since", "since_s", type=TimeAgoType(), default="24h", show_default=True,
               help="How far back; statistics are kept by the hour.")  # fmt: skip
 @click.option("--html", "html_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write a page with plots, as one self-contained file.")  # fmt: skip

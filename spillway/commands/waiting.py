@@ -24,7 +24,7 @@ from spillway.commands.options import SKU, WholeNumber, json_option, refuse_igno
 from spillway.errors import BadInput
 from spillway.merchant.stock_import import require_sold, typed_move
 from spillway.merchant.waitlist_report import (
-    Demand,
+    WaitlistSize,
     demand,
     document,
     in_line,
@@ -77,7 +77,7 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
         click.echo("nobody is waiting; a signup counts once its address is confirmed")
 
 
-def _waiting_table(found: list[Demand]) -> "Table":
+def _waiting_table(found: list[WaitlistSize]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 

@@ -12,17 +12,17 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.import_result import ShownImport, require_no_mistakes, show_import
-from spillway.commands.options import SKU, Choice, json_option, stage_option
+from spillway.commands.options import SKU, ChoiceType, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.recount import recount_command
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.merchant import import_options, intake
 from spillway.merchant.export_columns import Column, Tool
-from spillway.merchant.export_rows import Asked, columns_of, read_rows, without_times
+from spillway.merchant.export_rows import ExportOptions, columns_of, read_rows, without_times
 from spillway.merchant.import_details import details_file, require_details_file, write_details
-from spillway.merchant.import_rules import Here
-from spillway.merchant.intake import Move, Moved, waiting
+from spillway.merchant.import_rules import ImportContext
+from spillway.merchant.intake import Move, MoveOutcome, waiting
 from spillway.merchant.rows import EntryRows
 from spillway.merchant.stock_import import SkuIndex, not_sold, require_sold
 from spillway.project import Project
@@ -46,7 +46,7 @@ waitlist_command.add_command(recount_command)
 @click.option(
     "--from",
     "tool",
-    type=Choice([tool.value for tool in Tool]),
+    type=ChoiceType([tool.value for tool in Tool]),
     default="csv",
     show_default=True,
     help="The tool that wrote the file.",
@@ -123,7 +123,7 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     Exit status: 0 when each row was read, 1 when some have errors and the others were imported, 2 when
     nothing was imported.
     """
-    asked = Asked(
+    options = ExportOptions(
         Tool(tool),
         sku,
         {Column(name.removesuffix("_column")): column for name, column in columns.items() if column},
@@ -137,15 +137,15 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     details = report or details_file(project, digest)
     require_details_file(details, file)
     table = read_table(file, encoding=encoding, columns_min=1)
-    rows = read_rows(file, table, asked, now_ms=at_ms)
-    if warning := without_times(file, columns_of(file, table, asked)):
+    rows = read_rows(file, table, options, now_ms=at_ms)
+    if warning := without_times(file, columns_of(file, table, options)):
         click.echo(warning, err=True)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     stage = stage_named(project, stage_name)
     tables = stage.container()
     here = _here(tables, locale)
-    if asked.sku:
-        require_sold(tables.products, asked.sku, stage.name)
+    if options.sku:
+        require_sold(tables.products, options.sku, stage.name)
     entries = EntryRows.of(tables)
     decisions = intake.decide(
         rows, here, entries, tables.suppressions, source=tool, file_sha256=digest, ask=ask, at_ms=at_ms
@@ -232,7 +232,7 @@ def move_command(
     if not count:
         _warn_of_unknown(tables, old, stage.name)
     if dry_run:
-        _show_moved(old, new, Counter({Moved.MOVED: count}), dry_run=True, as_json=as_json)
+        _show_moved(old, new, Counter({MoveOutcome.MOVED: count}), dry_run=True, as_json=as_json)
         return
     access_log(stage).note("waitlist move", f"SKUs {old} {new}", at_ms=at_ms)
     with progress_bar() as bar:
@@ -240,9 +240,9 @@ def move_command(
         move = Move(entries, old, new, arrival or Arrival.NEXT_RESTOCK, at_ms)
         moved = move.carry_out(lambda done: bar.advance(task, done))
     _show_moved(old, new, moved, dry_run=False, as_json=as_json)
-    if moved[Moved.CHANGED]:
+    if moved[MoveOutcome.CHANGED]:
         raise WorkFailed(
-            f"{pluralize(moved[Moved.CHANGED], 'entry', 'entries')} changed meanwhile and stayed",
+            f"{pluralize(moved[MoveOutcome.CHANGED], 'entry', 'entries')} changed meanwhile and stayed",
             hint="move again: it does what is left",
         )
 
@@ -255,14 +255,14 @@ def _choose(in_stock: Mapping[Sku, int]) -> BadInput:
     )
 
 
-def _show_moved(old: Sku, new: Sku, moved: Counter[Moved], *, dry_run: bool, as_json: bool) -> None:
+def _show_moved(old: Sku, new: Sku, moved: Counter[MoveOutcome], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        counts = {outcome.name.lower(): moved[outcome] for outcome in Moved if moved[outcome]}
+        counts = {outcome.name.lower(): moved[outcome] for outcome in MoveOutcome if moved[outcome]}
         click.echo(json.dumps({"from": old, "to": new, "counts": counts, "dry_run": dry_run}, indent=1))
         return
     if not moved.total():
         click.echo(f"nobody waits for {old}")
-    for outcome in Moved:
+    for outcome in MoveOutcome:
         if moved[outcome]:
             word = f"would be {outcome}" if dry_run else outcome
             click.echo(f"{moved[outcome]:>9,}  {word}")
@@ -292,7 +292,7 @@ def _can_buy(tables: Container, sku: Sku) -> bool:
     return stocked is not None and stocked.can_buy(sku)
 
 
-def _here(tables: Container, locale: str | None) -> Here:
+def _here(tables: Container, locale: str | None) -> ImportContext:
     theme = tables.themes.live().theme
     editions = {edition.shop.locale: edition for edition in theme.editions}
     if locale is not None and locale not in editions:
@@ -306,7 +306,7 @@ def _here(tables: Container, locale: str | None) -> Here:
         for stocked in tables.products.scan()
         for sku in stocked.product.skus & stocked.stock.keys()
     }
-    return Here(
+    return ImportContext(
         sold,
         tables.keys.identity,
         tables.domain_lists.named(listed) if listed else frozenset(),

@@ -22,7 +22,7 @@ from chalicelib.outbound.signing import (
     secrets_document,
 )
 from chalicelib.settings import clock_ms, new_id
-from spillway.commands.options import Choice, WholeNumber, json_option, stage_option
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -61,7 +61,7 @@ def webhooks_command() -> None:
 @click.option(
     "--event",
     "events",
-    type=Choice(EVENT_NAMES),
+    type=ChoiceType(EVENT_NAMES),
     metavar="TYPE",
     multiple=True,
     required=True,

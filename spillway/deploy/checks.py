@@ -150,7 +150,7 @@ DMARC = "v=DMARC1; p=none"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DnsRecord:
     """One DNS record. Names have no dot at their end, except within `value`."""
 
     name: str
@@ -192,7 +192,7 @@ class SesIdentity:
         )
 
     @classmethod
-    def asked(cls, stage: Stage, name: str) -> "SesIdentity":
+    def read(cls, stage: Stage, name: str) -> "SesIdentity":
         """Ask SES about the identity `name`."""
         return cls.from_answer(name, stage.client("sesv2").get_email_identity(EmailIdentity=name))
 
@@ -201,26 +201,26 @@ class SesIdentity:
         """Return the domain of the identity, or of its address."""
         return self.name.rpartition("@")[2]
 
-    def dkim_records(self) -> list[Record]:
+    def dkim_records(self) -> list[DnsRecord]:
         """Return the three records with which receivers find the keys of DKIM."""
         return [
-            Record(f"{token}._domainkey.{self.domain}", "CNAME", f"{token}.{self.dkim_zone}.")
+            DnsRecord(f"{token}._domainkey.{self.domain}", "CNAME", f"{token}.{self.dkim_zone}.")
             for token in self.tokens
         ]
 
-    def mail_from_records(self, region: str) -> list[Record]:
+    def mail_from_records(self, region: str) -> list[DnsRecord]:
         """Return the records of the MAIL FROM domain; none without one of the shop's own."""
         if not self.mail_from:
             return []
         return [
-            Record(self.mail_from, "MX", f"10 feedback-smtp.{region}.amazonses.com."),
-            Record(self.mail_from, "TXT", f'"{SPF}"'),
+            DnsRecord(self.mail_from, "MX", f"10 feedback-smtp.{region}.amazonses.com."),
+            DnsRecord(self.mail_from, "TXT", f'"{SPF}"'),
         ]
 
-    def dmarc_record(self) -> Record:
+    def dmarc_record(self) -> DnsRecord:
         """Return the least record that mailbox providers ask of senders of many emails."""
-        return Record(f"_dmarc.{self.domain}", "TXT", f'"{DMARC}"')
+        return DnsRecord(f"_dmarc.{self.domain}", "TXT", f'"{DMARC}"')
 
-    def records(self, region: str) -> list[Record]:
+    def records(self, region: str) -> list[DnsRecord]:
         """Return all of them."""
         return [*self.dkim_records(), *self.mail_from_records(region), self.dmarc_record()]

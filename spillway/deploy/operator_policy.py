@@ -25,7 +25,7 @@ STACK_NAME_CHARS_KEPT = 24
 TRANSFORM = "arn:aws:cloudformation:{region}:aws:transform/Serverless-2016-10-31"
 
 
-class Part(StrEnum):
+class PolicyPart(StrEnum):
     """The purpose of a policy: running the shop; deploying its stack, in two parts; or all of that."""
 
     OPERATE = "operate"
@@ -49,12 +49,12 @@ class Scope:
     deploying: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
     condition: Mapping[str, Mapping[str, str]] | None = None
-    deployed_by: Part = Part.DEPLOY
+    deployed_by: PolicyPart = PolicyPart.DEPLOY
 
-    def actions(self, part: Part) -> list[str]:
+    def actions(self, part: PolicyPart) -> list[str]:
         """Return the statement's actions for a part, each once, without those that a wildcard covers."""
-        texts = [self.operating] if part in {Part.OPERATE, Part.ALL} else []
-        texts += [self.deploying, *self.types.values()] if part in {self.deployed_by, Part.ALL} else []
+        texts = [self.operating] if part in {PolicyPart.OPERATE, PolicyPart.ALL} else []
+        texts += [self.deploying, *self.types.values()] if part in {self.deployed_by, PolicyPart.ALL} else []
         names = {name for text in texts for name in text.split()}
         wide = tuple(name.removesuffix("*") for name in names if name.endswith("*"))
         kept = {name for name in names if name.endswith("*") or not name.startswith(wide)}
@@ -91,7 +91,7 @@ SCOPES = (
     Scope(
         "Buckets",
         "s3",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=("arn:aws:s3:::{names}-*",),
         operating="DeleteObject GetBucketPublicAccessBlock GetObject ListBucket PutObject",
         deploying="DeleteBucket DeleteObject DeleteObjectVersion ListBucketVersions",
@@ -106,7 +106,7 @@ SCOPES = (
     Scope(
         "Tables",
         "dynamodb",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=("arn:aws:dynamodb:{region}:{account}:table/{names}-*",),
         operating="BatchGetItem DeleteItem DescribeContinuousBackups DescribeTable GetItem GetRecords"
         " GetShardIterator PutItem Query Scan UpdateItem UpdateTable",
@@ -120,7 +120,7 @@ SCOPES = (
     Scope(
         "Queues",
         "sqs",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=("arn:aws:sqs:{region}:{account}:{names}-*",),
         operating="DeleteMessage GetQueueAttributes ReceiveMessage SendMessage",
         types={
@@ -132,7 +132,7 @@ SCOPES = (
     Scope(
         "Topics",
         "sns",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=("arn:aws:sns:{region}:{account}:{names}-*",),
         operating="Publish",
         types={
@@ -188,7 +188,7 @@ SCOPES = (
     Scope(
         "Logs",
         "logs",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=("arn:aws:logs:{region}:{account}:log-group:{names}-*",),
         operating="FilterLogEvents",
         types={
@@ -200,7 +200,7 @@ SCOPES = (
     Scope(
         "AccessLogs",
         "logs",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=(
             "arn:aws:logs:us-east-1:{account}:delivery-source:{names}-*",
             "arn:aws:logs:us-east-1:{account}:delivery-destination:{names}-*",
@@ -226,7 +226,7 @@ SCOPES = (
     Scope(
         "Secrets",
         "secretsmanager",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=tuple(
             f"arn:aws:secretsmanager:{{region}}:{{account}}:secret:*{name}-*"
             for name in (
@@ -245,7 +245,7 @@ SCOPES = (
     Scope(
         "Email",
         "ses",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=(
             "arn:aws:ses:{region}:{account}:configuration-set/*",
             "arn:aws:ses:{region}:{account}:identity/*",
@@ -328,7 +328,7 @@ SCOPES = (
     Scope(
         "Alarms",
         "cloudwatch",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=(
             "arn:aws:cloudwatch:{region}:{account}:alarm:{names}-*",
             "arn:aws:cloudwatch::{account}:dashboard/{stack}-*",
@@ -353,7 +353,7 @@ SCOPES = (
     Scope(
         "Budget",
         "budgets",
-        deployed_by=Part.DEPLOY_DATA,
+        deployed_by=PolicyPart.DEPLOY_DATA,
         resources=("arn:aws:budgets::{account}:budget/*",),
         types={
             "AWS::Budgets::Budget": "ListTagsForResource ModifyBudget TagResource UntagResource ViewBudget"
@@ -363,7 +363,7 @@ SCOPES = (
 
 
 def operator_policy(
-    stage_name: str, part: Part = Part.ALL, *, region: str = "*", account: str = "*"
+    stage_name: str, part: PolicyPart = PolicyPart.ALL, *, region: str = "*", account: str = "*"
 ) -> dict[str, Any]:
     """Return the policy document of an operator of one stage; "*" stands for any region, or any account.
 
@@ -376,7 +376,7 @@ def operator_policy(
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _statement(scope: Scope, part: Part, words: Mapping[str, str]) -> dict[str, Any]:
+def _statement(scope: Scope, part: PolicyPart, words: Mapping[str, str]) -> dict[str, Any]:
     resources = [resource.format(**words) for resource in scope.resources]
     statement: dict[str, Any] = {
         "Sid": scope.sid,

@@ -251,7 +251,7 @@ WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PackagePart:
     """One thing in the zip: its files under one name, in bytes as sent to Lambda, and what it is for."""
 
     name: str
@@ -284,7 +284,7 @@ def finish(archive: Path, python: Path) -> None:
         unfinished.replace(archive)
 
 
-def contents(archive: Path) -> tuple[Part, ...]:
+def contents(archive: Path) -> tuple[PackagePart, ...]:
     """Return the contents of the zip by size, largest first."""
     files: Counter[str] = Counter()
     packed: Counter[str] = Counter()
@@ -293,7 +293,7 @@ def contents(archive: Path) -> tuple[Part, ...]:
             name = _part(entry.filename)
             files[name] += 1
             packed[name] += entry.compress_size
-    parts = (Part(name, files[name], packed[name], WHY.get(name, "")) for name in files)
+    parts = (PackagePart(name, files[name], packed[name], WHY.get(name, "")) for name in files)
     return tuple(sorted(parts, key=lambda part: (-part.packed_bytes, part.name)))
 
 

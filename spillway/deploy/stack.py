@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from spillway.deploy.package import Package
 from spillway.deploy.template import (
-    Change,
     ChangeSet,
+    ResourceChange,
     import_template,
     is_empty,
     parameters_for,
@@ -46,7 +46,7 @@ IN_PROGRESS = "_IN_PROGRESS"
 NO_REASON = "CloudFormation gave no reason"
 
 
-class Outcome(StrEnum):
+class DeployOutcome(StrEnum):
     """The outcome of a deployment that did not fail."""
 
     UNCHANGED = "unchanged"
@@ -64,7 +64,7 @@ def deploy(
     given: Mapping[str, str],
     approve: Callable[[ChangeSet], bool],
     report: Callable[[str], None] = _say_nothing,
-) -> Outcome:
+) -> DeployOutcome:
     """Create or update the stage's stack from `package`. `approve` sees the changes before they are executed.
 
     A stack whose first deployment failed is deleted first, which `report` says.
@@ -79,12 +79,12 @@ def deploy(
     deployment = _Deployment(stage, report)
     change_set = deployment.describe(template_url, given)
     if change_set is None:
-        return Outcome.UNCHANGED
+        return DeployOutcome.UNCHANGED
     if not approve(change_set):
         deployment.discard(change_set)
-        return Outcome.DECLINED
+        return DeployOutcome.DECLINED
     deployment.execute(change_set)
-    return Outcome.CHANGED
+    return DeployOutcome.CHANGED
 
 
 def adopt(
@@ -92,7 +92,7 @@ def adopt(
     package: Package,
     names: Mapping[str, str],
     approve: Callable[[ChangeSet], bool],
-) -> Outcome:
+) -> DeployOutcome:
     """Make the stage's stack of resources that outlived one, given by logical id. `deploy` adds the rest.
 
     Raises:
@@ -105,9 +105,9 @@ def adopt(
     change_set = deployment.describe_import(template, names)
     if not approve(change_set):
         deployment.discard(change_set)
-        return Outcome.DECLINED
+        return DeployOutcome.DECLINED
     deployment.execute(change_set)
-    return Outcome.CHANGED
+    return DeployOutcome.CHANGED
 
 
 class _Deployment:
@@ -243,7 +243,7 @@ class _Deployment:
                 ChangeSetName=change_set_id, NextToken=answer["NextToken"]
             )
             changes += answer["Changes"]
-        found = tuple(Change.from_answer(change) for change in changes)
+        found = tuple(ResourceChange.from_answer(change) for change in changes)
         return ChangeSet(change_set_id, self.stage.stack_name, creates, found)
 
     def _stack(self) -> Any:
@@ -335,9 +335,9 @@ class _Bucket:
 
     def put_once(self, key: str, content: bytes) -> None:
         # The key is the content's digest: what is there already is the same.
-        asked: Any = {"Bucket": self.name, "Key": key, "ExpectedBucketOwner": self.owner}
-        if not self._exists(lambda: self.s3.head_object(**asked)):
-            self.s3.put_object(**asked, Body=content)
+        location: Any = {"Bucket": self.name, "Key": key, "ExpectedBucketOwner": self.owner}
+        if not self._exists(lambda: self.s3.head_object(**location)):
+            self.s3.put_object(**location, Body=content)
 
     def _exists(self, look: Callable[[], Any]) -> bool:
         try:

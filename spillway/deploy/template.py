@@ -138,7 +138,7 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ResourceChange:
     """One resource that a deployment adds, modifies or removes. `replaced`: "yes", "no", "maybe"."""
 
     action: str
@@ -147,7 +147,7 @@ class Change:
     replaced: str = "no"
 
     @classmethod
-    def from_answer(cls, answer: Mapping[str, Any]) -> "Change":
+    def from_answer(cls, answer: Mapping[str, Any]) -> "ResourceChange":
         """Return a change as DescribeChangeSet reports it."""
         change = answer["ResourceChange"]
         replacement = change.get("Replacement", "False")
@@ -166,19 +166,19 @@ class ChangeSet:
     id: str
     stack_name: str
     creates_stack: bool
-    changes: tuple[Change, ...]
+    changes: tuple[ResourceChange, ...]
 
     def table(self) -> "Table":
         """Return the changes for a person, most drastic first."""
         from rich.table import Table
 
         table = Table("Action", "Resource", "Type", "Replaced", box=None, pad_edge=False)
-        for change in sorted(self.changes, key=_drastic_first):
+        for change in sorted(self.changes, key=_by_severity):
             table.add_row(change.action, change.logical_id, change.resource_type, change.replaced)
         return table
 
 
-def _drastic_first(change: Change) -> tuple[int, int, str]:
+def _by_severity(change: ResourceChange) -> tuple[int, int, str]:
     actions = ("Remove", "Modify", "Add")
     rank = actions.index(change.action) if change.action in actions else len(actions)
     return (("yes", "maybe", "no").index(change.replaced), rank, change.logical_id)

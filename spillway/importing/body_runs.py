@@ -14,7 +14,7 @@ BR = "\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """Words of one style. A run whose text is `BR` is a line break."""
 
     text: str
@@ -25,7 +25,7 @@ class Run:
         """Return the tags around the text, the outermost first."""
         return ("a", *self.styles) if self.href else self.styles
 
-    def shared(self, other: "Run | None") -> int:
+    def shared(self, other: "TextRun | None") -> int:
         """Return how many of the outer tags this run shares with its neighbour."""
         if other is None or other.href != self.href:
             return 0
@@ -37,9 +37,9 @@ class Run:
         return count
 
 
-def paragraphs(runs: list[Run]) -> Iterable[list[Run]]:
+def paragraphs(runs: list[TextRun]) -> Iterable[list[TextRun]]:
     """Split at two line breaks in a row."""
-    group: list[Run] = []
+    group: list[TextRun] = []
     breaks = 0
     for run in runs:
         if run.text == BR:
@@ -49,7 +49,7 @@ def paragraphs(runs: list[Run]) -> Iterable[list[Run]]:
                 yield group
                 group = []
             elif breaks and group:
-                group.append(Run(BR))
+                group.append(TextRun(BR))
             breaks = 0
             group.append(run)
         elif not breaks:
@@ -58,15 +58,15 @@ def paragraphs(runs: list[Run]) -> Iterable[list[Run]]:
         yield group
 
 
-def placed(runs: list[Run]) -> tuple[list[Run], bool]:
+def placed(runs: list[TextRun]) -> tuple[list[TextRun], bool]:
     """Return the runs with single spaces and emphasis where Markdown can have it, and whether it may fail."""
-    lines: list[list[Run]] = [[]]
+    lines: list[list[TextRun]] = [[]]
     for run in runs:
         if run.text == BR:
             lines.append([])
         else:
             lines[-1].append(run)
-    placed: list[Run] = []
+    placed: list[TextRun] = []
     risky = False
     for line in lines:
         spaced = _spaced(line)
@@ -78,33 +78,33 @@ def placed(runs: list[Run]) -> tuple[list[Run], bool]:
             risky = risky or any(
                 one.styles and other.styles and one.styles != other.styles for one, other in pairwise(spaced)
             )
-        placed += [Run(BR)] if placed else []
+        placed += [TextRun(BR)] if placed else []
         placed += spaced
     return placed, risky
 
 
-def _spaced(line: list[Run]) -> list[Run]:
+def _spaced(line: list[TextRun]) -> list[TextRun]:
     """Return the line without spaces at its ends, and with single ones inside."""
-    spaced: list[Run] = []
+    spaced: list[TextRun] = []
     after_space = True
     for run in line:
         text = run.text.lstrip(" ") if after_space else run.text
         if not spaced:
             text = text.lstrip()
         if text:
-            spaced.append(run if text == run.text else Run(text, run.href, run.styles))
+            spaced.append(run if text == run.text else TextRun(text, run.href, run.styles))
             after_space = text.endswith(" ")
     while spaced:
         last = spaced.pop()
         if text := last.text.rstrip():
-            spaced.append(last if text == last.text else Run(text, last.href, last.styles))
+            spaced.append(last if text == last.text else TextRun(text, last.href, last.styles))
             break
     return spaced
 
 
-def _spaces_outside(line: list[Run]) -> list[Run]:
+def _spaces_outside(line: list[TextRun]) -> list[TextRun]:
     """Give a space between two runs only the tags that both have."""
-    parts: list[Run] = []
+    parts: list[TextRun] = []
     for run in line:
         core = run.text.strip()
         if not core:
@@ -112,33 +112,33 @@ def _spaces_outside(line: list[Run]) -> list[Run]:
             continue
         at = run.text.index(core)
         lead, tail = run.text[:at], run.text[at + len(core) :]
-        parts += [Run(lead, run.href, run.styles)] if lead else []
-        parts += [Run(core, run.href, run.styles) if lead or tail else run]
-        parts += [Run(tail, run.href, run.styles)] if tail else []
+        parts += [TextRun(lead, run.href, run.styles)] if lead else []
+        parts += [TextRun(core, run.href, run.styles) if lead or tail else run]
+        parts += [TextRun(tail, run.href, run.styles)] if tail else []
     for index, run in enumerate(parts):
         if not run.text.strip():
             before = next(parts[at] for at in range(index - 1, -1, -1) if parts[at].text.strip())
             after = next(parts[at] for at in range(index, len(parts)) if parts[at].text.strip())
             shared = before.shared(after)
             href = before.href if shared and before.href else ""
-            parts[index] = Run(run.text, href, before.styles[: shared - bool(href)] if shared else ())
+            parts[index] = TextRun(run.text, href, before.styles[: shared - bool(href)] if shared else ())
     return parts
 
 
-def _merged(line: list[Run]) -> list[Run]:
-    merged: list[Run] = []
+def _merged(line: list[TextRun]) -> list[TextRun]:
+    merged: list[TextRun] = []
     for run in line:
         last = merged[-1] if merged else None
         if last and last.styles == run.styles and last.href == run.href:
-            merged[-1] = Run(last.text + run.text, last.href, last.styles)
+            merged[-1] = TextRun(last.text + run.text, last.href, last.styles)
         else:
             merged.append(run)
     return merged
 
 
-def _flanked(line: list[Run]) -> list[Run]:
+def _flanked(line: list[TextRun]) -> list[TextRun]:
     """Take punctuation at the edge of emphasis out of it where a word follows or goes before."""
-    flanked: list[Run] = []
+    flanked: list[TextRun] = []
     for index, run in enumerate(line):
         before = line[index - 1] if index else None
         after = line[index + 1] if index + 1 < len(line) else None
@@ -150,15 +150,15 @@ def _flanked(line: list[Run]) -> list[Run]:
             core = text.rstrip("".join({sign for sign in text if _is_sign(sign) or sign.isspace()}))
             text, tail = core, text[len(core) :]
         for part, styles in ((lead, ()), (text, run.styles), (tail, ())):
-            flanked += [Run(part, run.href, styles)] if part else []
+            flanked += [TextRun(part, run.href, styles)] if part else []
     return flanked
 
 
-def _same_emphasis(run: Run, other: Run | None) -> bool:
+def _same_emphasis(run: TextRun, other: TextRun | None) -> bool:
     return other is not None and other.href == run.href and run.styles == other.styles
 
 
-def _open_to(other: Run | None, run: Run, *, last: bool) -> bool:
+def _open_to(other: TextRun | None, run: TextRun, *, last: bool) -> bool:
     """Return whether the neighbour's nearest sign lets punctuation stand at the edge of emphasis."""
     if other is None or other.href != run.href:
         return True
@@ -171,6 +171,6 @@ def _is_sign(sign: str) -> bool:
     return unicodedata.category(sign)[0] in "PS"
 
 
-def without_breaks(runs: list[Run]) -> list[Run]:
+def without_breaks(runs: list[TextRun]) -> list[TextRun]:
     """Return the runs with spaces for line breaks."""
-    return [Run(" ") if run.text == BR else run for run in runs]
+    return [TextRun(" ") if run.text == BR else run for run in runs]

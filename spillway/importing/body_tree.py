@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from spillway.importing.body_runs import BR, Run, paragraphs, placed, without_breaks
+from spillway.importing.body_runs import BR, TextRun, paragraphs, placed, without_breaks
 
 _LISTS = frozenset({"ul", "ol"})
 _CONTAINERS = frozenset({*_LISTS, "li", "blockquote"})
@@ -37,7 +37,7 @@ class Node:
 
     tag: str
     children: "list[Node]" = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
+    runs: list[TextRun] = field(default_factory=list)
     text: str = ""
     start: int = 1
     header: bool = False
@@ -52,7 +52,7 @@ class Tree:
         self.risky = False
         self._emphasis = emphasis
         self._stack = [self.root]
-        self._runs: list[Run] = []
+        self._runs: list[TextRun] = []
         self._styles: list[str] = []
         self._shifts: list[str] = []
         self._href = ""
@@ -80,14 +80,14 @@ class Tree:
         order = ("strong", "em", "del") if self._emphasis else ()
         bold = self._heading and self._in_item()
         styles = tuple(style for style in order if style in self._styles or (bold and style == "strong"))
-        self._runs.append(Run(_SPACES.sub(" ", text), self._href, styles))
+        self._runs.append(TextRun(_SPACES.sub(" ", text), self._href, styles))
 
     def inline(self, name: str, *, closing: bool) -> None:
         """Begin or end an inline element."""
         if self._pre is not None:
             self._pre += ["\n"] if name == "br" and not closing else []
         elif name == "br":
-            self._runs += [] if closing else [Run(BR)]
+            self._runs += [] if closing else [TextRun(BR)]
         elif name in _SHIFTED:
             _toggle(self._shifts, name, closing=closing)
         else:
@@ -110,7 +110,7 @@ class Tree:
             self._pre_depth += tag == "pre"
             return
         if tag == "dd" and self._terms:
-            self._runs.append(Run(BR))
+            self._runs.append(TextRun(BR))
             self._terms = False
             return
         self.end_paragraph()
@@ -167,7 +167,7 @@ class Tree:
                 continue
             self.risky = self.risky or risky
             if self._cell is not None:
-                self._cell.runs += [Run(" ")] if self._cell.runs else []
+                self._cell.runs += [TextRun(" ")] if self._cell.runs else []
                 self._cell.runs += without_breaks(words)
             elif self._heading and not self._in_item():
                 self._container().children.append(Node(f"h{self._heading}", runs=without_breaks(words)))

@@ -19,7 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import html_to_markdown
 from html_to_markdown import convert
 
-from spillway.importing.body_runs import BR, Run
+from spillway.importing.body_runs import BR, TextRun
 from spillway.importing.body_tree import Node, Tree, opening
 from spillway.importing.html_text import INLINE, TOKEN, bounded, sanitised, visible_words
 from spillway.sitegen.reading.markdown import safe_link, to_html
@@ -142,7 +142,7 @@ _LEAVES: dict[str, Callable[[Node], str]] = {
 }
 
 
-def _inline(runs: list[Run]) -> str:
+def _inline(runs: list[TextRun]) -> str:
     parts: list[str] = []
     at_start = True
     for index, run in enumerate(runs):
@@ -160,13 +160,13 @@ def _inline(runs: list[Run]) -> str:
     return "".join(parts)
 
 
-def _opened(run: Run, before: Run | None) -> str:
+def _opened(run: TextRun, before: TextRun | None) -> str:
     shared = run.shared(before)
     tags = run.tags()[shared:]
     return "".join(f'<a href="{html.escape(run.href)}">' if tag == "a" else f"<{tag}>" for tag in tags)
 
 
-def _closed(run: Run, after: Run | None) -> str:
+def _closed(run: TextRun, after: TextRun | None) -> str:
     return "".join(f"</{tag}>" for tag in reversed(run.tags()[run.shared(after) :]))
 
 
@@ -195,7 +195,7 @@ _NESTING_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ConvertedBody:
     """A description as Markdown.
 
     Attributes:
@@ -209,7 +209,9 @@ class Body:
     lost: tuple[tuple[str, str], ...] = ()
 
 
-def markdown_of(body_html: str, *, link_base: str = "", own_path: Callable[[str], str] | None = None) -> Body:
+def markdown_of(
+    body_html: str, *, link_base: str = "", own_path: Callable[[str], str] | None = None
+) -> ConvertedBody:
     """Return the Markdown of a description: every visible word, in order, with its structure.
 
     Args:
@@ -233,7 +235,7 @@ def markdown_of(body_html: str, *, link_base: str = "", own_path: Callable[[str]
     if tree.risky and visible_words(rendered(markdown)) != visible_words(clean):
         # Emphasis that Markdown cannot express here: the words count.
         markdown = written(_tree(clean, _Links(link_base, links.own_path, Counter()), emphasis=False))
-    return Body(
+    return ConvertedBody(
         markdown,
         opening(tree.root),
         tuple(

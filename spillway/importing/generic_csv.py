@@ -11,8 +11,8 @@ from spillway.importing.imported import Export, ImportedPicture, ImportedProduct
 from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     WITHOUT_UNITS,
-    Links,
     Notes,
+    ProductLinks,
     ReadOptions,
     Sale,
     availability_of,
@@ -28,7 +28,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import Row, Table, read_table
+from spillway.importing.table import TableFile, TableRow, read_table
 
 _NEEDED = ("sku", "title", "price")
 _KNOWN = (
@@ -81,7 +81,7 @@ def read_plain(file: Path, options: ReadOptions) -> Export:
     return _Reading(table, names, options).export()
 
 
-def _names(file: Path, table: Table, columns: Mapping[str, str]) -> dict[str, str]:
+def _names(file: Path, table: TableFile, columns: Mapping[str, str]) -> dict[str, str]:
     """Return our name of each column that has one."""
     headers = {_plain(column): column for column in table.columns}
     names: dict[str, str] = {}
@@ -113,7 +113,7 @@ def _is_known(name: str) -> bool:
 
 
 class _Reading:
-    def __init__(self, table: Table, names: Mapping[str, str], options: ReadOptions) -> None:
+    def __init__(self, table: TableFile, names: Mapping[str, str], options: ReadOptions) -> None:
         self._table = table
         self._names = names
         self._options = options
@@ -122,9 +122,9 @@ class _Reading:
         self._option_names = [name for name in names.values() if name.startswith("option:")]
 
     def export(self) -> Export:
-        groups: dict[str, list[Row]] = {}
+        groups: dict[str, list[TableRow]] = {}
         for row in self._table.rows:
-            named = Row(
+            named = TableRow(
                 row.line,
                 {
                     name: _text(name, text)
@@ -133,14 +133,16 @@ class _Reading:
                 },
             )
             groups.setdefault(self._key(named), []).append(named)
-        links = Links((rows[0]["handle"].casefold() for rows in groups.values()), base=self._options.old_shop)
+        links = ProductLinks(
+            (rows[0]["handle"].casefold() for rows in groups.values()), base=self._options.old_shop
+        )
         products = self._notes.read(
             list(groups.values()), lambda rows: self._product(rows, links), self._options.share
         )
         self._notes.unknown_columns(self._table, lambda column: column in self._names)
         return Export(products, tuple(self._notes.lines))
 
-    def _key(self, row: Row) -> str:
+    def _key(self, row: TableRow) -> str:
         """Return what the rows of one product have in common."""
         if row["handle"] or row["product"]:
             return f"product {row['handle'].casefold() or row['product']}"
@@ -148,7 +150,7 @@ class _Reading:
             return f"title {row['title']}"
         return f"row {row.line}"
 
-    def _product(self, rows: list[Row], links: Links) -> ImportedProduct:
+    def _product(self, rows: list[TableRow], links: ProductLinks) -> ImportedProduct:
         place, notes = f"line {rows[0].line}", self._notes
         title = first_of(rows, "title") or first_of(rows, "product")
         name = first_of(rows, "handle") or title
@@ -181,7 +183,7 @@ class _Reading:
             old_paths=tuple(filter(None, [path_of(first_of(rows, "url"))])),
         )
 
-    def _variant(self, row: Row, rows: list[Row], name: str) -> ImportedVariant | None:
+    def _variant(self, row: TableRow, rows: list[TableRow], name: str) -> ImportedVariant | None:
         place, notes = f"line {row.line}", self._notes
         if len(rows) > 1 and not (row["sku"] or row["price"]):
             return None  # a row that only adds pictures
@@ -237,7 +239,7 @@ def _text(name: str, text: str) -> str:
     return unescaped(text)
 
 
-def _pictures(rows: Iterable[Row]) -> list[ImportedPicture]:
+def _pictures(rows: Iterable[TableRow]) -> list[ImportedPicture]:
     """Return every picture once, with its text, in the order of columns and rows."""
     alts: dict[str, str] = {}
     for row in rows:

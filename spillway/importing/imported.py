@@ -90,7 +90,7 @@ class ImportedProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class NotTaken:
+class Omission:
     """Something of the export that the shop does not hold as it was.
 
     Attributes:
@@ -117,14 +117,14 @@ class Export:
     """Everything that was read of one export."""
 
     products: tuple[ImportedProduct, ...]
-    not_taken: tuple[NotTaken, ...]
+    not_taken: tuple[Omission, ...]
 
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Share(Protocol):
+class MapBatches(Protocol):
     """Does `work` for parts of `things`, in their order, and returns the result for each part."""
 
     def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:

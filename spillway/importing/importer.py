@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from spillway.errors import BadInput
-from spillway.importing.imported import Export, NotTaken, Share, alone
+from spillway.importing.imported import Export, MapBatches, Omission, alone
 from spillway.importing.names import cut
-from spillway.importing.normalize import TakeOptions, take
-from spillway.importing.picture_finder import PictureFinder, PictureSource
-from spillway.importing.planning import Plan, ShopBefore, plan_import
+from spillway.importing.normalize import NormalizeOptions, normalize
+from spillway.importing.picture_finder import PictureFinder, PictureFolders
+from spillway.importing.planning import ImportPlan, ShopBefore, plan_import
 from spillway.importing.reading import ReadOptions
 from spillway.importing.report import ImportReport, failed_report, report_of
-from spillway.importing.shop_files import Record, read_shop_files
+from spillway.importing.shop_files import ImportRecord, read_shop_files
 from spillway.importing.writing import carry_out
 from spillway.project import Project
 from spillway.sitegen.feeds import read_root_files
@@ -74,7 +74,7 @@ class _Settings:
     fraction_digits: int
 
 
-def run_import(project: Project, request: ImportRequest, *, share: Share = alone) -> ImportReport:
+def run_import(project: Project, request: ImportRequest, *, share: MapBatches = alone) -> ImportReport:
     """Import a file into the shop.
 
     Args:
@@ -98,11 +98,11 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
     except BadInput as error:
         raise NothingImported(error.message, hint=error.hint, report=failed_report(str(error))) from error
     export = replace(export, not_taken=(*export.not_taken, *_lost_characters(export)))
-    record = Record.read(project.site / "products")
+    record = ImportRecord.read(project.site / "products")
     finder = _pictures(project, request, export, record)
-    taken = take(
+    normalized = normalize(
         export,
-        TakeOptions(settings.fraction_digits, request.fallback_category),
+        NormalizeOptions(settings.fraction_digits, request.fallback_category),
         picture=finder.find,
         share=share,
     )
@@ -114,7 +114,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
     )
     files = read_shop_files(project, record, reader, overwrite=request.overwrite)
     plan = plan_import(
-        taken,
+        normalized,
         ShopBefore(
             files,
             record,
@@ -141,7 +141,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
     return _done(project, request, plan, record, finder)
 
 
-def _lost_characters(export: Export) -> Iterator[NotTaken]:
+def _lost_characters(export: Export) -> Iterator[Omission]:
     """Yield a line for each text in which an earlier program lost a character: it wrote U+FFFD for it."""
     for product in export.products:
         options = [text for variant in product.variants for pair in variant.options for text in pair]
@@ -158,11 +158,11 @@ def _lost_characters(export: Export) -> Iterator[NotTaken]:
                 start = max(0, text.index(_LOST) - _CHARACTERS_BEFORE)
                 what = f"{name.replace('_', ' ')} {cut(text[start:], _CHARACTERS_SHOWN)!r}"
                 kind = "texts with a character that is lost in the export"
-                yield NotTaken(product.place, what, "taken as it is", kind, product.handle or product.title)
+                yield Omission(product.place, what, "taken as it is", kind, product.handle or product.title)
 
 
 def _done(
-    project: Project, request: ImportRequest, plan: Plan, record: Record, finder: PictureFinder
+    project: Project, request: ImportRequest, plan: ImportPlan, record: ImportRecord, finder: PictureFinder
 ) -> ImportReport:
     used = plan.pictures
     copies = {name: file for name, file in finder.copies.items() if name in used}
@@ -208,8 +208,10 @@ def _pages(project: Project) -> frozenset[str]:
     return frozenset(files | {f"/{file.key}" for file in read_root_files(project, [])})
 
 
-def _pictures(project: Project, request: ImportRequest, export: Export, record: Record) -> PictureFinder:
-    source = PictureSource(
+def _pictures(
+    project: Project, request: ImportRequest, export: Export, record: ImportRecord
+) -> PictureFinder:
+    source = PictureFolders(
         folder=request.images,
         shop=project.site / "pictures",
         record=record.pictures,

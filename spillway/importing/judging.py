@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from spillway.importing.description import escaped
-from spillway.importing.imported import NotTaken
+from spillway.importing.imported import Omission
 from spillway.importing.names import cut
-from spillway.importing.normalize import TakenPicture, TakenProduct, TakenVariant
+from spillway.importing.normalize import NormalizedPicture, NormalizedProduct, NormalizedVariant
 from spillway.importing.product_text import product_text
-from spillway.importing.shop_files import Moved, Record, ShopFile
+from spillway.importing.shop_files import ImportRecord, MovedProduct, ShopFile
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.slugs import tag_paths
 from spillway.sitegen.reading.toml_input import InputError
 
-T = TypeVar("T", TakenProduct, TakenVariant)
+T = TypeVar("T", NormalizedProduct, NormalizedVariant)
 # Each round finds what the one before could not see; what is wrong then is wrong for good.
 _ROUNDS_MAX = 6
 _TOO_LONG = re.compile(r"at most (\d+) characters")
@@ -51,10 +51,10 @@ _TEXTS = ("title", "summary", "brand", "seo_title", "seo_description")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class AcceptedProduct:
     """A product that the build takes, and the text of its file."""
 
-    product: TakenProduct
+    product: NormalizedProduct
     text: str
 
 
@@ -62,12 +62,14 @@ class Judged:
 class Judgement:
     """Products that the build takes; `left_out` are whole products, `not_taken` parts of the others."""
 
-    taken: tuple[Judged, ...]
-    left_out: tuple[NotTaken, ...]
-    not_taken: tuple[NotTaken, ...]
+    taken: tuple[AcceptedProduct, ...]
+    left_out: tuple[Omission, ...]
+    not_taken: tuple[Omission, ...]
 
 
-def judge(products: Sequence[TakenProduct], reader: ProductFile, slug_of: Callable[[str], str]) -> Judgement:
+def judge(
+    products: Sequence[NormalizedProduct], reader: ProductFile, slug_of: Callable[[str], str]
+) -> Judgement:
     """Judge products by `reader`, the build's; `slug_of` gives the slug of a category by its title."""
     judge = _Judge(reader, slug_of)
     taken = tuple(found for product in products if (found := judge.judged(product)))
@@ -78,10 +80,10 @@ class _Judge:
     def __init__(self, reader: ProductFile, slug_of: Callable[[str], str]) -> None:
         self._reader = reader
         self._slug_of = slug_of
-        self.left_out: list[NotTaken] = []
-        self.not_taken: list[NotTaken] = []
+        self.left_out: list[Omission] = []
+        self.not_taken: list[Omission] = []
 
-    def judged(self, product: TakenProduct) -> Judged | None:
+    def judged(self, product: NormalizedProduct) -> AcceptedProduct | None:
         """Return the product as the build takes it; None, and a finding noted, when it takes none of it."""
         mistakes: list[InputError] = []
         for _ in range(_ROUNDS_MAX):
@@ -94,7 +96,7 @@ class _Judge:
             file = f"site/products/{product.slug}.toml"
             row = self._reader.read(text, slug=product.slug, file=file, mistakes=mistakes)
             if row and not mistakes:
-                return Judged(product, text)
+                return AcceptedProduct(product, text)
             better = self._without(product, mistakes)
             if better is None or better == product:
                 break
@@ -104,7 +106,7 @@ class _Judge:
             self._note(self.left_out, product.place, what, "left out", _kind("products", mistake), product)
         return None
 
-    def _without(self, product: TakenProduct, mistakes: list[InputError]) -> TakenProduct | None:
+    def _without(self, product: NormalizedProduct, mistakes: list[InputError]) -> NormalizedProduct | None:
         """Return the product without its wrong parts; None when a part is required.
 
         Lists are shortened last, because errors count their places.
@@ -130,13 +132,13 @@ class _Judge:
 
     def _part_without(
         self,
-        product: TakenProduct,
+        product: NormalizedProduct,
         table: str,
         number: int,
         field: str,
         mistake: InputError,
         dropped: set[tuple[str, int]],
-    ) -> TakenProduct:
+    ) -> NormalizedProduct:
         if table == "pictures" and number < len(product.pictures):
             picture = product.pictures[number]
             shorter = _cut_to(picture.alt, mistake) if field == "alt" else ""
@@ -153,7 +155,7 @@ class _Judge:
         dropped.add((table, number))
         return product
 
-    def _field_without(self, product: TakenProduct, mistake: InputError) -> TakenProduct | None:
+    def _field_without(self, product: NormalizedProduct, mistake: InputError) -> NormalizedProduct | None:
         field = mistake.field
         if field in _TEXTS and (shorter := _cut_to(getattr(product, field), mistake)):
             self._lost(product, product.place, mistake, "cut short")
@@ -164,7 +166,9 @@ class _Judge:
             return self._in_plain_words(product, mistake)
         return self._without_field(product, field, mistake)
 
-    def _without_field(self, product: TakenProduct, field: str, mistake: InputError) -> TakenProduct | None:
+    def _without_field(
+        self, product: NormalizedProduct, field: str, mistake: InputError
+    ) -> NormalizedProduct | None:
         if field in _SHARED_PARTS:
             self._lost(product, product.place, mistake, "left out")
             variants = (_with(variant, field, _VARIANT_PARTS[field]) for variant in product.variants)
@@ -177,17 +181,19 @@ class _Judge:
             return replace(product, summary=product.title)
         return None
 
-    def _in_plain_words(self, product: TakenProduct, mistake: InputError) -> TakenProduct | None:
+    def _in_plain_words(self, product: NormalizedProduct, mistake: InputError) -> NormalizedProduct | None:
         plain = "\n\n".join(escaped(part) for part in product.description.split("\n\n"))
         self._lost(product, product.place, mistake, "the description is taken as plain words")
         return None if plain == product.description else replace(product, description=plain)
 
-    def _shortened(self, product: TakenProduct, field: str, mistake: InputError) -> TakenProduct | None:
+    def _shortened(
+        self, product: NormalizedProduct, field: str, mistake: InputError
+    ) -> NormalizedProduct | None:
         """Return the list without the one value that is wrong, or with no more of them than there may be."""
         held: tuple[Any, ...] = getattr(product, field)
         if too_many := _TOO_MANY.fullmatch(mistake.expected):
             for extra in held[int(too_many[1]) :]:
-                place = extra.place if isinstance(extra, TakenVariant) else product.place
+                place = extra.place if isinstance(extra, NormalizedVariant) else product.place
                 what = f"{_named(field)} {_name_of(extra)!r}"
                 kind = f"{field} beyond the {too_many[1]} that a product may have"
                 self._note(self.not_taken, place, what, "left out", kind, product)
@@ -206,14 +212,20 @@ class _Judge:
             return _with(product, field, tuple(item for item in held if item != mistake.value))
         return None
 
-    def _lost(self, product: TakenProduct, place: str, mistake: InputError, outcome: str) -> None:
+    def _lost(self, product: NormalizedProduct, place: str, mistake: InputError, outcome: str) -> None:
         what = f"{_shown(mistake)}: expected {mistake.expected}"
         self._note(self.not_taken, place, what, outcome, _kind(_named(mistake.field), mistake), product)
 
     def _note(
-        self, findings: list[NotTaken], place: str, what: str, outcome: str, kind: str, product: TakenProduct
+        self,
+        findings: list[Omission],
+        place: str,
+        what: str,
+        outcome: str,
+        kind: str,
+        product: NormalizedProduct,
     ) -> None:
-        findings.append(NotTaken(place, what, outcome, kind, product.name))
+        findings.append(Omission(place, what, outcome, kind, product.name))
 
 
 def _cut_to(text: str, mistake: InputError) -> str:
@@ -227,12 +239,12 @@ def _with(thing: T, field: str, value: object) -> T:
     return replace(thing, **changed)
 
 
-def _with_picture(product: TakenProduct, number: int, picture: TakenPicture) -> TakenProduct:
+def _with_picture(product: NormalizedProduct, number: int, picture: NormalizedPicture) -> NormalizedProduct:
     pictures = (*product.pictures[:number], picture, *product.pictures[number + 1 :])
     return replace(product, pictures=pictures)
 
 
-def _with_variant(product: TakenProduct, number: int, variant: TakenVariant) -> TakenProduct:
+def _with_variant(product: NormalizedProduct, number: int, variant: NormalizedVariant) -> NormalizedProduct:
     variants = (*product.variants[:number], variant, *product.variants[number + 1 :])
     return replace(product, variants=variants)
 
@@ -248,9 +260,9 @@ def _shown(mistake: InputError) -> str:
 
 
 def _name_of(value: Any) -> str:
-    if isinstance(value, TakenVariant):
+    if isinstance(value, NormalizedVariant):
         return value.sku
-    return value.file if isinstance(value, TakenPicture) else str(value)
+    return value.file if isinstance(value, NormalizedPicture) else str(value)
 
 
 def _kind(what: str, mistake: InputError) -> str:
@@ -260,7 +272,10 @@ def _kind(what: str, mistake: InputError) -> str:
 
 
 def gone_pages(
-    files: Sequence[ShopFile], record: Record, moved: Sequence[Moved], judged: Sequence[Judged]
+    files: Sequence[ShopFile],
+    record: ImportRecord,
+    moved: Sequence[MovedProduct],
+    judged: Sequence[AcceptedProduct],
 ) -> frozenset[str]:
     """Return the paths of product and tag pages that the shop no longer has after an import.
 

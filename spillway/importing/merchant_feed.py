@@ -19,8 +19,8 @@ from spillway.importing.imported import Export, ImportedPicture, ImportedProduct
 from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     WITHOUT_UNITS,
-    Links,
     Notes,
+    ProductLinks,
     ReadOptions,
     Sale,
     availability_of,
@@ -213,7 +213,7 @@ class _Reading:
         body = description_of(
             described["description"],
             self._notes,
-            Links((), base=described["link"] or self._origin),
+            ProductLinks((), base=described["link"] or self._origin),
             place=described.place,
             product=name,
             newlines_count=True,

@@ -193,7 +193,7 @@ _DIGEST_LENGTH = 6
 _LAST = 1_000_000
 
 
-class Choices:
+class ChosenOptions:
     """The options a shopper chooses by. `shortened` maps values that are too long to their short forms."""
 
     def __init__(self, variants: Sequence[ImportedVariant], *, value_length_max: int) -> None:
@@ -261,7 +261,7 @@ def value_order(value: str) -> tuple[int, float, list[tuple[int, float, str]], s
     return (1 if parts and parts[0][0] == 0 else 2), 0, parts, value
 
 
-def shown_options(product: ImportedProduct, choices: Choices, url: str) -> Options:
+def shown_options(product: ImportedProduct, choices: ChosenOptions, url: str) -> Options:
     """Return the options that all variants with this picture share, and no other variant has."""
     shown = [set(choices.of(variant)) for variant in product.variants if variant.picture == url]
     others = [set(choices.of(variant)) for variant in product.variants if variant.picture != url]

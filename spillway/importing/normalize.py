@@ -1,4 +1,4 @@
-"""Deciding what of an export the shop takes, and as what. Everything else becomes a finding of the report."""
+"""Decide which parts of an export the shop takes, and how. The rest becomes findings of the report."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -16,12 +16,12 @@ from spillway.importing.imported import (
     ImportedPicture,
     ImportedProduct,
     ImportedVariant,
-    NotTaken,
-    Share,
+    MapBatches,
+    Omission,
     alone,
 )
 from spillway.importing.names import (
-    Choices,
+    ChosenOptions,
     clean,
     cut,
     one_line,
@@ -60,7 +60,7 @@ FindPicture = Callable[[str], PictureChoice]
 
 
 @dataclass(frozen=True, slots=True)
-class TakenVariant:
+class NormalizedVariant:
     """A variant as a product file has it.
 
     `price` has the currency's own digits; `units` is None where the shop does not count; `sku` is empty until
@@ -85,7 +85,7 @@ class TakenVariant:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenPicture:
+class NormalizedPicture:
     """A picture by the name of its file in site/pictures."""
 
     file: str
@@ -94,7 +94,7 @@ class TakenPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenProduct:
+class NormalizedProduct:
     """A product as its file will have it.
 
     `place` and `handle` are the export's; `category` and `categories` are titles, whose slugs are made from
@@ -110,8 +110,8 @@ class TakenProduct:
     category: str
     tags: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
-    variants: tuple[TakenVariant, ...]
-    pictures: tuple[TakenPicture, ...]
+    variants: tuple[NormalizedVariant, ...]
+    pictures: tuple[NormalizedPicture, ...]
     categories: tuple[str, ...] = ()
     brand: str = ""
     condition: str = ""
@@ -128,16 +128,16 @@ class TakenProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class NormalizedExport:
     """The outcome of an export. `left_out` are whole products, `not_taken` parts of the others."""
 
-    products: tuple[TakenProduct, ...]
-    left_out: tuple[NotTaken, ...]
-    not_taken: tuple[NotTaken, ...]
+    products: tuple[NormalizedProduct, ...]
+    left_out: tuple[Omission, ...]
+    not_taken: tuple[Omission, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOptions:
+class NormalizeOptions:
     """How an export is taken.
 
     Attributes:
@@ -149,7 +149,9 @@ class TakeOptions:
     fallback_category: str
 
 
-def take(export: Export, options: TakeOptions, *, picture: FindPicture, share: Share = alone) -> Taken:
+def normalize(
+    export: Export, options: NormalizeOptions, *, picture: FindPicture, share: MapBatches = alone
+) -> NormalizedExport:
     """Decide about all of `export`, in an order that does not depend on the export's.
 
     Args:
@@ -162,29 +164,29 @@ def take(export: Export, options: TakeOptions, *, picture: FindPicture, share: S
     # A reader that found no price said why.
     priceless = frozenset(finding.place for finding in export.not_taken if "price" in finding.what)
 
-    def work(part: Sequence[tuple[ImportedProduct, Slug | None]]) -> Taken:
-        return _Taking(options, picture, priceless).all(part)
+    def work(part: Sequence[tuple[ImportedProduct, Slug | None]]) -> NormalizedExport:
+        return _Normalizer(options, picture, priceless).all(part)
 
     parts = share(work, list(zip(export.products, slugs, strict=True)), "Taking products")
     products = sorted((product for part in parts for product in part.products), key=lambda part: part.slug)
     left_out = tuple(finding for part in parts for finding in part.left_out)
     not_taken = tuple(finding for part in parts for finding in part.not_taken)
-    return Taken(tuple(products), left_out, (*export.not_taken, *not_taken))
+    return NormalizedExport(tuple(products), left_out, (*export.not_taken, *not_taken))
 
 
-class _Taking:
-    def __init__(self, options: TakeOptions, picture: FindPicture, priceless: Set[str]) -> None:
+class _Normalizer:
+    def __init__(self, options: NormalizeOptions, picture: FindPicture, priceless: Set[str]) -> None:
         self._options = options
         self._priceless = priceless
         self._picture = picture
-        self._not_taken: list[NotTaken] = []
-        self._left_out: list[NotTaken] = []
+        self._not_taken: list[Omission] = []
+        self._left_out: list[Omission] = []
 
-    def all(self, products: Sequence[tuple[ImportedProduct, Slug | None]]) -> Taken:
+    def all(self, products: Sequence[tuple[ImportedProduct, Slug | None]]) -> NormalizedExport:
         found = [taken for product, slug in products if (taken := self._product(product, slug))]
-        return Taken(tuple(found), tuple(self._left_out), tuple(self._not_taken))
+        return NormalizedExport(tuple(found), tuple(self._left_out), tuple(self._not_taken))
 
-    def _product(self, product: ImportedProduct, slug: Slug | None) -> TakenProduct | None:
+    def _product(self, product: ImportedProduct, slug: Slug | None) -> NormalizedProduct | None:
         title = one_line(product.title)
         name = product.handle or title
         if not title:
@@ -193,13 +195,13 @@ class _Taking:
         if slug is None:
             self._leave_out(product, name, "products that are in the export twice, all alike")
             return None
-        choices = Choices(product.variants, value_length_max=OPTION_LENGTH_MAX)
+        choices = ChosenOptions(product.variants, value_length_max=OPTION_LENGTH_MAX)
         variants = tuple(self._variants(product, choices, name))
         if not variants:
             self._leave_out(product, title, WITHOUT_VARIANTS)
             return None
         self._say_page(product, slug, name)
-        return TakenProduct(
+        return NormalizedProduct(
             place=product.place,
             handle=product.handle,
             slug=slug,
@@ -237,7 +239,9 @@ class _Taking:
             kind = "products with the name of another one, set apart by a digest"
             self._lost(product.place, f"title {named!r}", path, kind, name)
 
-    def _variants(self, product: ImportedProduct, choices: Choices, name: str) -> Iterator[TakenVariant]:
+    def _variants(
+        self, product: ImportedProduct, choices: ChosenOptions, name: str
+    ) -> Iterator[NormalizedVariant]:
         for long, short in choices.shortened:
             self._lost(
                 product.place, f"option {long!r}", f"is {short!r} here", "long options, cut short", name
@@ -255,7 +259,7 @@ class _Taking:
                 continue
             seen.add(options)
             units, availability, when_sold_out = self._stock(variant, name)
-            yield TakenVariant(
+            yield NormalizedVariant(
                 place=variant.place,
                 sku=self._sku(variant, name),
                 price=price,
@@ -358,8 +362,12 @@ class _Taking:
         return cut(category, CATEGORY_LENGTH_MAX)
 
     def _pictures(
-        self, product: ImportedProduct, title: str, choices: Choices, variants: Sequence[TakenVariant]
-    ) -> Iterator[TakenPicture]:
+        self,
+        product: ImportedProduct,
+        title: str,
+        choices: ChosenOptions,
+        variants: Sequence[NormalizedVariant],
+    ) -> Iterator[NormalizedPicture]:
         name = product.handle or title
         order = {variant.place: number for number, variant in enumerate(variants)}
         found: set[str] = set()
@@ -375,13 +383,13 @@ class _Taking:
                     alt = ", ".join([title, *(value for _, value in options)])
                     kind = "pictures without a text for people who cannot see them"
                     self._lost(product.place, choice.file, f"the text is {alt!r}", kind, name)
-                yield TakenPicture(choice.file, alt, options)
+                yield NormalizedPicture(choice.file, alt, options)
 
     def _leave_out(self, product: ImportedProduct, what: str, kind: str) -> None:
-        self._left_out.append(NotTaken(product.place, what, "left out", kind, product.handle))
+        self._left_out.append(Omission(product.place, what, "left out", kind, product.handle))
 
     def _lost(self, place: str, what: str, outcome: str, kind: str, product: str) -> None:
-        self._not_taken.append(NotTaken(place, what, outcome, kind, product))
+        self._not_taken.append(Omission(place, what, outcome, kind, product))
 
 
 def _position(

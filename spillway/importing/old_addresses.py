@@ -6,9 +6,9 @@ The build refuses a redirect from an address that has a page, and an address tha
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from spillway.importing.imported import NotTaken
-from spillway.importing.judging import Judged, stale_redirects
-from spillway.importing.shop_files import Moved
+from spillway.importing.imported import Omission
+from spillway.importing.judging import AcceptedProduct, stale_redirects
+from spillway.importing.shop_files import MovedProduct
 from spillway.sitegen.addresses import page_at
 from spillway.sitegen.reading.redirects import (
     Redirect,
@@ -32,12 +32,12 @@ class RedirectPlan:
 
     redirects: Mapping[str, str]
     stale: Mapping[str, str]
-    not_taken: tuple[NotTaken, ...]
+    not_taken: tuple[Omission, ...]
 
 
 def plan_redirects(
-    moved: Sequence[Moved],
-    judged: Sequence[Judged],
+    moved: Sequence[MovedProduct],
+    judged: Sequence[AcceptedProduct],
     there: Sequence[Redirect],
     *,
     pages: Set[str],
@@ -89,9 +89,9 @@ class _Planning:
     def __init__(self, pages: Set[str], roots: tuple[str, ...]) -> None:
         self._pages = pages
         self._roots = roots
-        self.not_taken: list[NotTaken] = []
+        self.not_taken: list[Omission] = []
 
-    def wanted(self, moved: Sequence[Moved], judged: Sequence[Judged]) -> dict[str, str]:
+    def wanted(self, moved: Sequence[MovedProduct], judged: Sequence[AcceptedProduct]) -> dict[str, str]:
         """Return the target of each old address that no page has and one product has alone.
 
         An address is written as the export first spells it.
@@ -117,7 +117,7 @@ class _Planning:
                 self.lost(written, outcome, "old addresses of several products")
         return dict(found.values())
 
-    def _claimed(self, judged: Sequence[Judged]) -> dict[str, tuple[str, set[str]]]:
+    def _claimed(self, judged: Sequence[AcceptedProduct]) -> dict[str, tuple[str, set[str]]]:
         """Return each old address, decoded, with its spelling and the products that have it."""
         claimed: dict[str, tuple[str, set[str]]] = {}
         for path, target in sorted(
@@ -134,4 +134,4 @@ class _Planning:
 
     def lost(self, path: str, outcome: str, kind: str) -> None:
         """Add a line about an old address."""
-        self.not_taken.append(NotTaken("old addresses", path, outcome, kind))
+        self.not_taken.append(Omission("old addresses", path, outcome, kind))

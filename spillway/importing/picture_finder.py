@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from spillway.importing.imported import NotTaken
+from spillway.importing.imported import Omission
 from spillway.importing.names import clean
 from spillway.importing.normalize import PictureChoice
 
@@ -92,7 +92,7 @@ class _Index:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource:
+class PictureFolders:
     """Where pictures may be: the merchant's folder beside the export, and the shop's own."""
 
     folder: Path | None
@@ -109,13 +109,13 @@ class PictureFinder:
     """
 
     def __init__(
-        self, urls: Iterable[str], source: PictureSource, *, problem: Callable[[Path], str | None]
+        self, urls: Iterable[str], source: PictureFolders, *, problem: Callable[[Path], str | None]
     ) -> None:
         self._source = source
         self._problem = problem
         self.copies: dict[str, Path] = {}
         self.replaced: list[str] = []
-        self.kept: list[NotTaken] = []
+        self.kept: list[Omission] = []
         self.record: dict[str, PictureRecord] = dict(source.record)
         self._choices: dict[str, PictureChoice] = {}
         if not source.none_wanted:
@@ -237,7 +237,7 @@ class PictureFinder:
         return name
 
     def _note(self, name: str, kind: str, outcome: str) -> None:
-        finding = NotTaken(f"site/pictures/{name}", name, outcome, kind)
+        finding = Omission(f"site/pictures/{name}", name, outcome, kind)
         if finding not in self.kept:
             self.kept.append(finding)
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spillway.errors import BadInput
-from spillway.importing.imported import NotTaken, Share, alone
-from spillway.importing.judging import Judged, Judgement, gone_pages, judge
+from spillway.importing.imported import MapBatches, Omission, alone
+from spillway.importing.judging import AcceptedProduct, Judgement, gone_pages, judge
 from spillway.importing.names import category_slugs
-from spillway.importing.normalize import Taken, TakenProduct
+from spillway.importing.normalize import NormalizedExport, NormalizedProduct
 from spillway.importing.old_addresses import RedirectPlan, plan_redirects
 from spillway.importing.shop_files import (
-    Moved,
-    Record,
+    ImportRecord,
+    MovedProduct,
     ShopFile,
     digest,
-    heirs,
+    successors,
     with_checkouts,
     with_skus,
 )
@@ -33,7 +33,7 @@ from spillway.terminal import pluralize
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangedFile:
     """A file that gets another text, and what differs: "price", "variant A1: stock"."""
 
     path: str
@@ -50,7 +50,7 @@ class ShopBefore:
     """
 
     files: tuple[ShopFile, ...]
-    record: Record
+    record: ImportRecord
     site_text: str
     categories: Mapping[str, str]
     pages: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ class ShopBefore:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """Every change of an import. Paths are from the project's root; `writes` are texts by names of files.
 
     `stale_redirects` are old addresses whose page is gone after the import, and what that was.
@@ -70,10 +70,10 @@ class Plan:
     writes: Mapping[str, str]
     digests: Mapping[str, str]
     new: tuple[str, ...]
-    changed: tuple[Changed, ...]
+    changed: tuple[ChangedFile, ...]
     unchanged: int
-    moved: tuple[Moved, ...]
-    kept: tuple[NotTaken, ...]
+    moved: tuple[MovedProduct, ...]
+    kept: tuple[Omission, ...]
     gone: tuple[str, ...]
     redirects: Mapping[str, str]
     stale_redirects: Mapping[str, str]
@@ -82,51 +82,56 @@ class Plan:
     new_categories: tuple[str, ...]
     categories: Mapping[str, str]
     site_text: str
-    left_out: tuple[NotTaken, ...]
-    not_taken: tuple[NotTaken, ...]
+    left_out: tuple[Omission, ...]
+    not_taken: tuple[Omission, ...]
 
 
 def plan_import(
-    taken: Taken,
+    normalized: NormalizedExport,
     before: ShopBefore,
     reader: ProductFile,
     *,
     fallback_category: str,
     today: str,
-    share: Share = alone,
-) -> Plan:
-    """Plan the import of `taken`.
+    share: MapBatches = alone,
+) -> ImportPlan:
+    """Plan the import of `normalized`.
 
     Args:
-        taken: what the export says.
+        normalized: what the export says.
         before: the shop as it is.
         reader: judges each product as the build will.
         fallback_category: the title of the category for products that can have no other.
         today: the date of products that have none yet.
         share: does the work for many products.
     """
-    return _Planning(taken, before, reader, fallback_category, today).plan(share)
+    return _Planning(normalized, before, reader, fallback_category, today).plan(share)
 
 
 class _Planning:
     def __init__(
-        self, taken: Taken, before: ShopBefore, reader: ProductFile, fallback_category: str, today: str
+        self,
+        normalized: NormalizedExport,
+        before: ShopBefore,
+        reader: ProductFile,
+        fallback_category: str,
+        today: str,
     ) -> None:
         self._before = before
         self._fallback = fallback_category
         self._today = today
-        self._not_taken = list(taken.not_taken)
-        self._left_out = list(taken.left_out)
-        self._kept: list[NotTaken] = []
-        self._moved: list[Moved] = []
-        products, findings = with_skus(taken.products, before.files)
+        self._not_taken = list(normalized.not_taken)
+        self._left_out = list(normalized.left_out)
+        self._kept: list[Omission] = []
+        self._moved: list[MovedProduct] = []
+        products, findings = with_skus(normalized.products, before.files)
         self._products = with_checkouts(products, before.files)
         self._not_taken += findings
         self._categories = self._slugs_of_categories()
         self._reader = reader
         self._fixed = [file for file in before.files if not file.replaceable]
 
-    def plan(self, share: Share) -> Plan:
+    def plan(self, share: MapBatches) -> ImportPlan:
         judged = self._judged(self._dated(self._without_kept()), share)
         writes = {f"{item.product.slug}.toml": item.text for item in judged}
         there = {file.name: file for file in self._before.files}
@@ -140,14 +145,14 @@ class _Planning:
         new = {slug: title for slug, title in titles.items() if slug not in self._before.categories.values()}
         redirects = self._redirects(judged)
         self._not_taken += redirects.not_taken
-        return Plan(
+        return ImportPlan(
             products=len(judged) + len(self._kept),
             variants=sum(len(item.product.variants) for item in judged),
             writes=changed,
             digests={name: digest(text) for name, text in writes.items()},
             new=tuple(f"site/products/{name}" for name in sorted(changed.keys() - there.keys() - arrived)),
             changed=tuple(
-                Changed(there[name].path, _differences(there[name].values, text))
+                ChangedFile(there[name].path, _differences(there[name].values, text))
                 for name, text in changed.items()
                 if name in there
             ),
@@ -179,18 +184,18 @@ class _Planning:
             if slugs[title.lower()] in refused:
                 outcome = f"its products are in {self._fallback}"
                 kind = f"categories beyond the {CATEGORIES_MAX} that a shop may have"
-                self._not_taken.append(NotTaken("categories", title, outcome, kind))
+                self._not_taken.append(Omission("categories", title, outcome, kind))
         fallback = slugs[self._fallback.lower()]
         return {title: fallback if slug in refused else slug for title, slug in slugs.items()}
 
-    def _without_kept(self) -> list[TakenProduct]:
+    def _without_kept(self) -> list[NormalizedProduct]:
         """Return the products that no file edited by hand stands for.
 
         Such a file is kept, and moves with it.
         """
-        heir_of = heirs(self._fixed, self._products)
-        files = {heir_of[file.slug]: file for file in self._fixed if file.slug in heir_of}
-        taken = {file.slug for file in self._before.files}
+        successor_of = successors(self._fixed, self._products)
+        files = {successor_of[file.slug]: file for file in self._fixed if file.slug in successor_of}
+        slugs = {file.slug for file in self._before.files}
         rest = []
         for product in self._products:
             file = files.get(product.slug)
@@ -199,17 +204,17 @@ class _Planning:
                 continue
             outcome = "edited by hand, kept as it is"
             if file.slug != product.slug:
-                if file.imported and file.name.endswith(".toml") and product.slug not in taken:
-                    self._moved.append(Moved(file, product.slug, kept=True))
+                if file.imported and file.name.endswith(".toml") and product.slug not in slugs:
+                    self._moved.append(MovedProduct(file, product.slug, kept=True))
                     outcome = f"edited by hand, kept as it is and moved to {product.slug}.toml"
                 else:
                     outcome = f"holds the SKUs of {product.name}, edited by hand: kept as it is"
             kind = "files that were edited by hand, kept (--overwrite replaces them)"
-            self._kept.append(NotTaken(file.path, product.name, outcome, kind, product.name))
+            self._kept.append(Omission(file.path, product.name, outcome, kind, product.name))
         return rest
 
-    def _judged(self, products: Sequence[TakenProduct], share: Share) -> list[Judged]:
-        def work(part: Sequence[TakenProduct]) -> Judgement:
+    def _judged(self, products: Sequence[NormalizedProduct], share: MapBatches) -> list[AcceptedProduct]:
+        def work(part: Sequence[NormalizedProduct]) -> Judgement:
             return judge(part, self._reader, lambda title: self._categories[title.lower()])
 
         parts = share(work, products, "Checking products")
@@ -218,7 +223,7 @@ class _Planning:
             self._not_taken += part.not_taken
         return [judged for part in parts for judged in part.taken]
 
-    def _dated(self, products: Sequence[TakenProduct]) -> list[TakenProduct]:
+    def _dated(self, products: Sequence[NormalizedProduct]) -> list[NormalizedProduct]:
         """Return the products with a date, without the variants that a file edited by hand stands for."""
         held = {sku: file.path for file in self._fixed for sku in file.skus}
         dates = self._dates()
@@ -235,7 +240,7 @@ class _Planning:
                     self._lost(variant.place, f"SKU {variant.sku!r}", outcome, kind, product.name)
             if not free:
                 kind = "products whose SKUs are all in files that were edited by hand"
-                self._left_out.append(NotTaken(product.place, product.title, "left out", kind, product.name))
+                self._left_out.append(Omission(product.place, product.title, "left out", kind, product.name))
                 continue
             keys = [("slug", product.slug), *(("sku", variant.sku) for variant in free)]
             first = min((dates[key] for key in keys if key in dates), default=self._today)
@@ -251,11 +256,11 @@ class _Planning:
                     dates[key] = min(dates.get(key, file.released_on), file.released_on)
         return dates
 
-    def _move_away(self, judged: Sequence[Judged]) -> None:
+    def _move_away(self, judged: Sequence[AcceptedProduct]) -> None:
         """Files whose SKUs now have another page: they go, and redirect there."""
         written = {item.product.slug for item in judged}
         sold = {variant.sku: item.product.slug for item in judged for variant in item.product.variants}
-        heir_of = heirs(
+        successor_of = successors(
             [file for file in self._before.files if file.slug not in written],
             [item.product for item in judged],
         )
@@ -265,8 +270,8 @@ class _Planning:
             slugs = sorted({sold[sku] for sku in file.skus if sku in sold})
             if not slugs:
                 continue
-            heir = heir_of.get(file.slug, slugs[0])
-            self._moved.append(Moved(file, heir, kept=False))
+            heir = successor_of.get(file.slug, slugs[0])
+            self._moved.append(MovedProduct(file, heir, kept=False))
             if len(slugs) > 1:
                 pages = ", ".join(f"/products/{slug}" for slug in slugs)
                 outcome = f"is now {pages}: its old address leads to {heir}"
@@ -284,7 +289,7 @@ class _Planning:
             if file.imported and file.name not in writes and file.name not in moved and file.path not in kept
         ]
 
-    def _titles(self, judged: Sequence[Judged]) -> dict[str, str]:
+    def _titles(self, judged: Sequence[AcceptedProduct]) -> dict[str, str]:
         """Return the title of each category with products, by slug.
 
         The first of several spellings counts, by alphabet.
@@ -297,7 +302,7 @@ class _Planning:
                 titles[slug] = min(titles.get(slug, spelled), spelled)
         return dict(sorted(titles.items(), key=lambda item: (item[1].casefold(), item[0])))
 
-    def _redirects(self, judged: Sequence[Judged]) -> RedirectPlan:
+    def _redirects(self, judged: Sequence[AcceptedProduct]) -> RedirectPlan:
         away = {item.file.name for item in self._moved}
         pages = {f"/products/{item.product.slug}" for item in judged}
         pages |= {f"/products/{file.slug}" for file in self._before.files if file.name not in away}
@@ -313,7 +318,7 @@ class _Planning:
         )
 
     def _lost(self, place: str, what: str, outcome: str, kind: str, product: str) -> None:
-        self._not_taken.append(NotTaken(place, what, outcome, kind, product))
+        self._not_taken.append(Omission(place, what, outcome, kind, product))
 
 
 def _with_categories(text: str, new: Mapping[str, str]) -> str:

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from chalicelib.domain.ids import Sku
-from spillway.importing.normalize import Options, TakenProduct, TakenVariant
+from spillway.importing.normalize import NormalizedProduct, NormalizedVariant, Options
 
 
-def product_text(product: TakenProduct, *, category: str, categories: Sequence[str] = ()) -> str:
+def product_text(product: NormalizedProduct, *, category: str, categories: Sequence[str] = ()) -> str:
     """Return the file of `product`; `category` and `categories` are the slugs of its categories."""
     price = base_price(product)
     shared = _shared(product.variants)
@@ -39,13 +39,13 @@ def product_text(product: TakenProduct, *, category: str, categories: Sequence[s
     return "\n".join(lines) + "\n"
 
 
-def base_price(product: TakenProduct) -> str:
+def base_price(product: NormalizedProduct) -> str:
     """Return the price that most variants have; of several such, the last in order."""
     prices = [variant.price for variant in product.variants]
     return max(set(prices), key=lambda price: (prices.count(price), price))
 
 
-def _variant(variant: TakenVariant, price: str, shared: TakenVariant) -> list[str]:
+def _variant(variant: NormalizedVariant, price: str, shared: NormalizedVariant) -> list[str]:
     lines = [f"sku = {_text(variant.sku)}"]
     lines += [_options(variant.options)] if variant.options else []
     lines += _given("price", variant.price if variant.price != price else "")
@@ -65,12 +65,12 @@ def _variant(variant: TakenVariant, price: str, shared: TakenVariant) -> list[st
     ]
 
 
-def _shared(variants: Sequence[TakenVariant]) -> TakenVariant:
+def _shared(variants: Sequence[NormalizedVariant]) -> NormalizedVariant:
     """Return the values that all variants share: they stand once, at the top."""
     first = variants[0]
     offers = {(variant.price, variant.compare_at_price, variant.sale_ends_on) for variant in variants}
     weights = {variant.weight_g for variant in variants}
-    return TakenVariant(
+    return NormalizedVariant(
         place="",
         sku=Sku(""),
         price="",

@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
-from spillway.importing.description import Body, markdown_of
+from spillway.importing.description import ConvertedBody, markdown_of
 from spillway.importing.html_text import html_of
-from spillway.importing.imported import VARIANT_LEFT_OUT, ImportedProduct, NotTaken, Share, alone
+from spillway.importing.imported import VARIANT_LEFT_OUT, ImportedProduct, MapBatches, Omission, alone
 from spillway.importing.prices import PriceReader, PriceRefused, readings_of
 from spillway.importing.sheet import unambiguous
-from spillway.importing.table import Row, Table
+from spillway.importing.table import TableFile, TableRow
 from spillway.terminal import pluralize
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class ReadOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     old_shop: str = ""
     today: str = ""
-    share: Share = alone
+    share: MapBatches = alone
 
     def prices(self, *, decimal_point: bool = False, groups: bool = True) -> PriceReader:
         """Return what reads prices. The format may prescribe a `decimal_point`, or have no `groups`."""
@@ -87,21 +87,21 @@ class Notes:
     """Collects what an export has and the shop does not hold as it was."""
 
     def __init__(self) -> None:
-        self.lines: list[NotTaken] = []
+        self.lines: list[Omission] = []
 
     def lost(self, place: str, what: str, outcome: str, kind: str, product: str = "") -> None:
         """Add a line. `kind` is the same words for every case like it."""
-        self.lines.append(NotTaken(place, what, outcome, kind, product))
+        self.lines.append(Omission(place, what, outcome, kind, product))
 
     def read(
-        self, groups: Sequence[T], product: Callable[[T], ImportedProduct | None], share: Share
+        self, groups: Sequence[T], product: Callable[[T], ImportedProduct | None], share: MapBatches
     ) -> tuple[ImportedProduct, ...]:
         """Return what `product` reads of each group of rows.
 
         The lines it adds here keep the groups' order in any number of processes.
         """
 
-        def work(part: Sequence[T]) -> tuple[list[ImportedProduct], list[NotTaken]]:
+        def work(part: Sequence[T]) -> tuple[list[ImportedProduct], list[Omission]]:
             before, self.lines = self.lines, []
             try:
                 found = [read for group in part if (read := product(group)) is not None]
@@ -115,7 +115,7 @@ class Notes:
             self.lines += lines
         return tuple(products)
 
-    def unknown_columns(self, table: Table, known: Callable[[str], bool]) -> None:
+    def unknown_columns(self, table: TableFile, known: Callable[[str], bool]) -> None:
         """Add a line for each column that has values and no place in the shop."""
         for column in table.columns:
             if not known(column) and (count := sum(1 for row in table.rows if row[column])):
@@ -127,7 +127,7 @@ class Notes:
                 )
 
 
-class Links:
+class ProductLinks:
     """Knows which paths of the other shop lead to a product that this shop will have."""
 
     def __init__(self, handles: Iterable[str], *, base: str = "") -> None:
@@ -155,8 +155,8 @@ def price_of(
 
 
 def description_of(
-    text: str, notes: Notes, links: Links, *, place: str, product: str, newlines_count: bool
-) -> Body:
+    text: str, notes: Notes, links: ProductLinks, *, place: str, product: str, newlines_count: bool
+) -> ConvertedBody:
     """Return a description as Markdown, and add a line for each kind of thing it lost.
 
     Args:
@@ -168,7 +168,7 @@ def description_of(
         newlines_count: True where a line end in HTML without paragraphs ends a paragraph, as in WordPress.
     """
     if not text.strip():
-        return Body("")
+        return ConvertedBody("")
     body = markdown_of(
         html_of(text, newlines_count=newlines_count), link_base=links.base, own_path=links.own_path
     )
@@ -268,7 +268,7 @@ class Sale:
             return price, former, ""
         if Decimal(self.price) == Decimal(price):
             return price, former, ""
-        kind, when = self._hindrance(price, today)
+        kind, when = self._reason_not_running(price, today)
         if kind:
             what = f"sale price {self.price} {when}".rstrip()
             notes.lost(place, what, f"the price is {price}", kind, product)
@@ -278,7 +278,7 @@ class Sale:
             notes.lost(place, f"compare-at price {former}", f"the former price is {price}", kind, product)
         return self.price, price, day_of(self.ends)
 
-    def _hindrance(self, price: str, today: str) -> tuple[str, str]:
+    def _reason_not_running(self, price: str, today: str) -> tuple[str, str]:
         """Return the kind of reason for which the sale is none, and its days; empty where it runs."""
         starts_on, ends_on = day_of(self.starts), day_of(self.ends)
         if bool(starts_on) != bool(self.starts.strip()) or bool(ends_on) != bool(self.ends.strip()):
@@ -303,7 +303,7 @@ def position_of(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _POSITION_DIGITS_MAX else None
 
 
-def first_of(rows: Iterable[Row], column: str) -> str:
+def first_of(rows: Iterable[TableRow], column: str) -> str:
     """Return the first value of a column that is not empty."""
     return next((text for row in rows if (text := row[column])), "")
 

@@ -9,10 +9,10 @@ from spillway.importing.imported import (
     NOT_FOR_SALE_KINDS,
     VARIANT_LEFT_OUT,
     WITHOUT_VARIANTS,
-    NotTaken,
+    Omission,
 )
-from spillway.importing.planning import Changed, Plan
-from spillway.importing.shop_files import Moved
+from spillway.importing.planning import ChangedFile, ImportPlan
+from spillway.importing.shop_files import MovedProduct
 from spillway.terminal import pluralize
 
 _NAMES_SHOWN_MAX = 5
@@ -82,7 +82,7 @@ class ImportReport:
 
 
 def report_of(
-    plan: Plan, pictures: Sequence[NotTaken], *, dry_run: bool, copies: int, replaced: Sequence[str]
+    plan: ImportPlan, pictures: Sequence[Omission], *, dry_run: bool, copies: int, replaced: Sequence[str]
 ) -> ImportReport:
     """Describe a plan that was carried out, or with `dry_run` one that was not.
 
@@ -142,7 +142,7 @@ def report_of(
     )
 
 
-def _taken(plan: Plan, *, dry_run: bool) -> str:
+def _taken(plan: ImportPlan, *, dry_run: bool) -> str:
     """Return how many products were taken; if some were not, how many, and the most frequent reasons."""
     reasons = [_reasons(finding, plan.not_taken) for finding in plan.left_out]
     reasons += [{finding.kind} for finding in plan.not_taken if finding.kind in NOT_FOR_SALE_KINDS]
@@ -156,7 +156,7 @@ def _taken(plan: Plan, *, dry_run: bool) -> str:
     return f"{words}; {len(reasons):,} left out: {listed}"
 
 
-def _reasons(product: NotTaken, findings: Iterable[NotTaken]) -> set[str]:
+def _reasons(product: Omission, findings: Iterable[Omission]) -> set[str]:
     """Return why a product was left out: what was found about its variants, where it has none to sell."""
     name = product.product or product.what
     found = {
@@ -171,14 +171,14 @@ def _cut(line: str) -> str:
     return line if len(line) <= _CASE_LENGTH_MAX else f"{line[: _CASE_LENGTH_MAX - 1]}…"
 
 
-def failed_report(reason: str, findings: Iterable[NotTaken] = ()) -> ImportReport:
+def failed_report(reason: str, findings: Iterable[Omission] = ()) -> ImportReport:
     """Describe an import that took nothing, and why."""
     return ImportReport(f"Nothing was imported: {reason}", (), tuple(_grouped(findings)))
 
 
-def _grouped(findings: Iterable[NotTaken], prefix: str = "") -> list[Group]:
+def _grouped(findings: Iterable[Omission], prefix: str = "") -> list[Group]:
     """Return the findings by kind, those with most cases first."""
-    kinds: dict[str, list[NotTaken]] = {}
+    kinds: dict[str, list[Omission]] = {}
     for finding in findings:
         kinds.setdefault(finding.kind or finding.outcome, []).append(finding)
     ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -188,21 +188,21 @@ def _grouped(findings: Iterable[NotTaken], prefix: str = "") -> list[Group]:
     ]
 
 
-def _line(finding: NotTaken) -> str:
+def _line(finding: Omission) -> str:
     named = not finding.product or finding.what.startswith(finding.product)
     product = "" if named else f"{finding.product}: "
     return f"{finding.place}: {product}{finding.what}: {finding.outcome}"
 
 
-def _place(finding: NotTaken) -> tuple[str, int, str]:
+def _place(finding: Omission) -> tuple[str, int, str]:
     """Return places in the order of the file: "line 9" before "line 10"."""
     word, _, number = finding.place.rpartition(" ")
     return (word, int(number), finding.what) if number.isdecimal() else (finding.place, 0, finding.what)
 
 
-def _changed(changed: Changed) -> str:
+def _changed(changed: ChangedFile) -> str:
     return f"{changed.path} ({', '.join(changed.fields)})"
 
 
-def _moved(moved: Moved) -> str:
+def _moved(moved: MovedProduct) -> str:
     return f"{moved.file.path} is now site/products/{moved.slug}.toml"

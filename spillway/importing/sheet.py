@@ -99,15 +99,15 @@ def _cell_text(cell: object) -> str:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SheetCells:
     """Cells by (row, column), from 1: `faults` are those without a value, `shown` the texts of numbers."""
 
     faults: dict[Place, str] = field(default_factory=dict)
     shown: dict[Place, str] = field(default_factory=dict)
 
 
-def _seen_in(content: bytes) -> _Seen:
-    seen = _Seen()
+def _seen_in(content: bytes) -> _SheetCells:
+    seen = _SheetCells()
     try:
         with ZipFile(io.BytesIO(content)) as archive:
             names = {name.replace("\\", "/").casefold(): name for name in archive.namelist()}
@@ -122,7 +122,7 @@ def _seen_in(content: bytes) -> _Seen:
                 _see_workbook(sheet, _zero_formats(opened), seen)
     except (BadZipFile, ElementTree.ParseError, OSError, ValueError):
         # calamine has read its values; an old .xls is no archive.
-        return _Seen()
+        return _SheetCells()
     return seen
 
 
@@ -176,7 +176,7 @@ def _zero_formats(opened: Opened) -> dict[str, int]:
     return styles
 
 
-def _see_workbook(sheet: IO[bytes], zero_formats: Mapping[str, int], seen: _Seen) -> None:
+def _see_workbook(sheet: IO[bytes], zero_formats: Mapping[str, int], seen: _SheetCells) -> None:
     row = 0
     for element in _elements(sheet, of="row"):
         if _name(element.tag) != "row":
@@ -196,7 +196,7 @@ def _see_workbook(sheet: IO[bytes], zero_formats: Mapping[str, int], seen: _Seen
                 seen.shown[row, column] = value.zfill(digits)
 
 
-def _see_open_document(opened: Opened, seen: _Seen) -> None:
+def _see_open_document(opened: Opened, seen: _SheetCells) -> None:
     row = 0
     for element in _elements(opened("content.xml"), of="table-row"):
         name = _name(element.tag)
@@ -211,7 +211,7 @@ def _see_open_document(opened: Opened, seen: _Seen) -> None:
         row += int(_attribute(element, "number-rows-repeated") or 1)
 
 
-def _see_open_cell(cell: Element, place: Place, seen: _Seen) -> None:
+def _see_open_cell(cell: Element, place: Place, seen: _SheetCells) -> None:
     text = "".join(part for child in cell if _name(child.tag) == "p" for part in child.itertext())
     kinds = [value for key, value in cell.attrib.items() if _name(key) == "value-type"]
     formula, value = _attribute(cell, "formula"), _attribute(cell, "value")

@@ -17,9 +17,9 @@ from typing import Any
 import rtoml
 
 from chalicelib.domain.ids import Sku, Slug
-from spillway.importing.imported import NotTaken
+from spillway.importing.imported import Omission
 from spillway.importing.names import derived_skus
-from spillway.importing.normalize import TakenProduct, TakenVariant
+from spillway.importing.normalize import NormalizedProduct, NormalizedVariant
 from spillway.importing.picture_finder import PictureRecord
 from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.markdown import FrontMatter
@@ -32,7 +32,7 @@ _CHECKOUT_LINE = re.compile(r"^[ \t]*(?:variant_id|checkout_url)[ \t]*=.*\n?", r
 
 
 @dataclass(slots=True)
-class Record:
+class ImportRecord:
     """The record of files that imports wrote.
 
     Attributes:
@@ -48,7 +48,7 @@ class Record:
     categories: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def read(cls, folder: Path) -> "ImportRecord":
         """Return the record in `folder`; an empty one where there is none that can be read."""
         try:
             content = json.loads((folder / IMPORT_RECORD).read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ class ShopFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedProduct:
     """A product of the shop that another page has now.
 
     `kept` says that its file was edited by hand, and moves as it is.
@@ -119,7 +119,7 @@ class Moved:
 
 
 def read_shop_files(
-    project: Project, record: Record, reader: ProductFile, *, overwrite: bool
+    project: Project, record: ImportRecord, reader: ProductFile, *, overwrite: bool
 ) -> tuple[ShopFile, ...]:
     """Return every product that the shop holds, in files and in its sheet, by the names of files.
 
@@ -144,7 +144,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _files(folder: Path, record: Record, *, overwrite: bool) -> Iterator[ShopFile]:
+def _files(folder: Path, record: ImportRecord, *, overwrite: bool) -> Iterator[ShopFile]:
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if file.suffix not in {".toml", ".md"} or file.name.startswith("."):
             continue
@@ -216,7 +216,7 @@ _LOST = "variants whose SKU another one has, with a derived one"
 _DERIVED = "variants without an SKU of their own"
 
 
-def heirs(files: Iterable[ShopFile], products: Sequence[TakenProduct]) -> dict[Slug, Slug]:
+def successors(files: Iterable[ShopFile], products: Sequence[NormalizedProduct]) -> dict[Slug, Slug]:
     """Return which product of the export each file of the shop is: by its slug, or by most of its SKUs.
 
     Returns:
@@ -240,14 +240,14 @@ def heirs(files: Iterable[ShopFile], products: Sequence[TakenProduct]) -> dict[S
 
 
 def with_skus(
-    products: Sequence[TakenProduct], files: Sequence[ShopFile]
-) -> tuple[list[TakenProduct], list[NotTaken]]:
+    products: Sequence[NormalizedProduct], files: Sequence[ShopFile]
+) -> tuple[list[NormalizedProduct], list[Omission]]:
     """Give every variant an SKU that no other has.
 
     Returns:
         The products, and what was found: SKUs in conflict, named with every place, and derived ones.
     """
-    findings: list[NotTaken] = []
+    findings: list[Omission] = []
     keepers = _keepers(products, files, findings)
     bare = [
         (product, variant)
@@ -266,7 +266,7 @@ def with_skus(
         sku = made[product.slug, variant.place, variant.options]
         what = f"SKU {variant.sku!r}" if variant.sku else _label(product, variant)
         kind = _DERIVED if not variant.sku else _LOST
-        findings.append(NotTaken(variant.place, what, f"is {sku} here", kind, product.name))
+        findings.append(Omission(variant.place, what, f"is {sku} here", kind, product.name))
     complete = [
         replace(
             product,
@@ -280,7 +280,9 @@ def with_skus(
     return complete, findings
 
 
-def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) -> list[TakenProduct]:
+def with_checkouts(
+    products: Sequence[NormalizedProduct], files: Sequence[ShopFile]
+) -> list[NormalizedProduct]:
     """Return the products with the ids and addresses of the checkout that the export does not state.
 
     They are those that a file of the shop states for the same SKU; an address of a whole product stays where
@@ -297,7 +299,7 @@ def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) 
     if not of_products and not any(stated.values()):
         return list(products)
 
-    def kept(variant: TakenVariant) -> TakenVariant:
+    def kept(variant: NormalizedVariant) -> NormalizedVariant:
         known = stated.get(variant.sku, {})
         return replace(
             variant,
@@ -305,7 +307,7 @@ def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) 
             checkout_url=variant.checkout_url or known.get("checkout_url", ""),
         )
 
-    def url_of(product: TakenProduct) -> str:
+    def url_of(product: NormalizedProduct) -> str:
         skus = {variant.sku for variant in product.variants}
         return next((url for held, url in of_products if skus <= held.keys()), "")
 
@@ -322,7 +324,7 @@ def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) 
 _Keepers = Mapping[Sku, tuple[Slug, str, Options] | None]
 
 
-def _keeps(product: TakenProduct, variant: TakenVariant, keepers: _Keepers) -> bool:
+def _keeps(product: NormalizedProduct, variant: NormalizedVariant, keepers: _Keepers) -> bool:
     if not variant.sku:
         return False
     if variant.sku not in keepers:
@@ -331,10 +333,10 @@ def _keeps(product: TakenProduct, variant: TakenVariant, keepers: _Keepers) -> b
 
 
 def _keepers(
-    products: Sequence[TakenProduct], files: Sequence[ShopFile], findings: list[NotTaken]
+    products: Sequence[NormalizedProduct], files: Sequence[ShopFile], findings: list[Omission]
 ) -> _Keepers:
     """Return the variant that keeps each SKU which several have, or None for nobody."""
-    claims: dict[Sku, list[tuple[TakenProduct, TakenVariant]]] = {}
+    claims: dict[Sku, list[tuple[NormalizedProduct, NormalizedVariant]]] = {}
     for product in products:
         for variant in product.variants:
             if variant.sku:
@@ -342,7 +344,7 @@ def _keepers(
     repeated = {sku: found for sku, found in claims.items() if len(found) > 1}
     if not repeated:
         return {}
-    heir_of = heirs(files, products)
+    heir_of = successors(files, products)
     held = {sku: (heir_of.get(file.slug), file.skus[sku], file) for file in files for sku in file.skus}
     keepers: dict[Sku, tuple[Slug, str, Options] | None] = {}
     for sku, found in sorted(repeated.items()):
@@ -357,10 +359,10 @@ def _keepers(
             keepers[sku] = (product.slug, variant.place, variant.options)
             outcome = f"{product.name} ({variant.place}) keeps it, as {file.path} has it already"
         where = ", ".join(sorted(f"{product.name} ({variant.place})" for product, variant in found))
-        findings.append(NotTaken(found[0][1].place, f"SKU {sku!r} of {where}", outcome, _CONFLICT))
+        findings.append(Omission(found[0][1].place, f"SKU {sku!r} of {where}", outcome, _CONFLICT))
     return keepers
 
 
-def _label(product: TakenProduct, variant: TakenVariant) -> str:
+def _label(product: NormalizedProduct, variant: NormalizedVariant) -> str:
     values = " ".join(value for _, value in variant.options)
     return f"{product.slug} {values}".strip() + " without an SKU"

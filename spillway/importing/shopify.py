@@ -21,8 +21,8 @@ from spillway.importing.imported import (
 )
 from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
-    Links,
     Notes,
+    ProductLinks,
     ReadOptions,
     condition_of,
     description_of,
@@ -36,7 +36,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import Row, Table, read_table
+from spillway.importing.table import TableFile, TableRow, read_table
 
 # The file's name of a column, in lower case -> the field it fills.
 _COLUMNS = {
@@ -157,18 +157,18 @@ class _Group:
     """The rows of one handle, in the order of the file."""
 
     handle: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TableRow] = field(default_factory=list)
     spellings: dict[str, None] = field(default_factory=dict)
 
 
 class _Reading:
-    def __init__(self, table: Table, fields: Mapping[str, list[str]], options: ReadOptions) -> None:
+    def __init__(self, table: TableFile, fields: Mapping[str, list[str]], options: ReadOptions) -> None:
         self._table = table
         self._fields = fields
         self._prices = options.prices(decimal_point=True)
         self._old_shop = options.old_shop
         self._share = options.share
-        self._links = Links(())
+        self._links = ProductLinks(())
         self._notes = Notes()
 
     def export(self) -> Export:
@@ -176,7 +176,7 @@ class _Reading:
         base = self._old_shop or next(
             (origin_of(url) for group in groups for row in group.rows if (url := row["url"])), ""
         )
-        self._links = Links((group.handle for group in groups), base=base)
+        self._links = ProductLinks((group.handle for group in groups), base=base)
         products = self._notes.read(groups, self._product, self._share)
         used = {column for columns in self._fields.values() for column in columns}
         self._notes.unknown_columns(
@@ -199,7 +199,7 @@ class _Reading:
                 continue
             # Shopify's handles are the same in every case.
             group = groups.setdefault(handle.casefold(), _Group(handle.lower()))
-            group.rows.append(Row(row.line, named))
+            group.rows.append(TableRow(row.line, named))
             group.spellings[handle] = None
         return list(groups.values())
 
@@ -310,7 +310,7 @@ class _Reading:
                 position=position_of(row["variant_position"]),
             )
 
-    def _is_kept(self, row: Row, part: str, group: _Group) -> bool:
+    def _is_kept(self, row: TableRow, part: str, group: _Group) -> bool:
         """Return whether Matrixify's command keeps the "variant" or "image" of a row; add a line if not."""
         command = row[f"{part}_command"]
         if command.casefold() not in _LEFT_OUT_COMMANDS:
@@ -329,7 +329,7 @@ class _Reading:
         )
         return False
 
-    def _former_price(self, row: Row, place: str, handle: str) -> str:
+    def _former_price(self, row: TableRow, place: str, handle: str) -> str:
         text = row["compare_at"]
         label = "compare-at price"
         return (
@@ -338,14 +338,14 @@ class _Reading:
             else ""
         )
 
-    def _weight(self, row: Row, place: str, handle: str) -> int | None:
+    def _weight(self, row: TableRow, place: str, handle: str) -> int | None:
         if row["weight"]:
             return weight_g_of(
                 row["weight"], row["weight_unit"] or "kg", self._notes, place=place, product=handle
             )
         return weight_g_of(row["grams"], "g", self._notes, place=place, product=handle)
 
-    def _units(self, row: Row, place: str, handle: str) -> int | None:
+    def _units(self, row: TableRow, place: str, handle: str) -> int | None:
         text = row["quantity"]
         if "tracker" in self._fields and not row["tracker"]:
             return None  # Shopify does not count it: https://help.shopify.com/en/manual/products/inventory
@@ -375,7 +375,7 @@ class _Reading:
             yield ImportedPicture(url, alt, position)
 
 
-def _cell_pictures(row: Row) -> list[tuple[str, str]]:
+def _cell_pictures(row: TableRow) -> list[tuple[str, str]]:
     """Return (address, text) of each picture of a row. Matrixify writes several into one cell."""
     urls = [url.strip() for url in _BETWEEN_ADDRESSES.split(row["image"]) if url.strip()]
     texts = [text.strip() for text in row["image_alt"].split(";")]
@@ -384,6 +384,6 @@ def _cell_pictures(row: Row) -> list[tuple[str, str]]:
     return [(url, texts[number] if number < len(texts) else "") for number, url in enumerate(urls)]
 
 
-def _is_variant(row: Row) -> bool:
+def _is_variant(row: TableRow) -> bool:
     """Return whether a row is one of a variant, and not only of another picture."""
     return bool(row["price"] or row["sku"] or row["value1"] or row["variant_id"])

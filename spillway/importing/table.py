@@ -29,7 +29,7 @@ _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One record. `line` is the line of the file, or the row of the sheet, that it begins on.
 
     A cell that is missing is empty.
@@ -43,15 +43,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableFile:
     """The columns in their order, and the records. A name that comes again gets its number: "Images 2"."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     header_line: int = 1
 
 
-def read_table(file: Path, *, encoding: str = "", columns_min: int = 2) -> Table:
+def read_table(file: Path, *, encoding: str = "", columns_min: int = 2) -> TableFile:
     """Return the table of a CSV file or of a spreadsheet's first sheet.
 
     Args:
@@ -194,7 +194,7 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=header.count)
 
 
-def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: int) -> Table:
+def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: int) -> TableFile:
     numbered = iter(records)
     header: list[str] = []
     header_line = 1
@@ -213,11 +213,11 @@ def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: in
             )
         named = {name: text for name, cell in zip(header, cells, strict=False) if (text := _stripped(cell))}
         if named:
-            rows.append(Row(line, named))
+            rows.append(TableRow(line, named))
     # A column without a name counts where it has values: they are reported, not lost.
     used = {name for row in rows for name in row.cells} if any(map(_is_unnamed, header)) else set()
     columns = tuple(name for name in header if not _is_unnamed(name) or name in used)
-    return Table(columns, tuple(rows), header_line)
+    return TableFile(columns, tuple(rows), header_line)
 
 
 def _stripped(cell: str) -> str:

@@ -25,8 +25,8 @@ from spillway.importing.imported import (
 )
 from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
-    Links,
     Notes,
+    ProductLinks,
     ReadOptions,
     Sale,
     description_of,
@@ -38,7 +38,7 @@ from spillway.importing.reading import (
     stated_units,
     weight_g_of,
 )
-from spillway.importing.table import Row, Table, read_table
+from spillway.importing.table import TableFile, TableRow, read_table
 from spillway.importing.wordpress import encoded_slug, is_seo_template, post_slug, without_shortcodes
 
 _COLUMNS = {
@@ -111,7 +111,7 @@ def read_woocommerce(file: Path, options: ReadOptions) -> Export:
 
 
 class _Reading:
-    def __init__(self, table: Table, names: Mapping[str, str], options: ReadOptions) -> None:
+    def __init__(self, table: TableFile, names: Mapping[str, str], options: ReadOptions) -> None:
         self._table = table
         self._names = names
         self._prices = options.prices(groups=False)
@@ -119,7 +119,7 @@ class _Reading:
         self._today = options.today
         self._old_shop = options.old_shop
         self._share = options.share
-        self._links = Links((), base=options.old_shop)
+        self._links = ProductLinks((), base=options.old_shop)
         self._notes = Notes()
         self._weight = next((name for name in names.values() if name.startswith("weight ")), "")
 
@@ -127,8 +127,8 @@ class _Reading:
         rows = [self._named(row) for row in self._table.rows]
         if not self._old_shop:
             base = next((origin for row in rows if (origin := origin_of(row["url"]))), "")
-            self._links = Links((), base=base)
-        variations: dict[str, list[Row]] = {}
+            self._links = ProductLinks((), base=base)
+        variations: dict[str, list[TableRow]] = {}
         parents: dict[str, str] = {}
         for number, row in enumerate(rows):
             if not _is_variation(row):
@@ -154,15 +154,15 @@ class _Reading:
         self._notes.unknown_columns(self._table, lambda column: column in self._names)
         return Export(products, tuple(self._notes.lines))
 
-    def _named(self, row: Row) -> Row:
+    def _named(self, row: TableRow) -> TableRow:
         cells = {
             name: _FORMULA.sub("", text, count=1) if text.startswith("'") else text
             for column, text in row.cells.items()
             if (name := self._names.get(column))
         }
-        return Row(row.line, cells)
+        return TableRow(row.line, cells)
 
-    def _product(self, family: tuple[Row, list[Row]]) -> ImportedProduct | None:
+    def _product(self, family: tuple[TableRow, list[TableRow]]) -> ImportedProduct | None:
         row, variations = family
         place, title = f"line {row.line}", line_of(row["name"])
         types = split_list(row["type"].casefold())
@@ -205,7 +205,7 @@ class _Reading:
             old_paths=self._old_paths(row),
         )
 
-    def _is_for_sale(self, row: Row, types: tuple[str, ...], place: str, title: str) -> bool:
+    def _is_for_sale(self, row: TableRow, types: tuple[str, ...], place: str, title: str) -> bool:
         reason, kind = "", PRODUCTS_NOT_FOR_SALE
         if row["published"].casefold() not in _FOR_SALE:
             reason = f"published {row['published']}"
@@ -220,7 +220,7 @@ class _Reading:
                 self._notes.lost(place, f"{title}, type {name}", "taken as bought once", kind, title)
         return True
 
-    def _seo(self, row: Row, name: str, title: str) -> str:
+    def _seo(self, row: TableRow, name: str, title: str) -> str:
         """Return a text for search engines; empty, with a line, for a template that a plugin fills in."""
         if not is_seo_template(row[name]):
             return unescaped(row[name])
@@ -228,7 +228,7 @@ class _Reading:
         self._notes.lost(f"line {row.line}", f"{name} {row[name]!r}", "left out: a template", kind, title)
         return ""
 
-    def _without_codes(self, row: Row, column: str, title: str) -> str:
+    def _without_codes(self, row: TableRow, column: str, title: str) -> str:
         text, codes = without_shortcodes(_with_line_ends(row[column]))
         for name, count in codes.items():
             times = f" ({count} times)" if count > 1 else ""
@@ -236,7 +236,7 @@ class _Reading:
             self._notes.lost(f"line {row.line}", f"[{name}]{times}", "its words are kept", kind, title)
         return text
 
-    def _texts(self, row: Row, title: str) -> tuple[str, str]:
+    def _texts(self, row: TableRow, title: str) -> tuple[str, str]:
         """Return the summary, and the description with what does not fit into a summary before it."""
         short, long = (self._without_codes(row, column, title) for column in ("short", "description"))
         summary = line_of(short)
@@ -244,13 +244,15 @@ class _Reading:
             return summary, long
         return "", html_of(short, newlines_count=True) + html_of(long, newlines_count=True)
 
-    def _old_paths(self, row: Row) -> tuple[str, ...]:
+    def _old_paths(self, row: TableRow) -> tuple[str, ...]:
         """Return the product's address there: the export's, or else what WooCommerce makes of a title."""
         slug = encoded_slug(row["slug"]) or post_slug(row["name"], locale=self._locale) or row["id"]
         path = path_of(row["url"]) or (f"/product/{slug}/" if slug else "")
         return (path,) if path else ()
 
-    def _variations(self, parent: Row, variations: list[Row], title: str) -> Iterator[ImportedVariant]:
+    def _variations(
+        self, parent: TableRow, variations: list[TableRow], title: str
+    ) -> Iterator[ImportedVariant]:
         names = list(dict.fromkeys(name for row in variations for name in _attributes(row)))
         places = _places(parent, variations)
         for row in variations:
@@ -272,7 +274,7 @@ class _Reading:
                 yield replace(variant, position=places[row.line])
 
     def _variants(
-        self, row: Row, parent: Row, options: tuple[tuple[str, str], ...], title: str
+        self, row: TableRow, parent: TableRow, options: tuple[tuple[str, str], ...], title: str
     ) -> Iterator[ImportedVariant]:
         place, notes = f"line {row.line}", self._notes
         regular = price_of(row["price"] or row["sale_price"], self._prices, notes, place=place, product=title)
@@ -309,7 +311,7 @@ class _Reading:
             variant_id=row["id"],
         )
 
-    def _stock(self, row: Row, parent: Row, place: str, title: str) -> tuple[int | None, bool]:
+    def _stock(self, row: TableRow, parent: TableRow, place: str, title: str) -> tuple[int | None, bool]:
         """Return the units, None for stock that is not counted, and whether it sells on without any."""
         sells_on = (row["backorders"] or parent["backorders"]).casefold() in {"1", "yes", "notify"}
         in_stock = row["in_stock"].casefold()
@@ -325,7 +327,7 @@ class _Reading:
         return (0 if in_stock in {"0", "outofstock", "no", "false"} else None), sells_on
 
 
-def _places(parent: Row, variations: Sequence[Row]) -> dict[int, int]:
+def _places(parent: TableRow, variations: Sequence[TableRow]) -> dict[int, int]:
     """Return the place of each variation among its siblings, by line.
 
     `Position` numbers them; where it does not, the parent lists the values of its attributes in their order.
@@ -335,7 +337,7 @@ def _places(parent: Row, variations: Sequence[Row]) -> dict[int, int]:
         for name, (values, _) in _attributes(parent).items()
     }
 
-    def key(row: Row) -> tuple[int, list[int]]:
+    def key(row: TableRow) -> tuple[int, list[int]]:
         own = {name: values[0] for name, (values, _) in _attributes(row).items() if values}
         number = position_of(row["position"])
         return (
@@ -348,7 +350,7 @@ def _places(parent: Row, variations: Sequence[Row]) -> dict[int, int]:
     return {line: ranks[repr(found)] for line, found in keys.items()}
 
 
-def _is_variation(row: Row) -> bool:
+def _is_variation(row: TableRow) -> bool:
     """Return whether a row is a variation: an extension's type, such as "subscription_variation", too."""
     return any("variation" in name for name in split_list(row["type"].casefold()))
 
@@ -357,7 +359,7 @@ def _with_line_ends(text: str) -> str:
     return _LINE_END.sub(lambda found: "\\n" if found[0] == "\\\\n" else "\n", text)
 
 
-def _attributes(row: Row) -> dict[str, tuple[tuple[str, ...], bool]]:
+def _attributes(row: TableRow) -> dict[str, tuple[tuple[str, ...], bool]]:
     """Return (values, whether shoppers see it) of each attribute of a row, by its name."""
     attributes: dict[str, tuple[tuple[str, ...], bool]] = {}
     for column, text in row.cells.items():

@@ -14,16 +14,16 @@ from pathlib import Path
 from types import FrameType
 
 from spillway.importing.picture_finder import PictureRecord
-from spillway.importing.planning import Plan
-from spillway.importing.shop_files import Record
+from spillway.importing.planning import ImportPlan
+from spillway.importing.shop_files import ImportRecord
 from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.redirects import add_redirects, remove_redirects
 
 
 def carry_out(
     project: Project,
-    plan: Plan,
-    record: Record,
+    plan: ImportPlan,
+    record: ImportRecord,
     *,
     copies: Mapping[str, Path],
     pictures: Mapping[str, PictureRecord],
@@ -59,20 +59,20 @@ def carry_out(
         _write(folder / IMPORT_RECORD, _after(record, plan, pictures).text())
 
 
-def _pending(record: Record, plan: Plan) -> Record:
+def _pending(record: ImportRecord, plan: ImportPlan) -> ImportRecord:
     pending = {**record.pending, **{name: plan.digests[name] for name in plan.writes}}
     unchanged = {name: digest for name, digest in plan.digests.items() if name not in plan.writes}
     categories = {**record.categories, **plan.categories}
-    return Record({**record.files, **unchanged}, pending, record.pictures, categories)
+    return ImportRecord({**record.files, **unchanged}, pending, record.pictures, categories)
 
 
-def _after(record: Record, plan: Plan, pictures: Mapping[str, PictureRecord]) -> Record:
+def _after(record: ImportRecord, plan: ImportPlan, pictures: Mapping[str, PictureRecord]) -> ImportRecord:
     files = {**record.files, **record.pending, **plan.digests}
     for moved in plan.moved:
         noted = files.pop(moved.file.name, "")
         if moved.kept:
             files[f"{moved.slug}.toml"] = noted
-    return Record(files, {}, dict(pictures), {**record.categories, **plan.categories})
+    return ImportRecord(files, {}, dict(pictures), {**record.categories, **plan.categories})
 
 
 def _copy(copies: Mapping[str, Path], folder: Path) -> None:

@@ -13,7 +13,7 @@ from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX, processes
 from spillway.local_cloud.access_logs import AccessLog
-from spillway.local_cloud.inbox_emails import Mailbox
+from spillway.local_cloud.inbox_emails import InboxFolder
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
 from spillway.local_cloud.record import CloudRecord
 from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
@@ -105,7 +105,7 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
             sender = parse_mailbox(load_catalogue(project).storefront.shop.sender).address
         with steps.step("Start the local cloud"):
             cloud = open_.enter_context(local_cloud(cloud_settings))
-        mailbox = Mailbox(cloud_settings.home / "inbox")
+        mailbox = InboxFolder(cloud_settings.home / "inbox")
         emails = inbox(
             mailbox, Relay(cloud_settings.endpoint_url), settings.shop_url, lambda: datetime.now(UTC)
         )

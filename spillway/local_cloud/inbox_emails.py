@@ -26,7 +26,7 @@ STANDARD_HEADERS = frozenset({"from", "to", "cc", "bcc", "subject", "date", "mes
 
 
 @dataclass(frozen=True, slots=True)
-class Email:
+class InboxEmail:
     """One email to one person."""
 
     sender: str
@@ -56,7 +56,7 @@ class Email:
         return message.as_bytes(policy=WIRE)
 
 
-def emails_of_send(call: Document) -> tuple[Email, ...]:
+def emails_of_send(call: Document) -> tuple[InboxEmail, ...]:
     """Return the emails of one SendEmail call: one for each person it names."""
     content: Document = call.get("Content", {})
     sender = str(call.get("FromEmailAddress", ""))
@@ -69,7 +69,7 @@ def emails_of_send(call: Document) -> tuple[Email, ...]:
     simple: Document = content.get("Simple", {})
     body: Document = simple.get("Body", {})
     return tuple(
-        Email(
+        InboxEmail(
             sender,
             recipient,
             _data(simple, "Subject"),
@@ -81,13 +81,13 @@ def emails_of_send(call: Document) -> tuple[Email, ...]:
     )
 
 
-def emails_of_bulk(call: Document) -> tuple[tuple[Email, ...], ...]:
+def emails_of_bulk(call: Document) -> tuple[tuple[InboxEmail, ...], ...]:
     """Return the emails of one SendBulkEmail call, entry by entry: SES answers for each entry apart."""
     template: Document = call.get("DefaultContent", {}).get("Template", {})
     return tuple(_emails_of_entry(entry, template, call) for entry in call.get("BulkEmailEntries", ()))
 
 
-def _emails_of_entry(entry: Document, template: Document, call: Document) -> tuple[Email, ...]:
+def _emails_of_entry(entry: Document, template: Document, call: Document) -> tuple[InboxEmail, ...]:
     replacement: Document = entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {})
     own = _headers({"Headers": entry.get("ReplacementHeaders", ())})
     replaced = {name.lower() for name, _ in own}
@@ -99,7 +99,7 @@ def _emails_of_entry(entry: Document, template: Document, call: Document) -> tup
 
 def _filled(
     template: Document, data: str | None, sender: str, recipients: Iterable[str], headers: Headers
-) -> tuple[Email, ...]:
+) -> tuple[InboxEmail, ...]:
     # SES escapes nothing when it fills a template: what the shop hands over must be safe already.
     values: Document = json.loads(data or "{}")
     content: Document = template.get("TemplateContent", {})
@@ -108,7 +108,7 @@ def _filled(
         return PLACEHOLDER.sub(lambda found: str(values.get(found[1], "")), text)
 
     return tuple(
-        Email(
+        InboxEmail(
             sender,
             recipient,
             fill(content.get("Subject", "")),
@@ -120,7 +120,7 @@ def _filled(
     )
 
 
-def _raw_emails(raw: Document, sender: str, recipients: tuple[str, ...]) -> Iterator[Email]:
+def _raw_emails(raw: Document, sender: str, recipients: tuple[str, ...]) -> Iterator[InboxEmail]:
     message = message_from_bytes(base64.b64decode(raw.get("Data", "")), policy=policy.default)
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     headers = tuple(
@@ -130,7 +130,7 @@ def _raw_emails(raw: Document, sender: str, recipients: tuple[str, ...]) -> Iter
     )
     named = tuple(address for name in ("To", "Cc", "Bcc") for address in message.get_all(name, ()))
     for recipient in recipients or named:
-        yield Email(
+        yield InboxEmail(
             sender or str(message["From"] or ""),
             str(recipient),
             str(message["Subject"] or ""),
@@ -186,7 +186,7 @@ class KeptEmail:
 
 
 @dataclass(slots=True)
-class Mailbox:
+class InboxFolder:
     """A folder of emails, numbered in the order they were sent. An email is there whole or not at all."""
 
     folder: Path

@@ -88,7 +88,7 @@ def rewind(state: Path) -> int:
         return 0
     try:
         saved = json.loads(file.read_text())
-        marks = rewound(saved)
+        marks = with_reset_marks(saved)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkFailed(
             f"{file}: not the state of a local cloud that this version knows",
@@ -100,7 +100,7 @@ def rewind(state: Path) -> int:
     return marks
 
 
-def rewound(saved: dict[str, Any]) -> int:
+def with_reset_marks(saved: dict[str, Any]) -> int:
     """Set the marks inside the emulator's saved state to 0; return how many there are."""
     positions = saved["payload"]["dynamodb_stream_positions"]
     marks = positions["data"]

@@ -27,7 +27,7 @@ EMAIL_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FormField:
     """One named control.
 
     An untouched form sends the ones that are `sent`. The page marks the variants that are `sold_out`.
@@ -46,7 +46,7 @@ class Form:
 
     action: str
     method: str
-    fields: tuple[Field, ...]
+    fields: tuple[FormField, ...]
 
     def choices(self, name: str) -> tuple[str, ...]:
         """Return the values that the form offers for `name`."""
@@ -99,9 +99,9 @@ def forms_of(html: str) -> tuple[Form, ...]:
 class _FormReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, str, str, list[Field]]] = []
+        self.found: list[tuple[str, str, str, list[FormField]]] = []
         # Controls that name their form instead of standing in it, by its id.
-        self.outside: dict[str, list[Field]] = {}
+        self.outside: dict[str, list[FormField]] = {}
         self._inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -120,17 +120,17 @@ class _FormReader(HTMLParser):
         if tag == "form":
             self._inside = False
 
-    def _take(self, attributes: dict[str, str], fields: list[Field]) -> None:
+    def _take(self, attributes: dict[str, str], fields: list[FormField]) -> None:
         kind = attributes.get("type", "text").lower()
         if kind in UNSENT_TYPES or "disabled" in attributes:
             return
         chosen = kind not in CHOSEN_TYPES or "checked" in attributes
         value = attributes.get("value", "on" if kind in CHOSEN_TYPES else "")
-        fields.append(Field(attributes["name"], value, kind, chosen, "data-wait" in attributes))
+        fields.append(FormField(attributes["name"], value, kind, chosen, "data-wait" in attributes))
 
 
 @dataclass(frozen=True, slots=True)
-class Email:
+class ReceivedEmail:
     """An email that a shopper received."""
 
     number: int
@@ -182,13 +182,13 @@ class Shopper:
         if again:
             self._submit(again, again.filled({}))
 
-    def emails(self) -> list[Email]:
+    def emails(self) -> list[ReceivedEmail]:
         """Return the emails to this shopper, oldest first."""
         listed = self.inbox.get("/emails.json").raise_for_status().json()
         mine = [email["number"] for email in listed if email["recipient"] == self.mailbox]
         return [self._email(number) for number in sorted(mine)]
 
-    def awaits_emails(self, count: int) -> list[Email]:
+    def awaits_emails(self, count: int) -> list[ReceivedEmail]:
         """Wait until there are `count` emails and return them; more are an error."""
         emails = until(
             lambda: got if len(got := self.emails()) >= count else None,
@@ -213,7 +213,7 @@ class Shopper:
         """Press the button of a form."""
         self._submit(form, form.filled({}))
 
-    def unsubscribes_with_one_click(self, email: Email, *, content_type: str = FORM_TYPE) -> None:
+    def unsubscribes_with_one_click(self, email: ReceivedEmail, *, content_type: str = FORM_TYPE) -> None:
         """Post as a mail program does for its "unsubscribe" button (RFC 8058), with any media type."""
         if email.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
             raise WorkFailed(f"email {email.number}: cannot be unsubscribed from with one click")
@@ -222,9 +222,9 @@ class Shopper:
         if answer.status_code != httpx.codes.OK:
             raise WorkFailed(f"one click on unsubscribe was answered with {answer.status_code}")
 
-    def _email(self, number: int) -> Email:
+    def _email(self, number: int) -> ReceivedEmail:
         kept: dict[str, Any] = self.inbox.get(f"/emails/{number}.json").raise_for_status().json()
-        return Email(number, kept["subject"], kept["text"], dict(kept["headers"]))
+        return ReceivedEmail(number, kept["subject"], kept["text"], dict(kept["headers"]))
 
     def _get(self, address: str) -> str:
         answer = self.shop.get(address, headers={"Accept": ACCEPT})

@@ -22,7 +22,7 @@ from chalicelib.domain.domain_event import EventType
 from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_of
 from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProduct
-from chalicelib.rules.rule import Action, Rule
+from chalicelib.rules.rule import Rule, RuleAction
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.domain_events import RULES_KEY, RULES_MAX_AGE_MS, rules_to_json
 from chalicelib.services.recount import Recount
@@ -54,7 +54,7 @@ STORY_RULE = Rule(
     "story-complaints",
     EventType.EMAIL_COMPLAINED,
     {"data": {"complaints_of_day": [{"numeric": [">=", 2]}]}},
-    Action.PAUSE,
+    RuleAction.PAUSE,
     {"reason": "two complaints about emails of one day"},
 )
 
@@ -116,7 +116,7 @@ def check_story(shop: RunningDemo, project: Project, steps: Steps) -> None:
     Raises:
         WorkFailed: A step had another result than expected.
     """
-    wanted, other = _cast(sold_out(shop.stage))
+    wanted, other = _choose_variants(sold_out(shop.stage))
     with ExitStack() as open_:
         front, inbox = (
             open_.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=ANSWER_WITHIN_S))
@@ -192,7 +192,7 @@ def _play(scene: _Scene, steps: Steps) -> None:
         )
 
 
-def _cast(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
+def _choose_variants(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
     # Both are often of one product: an email about the wrong variant is then most likely.
     if len(candidates) < 2:
         raise WorkFailed(

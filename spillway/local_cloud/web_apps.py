@@ -26,7 +26,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from spillway.local_cloud.access_logs import HEAD_BYTES, Hit
-from spillway.local_cloud.inbox_emails import Email, Mailbox, emails_of_bulk, emails_of_send
+from spillway.local_cloud.inbox_emails import InboxEmail, InboxFolder, emails_of_bulk, emails_of_send
 from spillway.local_cloud.record import DOOR_HEADER
 from spillway.local_cloud.servers import EMAIL_POLICY, EMAIL_SANDBOX
 
@@ -204,7 +204,7 @@ PAGE_POLICY = (
 )
 
 
-def inbox(mailbox: Mailbox, ses: Relay, shop_url: str, now: Clock) -> Starlette:
+def inbox(mailbox: InboxFolder, ses: Relay, shop_url: str, now: Clock) -> Starlette:
     """Return the application. Every SES call is passed on unchanged; emails that SES accepts are kept."""
     pages = _Pages(mailbox, shop_url)
     desk = _Desk(mailbox, ses, now)
@@ -229,7 +229,7 @@ def inbox(mailbox: Mailbox, ses: Relay, shop_url: str, now: Clock) -> Starlette:
 class _Desk:
     """Takes emails in: SES decides, the mailbox keeps what it accepted."""
 
-    def __init__(self, mailbox: Mailbox, ses: Relay, now: Clock) -> None:
+    def __init__(self, mailbox: InboxFolder, ses: Relay, now: Clock) -> None:
         self.mailbox, self.ses, self.now = mailbox, ses, now
 
     async def send(self, request: Request) -> Response:
@@ -244,7 +244,7 @@ class _Desk:
     async def _send(
         self,
         request: Request,
-        emails_of: Callable[[Any], Sequence[Sequence[Email]]],
+        emails_of: Callable[[Any], Sequence[Sequence[InboxEmail]]],
         results_of: Callable[[Any], Sequence[Any]],
     ) -> Response:
         try:
@@ -263,7 +263,7 @@ class _Desk:
                 self._keep(emails, result.get("MessageId"))
         return whole(answer)
 
-    def _keep(self, emails: Sequence[Email], message_id: str | None) -> None:
+    def _keep(self, emails: Sequence[InboxEmail], message_id: str | None) -> None:
         if message_id is None:  # refused by SES
             return
         for email in emails:
@@ -273,7 +273,7 @@ class _Desk:
 class _Pages:
     """Shows emails to a person, and to a program as JSON."""
 
-    def __init__(self, mailbox: Mailbox, shop_url: str) -> None:
+    def __init__(self, mailbox: InboxFolder, shop_url: str) -> None:
         self.mailbox = mailbox
         self.templates = Environment(
             loader=PackageLoader("spillway.local_cloud", "inbox"),
@@ -328,7 +328,7 @@ class _Pages:
         return HTMLResponse(page, status, headers=headers)
 
 
-def _require_sendable(emails: Sequence[Email], at: datetime) -> None:
+def _require_sendable(emails: Sequence[InboxEmail], at: datetime) -> None:
     for email in emails:
         email.to_bytes(message_id="draft", sent_at=at)
 

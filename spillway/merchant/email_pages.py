@@ -10,8 +10,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from spillway.local_cloud.servers import EMAIL_POLICY, EMAIL_SANDBOX
-from spillway.merchant.email_previews import SAMPLE_MAILBOX, Sample, samples
-from spillway.sitegen.preview import Preview, preview_page
+from spillway.merchant.email_previews import SAMPLE_MAILBOX, SampleEmail, samples
+from spillway.sitegen.preview import PreviewedShop, preview_page
 
 EMAILS_PATH = "/_preview/emails"
 WIDTHS_PIXELS = (360, 700)
@@ -45,7 +45,7 @@ class ShownEmail:
 class EmailPages:
     """Shows the samples of the preview's latest build."""
 
-    def __init__(self, preview: Preview, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, preview: PreviewedShop, clock_ms: Callable[[], int]) -> None:
         self._preview = preview
         self._clock_ms = clock_ms
         self._made: tuple[int, Sequence[ShownEmail]] = (-1, ())
@@ -140,7 +140,7 @@ def _named(emails: Sequence[ShownEmail], name: str) -> ShownEmail | None:
     return next((email for email in emails if email.name == name), None)
 
 
-def _shown(sample: Sample) -> ShownEmail:
+def _shown(sample: SampleEmail) -> ShownEmail:
     email = sample.outgoing.email
     return ShownEmail(
         sample.name,

@@ -12,7 +12,7 @@ from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.domain.tokens import Links
+from chalicelib.domain.tokens import LinkTokens
 from chalicelib.mail.smtp import message_of
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer
@@ -27,7 +27,7 @@ SAMPLE_MAILBOX = "shopper@example.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleEmail:
     """A sample email: `kind` is its name in English ("available-preorder"), `tail` its edition's ("-de")."""
 
     kind: str
@@ -48,7 +48,7 @@ class Sample:
         )
 
 
-def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
+def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> Iterator[SampleEmail]:
     """Yield each email in each locale, about the variant `sku`; without one, the first of the catalogue.
 
     Raises:
@@ -56,7 +56,7 @@ def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> I
     """
     product, variant = _choose(release, sku)
     renderer = Renderer(release.theme)
-    writer = EmailComposer(renderer, Links([SAMPLE_KEY], lambda: at_ms))
+    writer = EmailComposer(renderer, LinkTokens([SAMPLE_KEY], lambda: at_ms))
 
     def stocked(availability: Availability) -> StockedProduct:
         return StockedProduct(product, {variant: Stock(availability, 5, at_ms, "sample")})
@@ -76,7 +76,7 @@ def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> I
             ("available-preorder", writer.available([entry], stocked(Availability.PRE_ORDER))[0]),
             ("available-backorder", writer.available([entry], stocked(Availability.BACK_ORDER))[0]),
         ):
-            yield Sample(kind, tail, edition.shop.locale, writer.sender, outgoing)
+            yield SampleEmail(kind, tail, edition.shop.locale, writer.sender, outgoing)
 
 
 def with_pictures(html: str, release: Release) -> str:

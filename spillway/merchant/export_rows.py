@@ -15,9 +15,9 @@ from pathlib import Path
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
-from spillway.importing.table import Row, Table
+from spillway.importing.table import TableFile, TableRow
 from spillway.merchant.export_columns import SAYING, Column, Columns, Tool, find_columns
-from spillway.merchant.export_words import ENDED_BY, WORDS, Misread, Outcome, ended, meaning
+from spillway.merchant.export_words import ENDED_BY, WORDS, RowOutcome, UnreadableCell, ended, meaning
 from spillway.merchant.waitlist_report import text_of_cell
 
 ROWS_MAX = 500_000
@@ -34,7 +34,7 @@ DATE_FORMATS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExportOptions:
     """How to read the file, as the command line says it.
 
     Args:
@@ -65,18 +65,18 @@ class ExportRow:
     """
 
     line: int
-    outcome: Outcome
+    outcome: RowOutcome
     email: str
     sku: Sku
     address: Address | None = None
     time_ms: int | None = None
     written_time: str = ""
     text: str = ""
-    said: Outcome = Outcome.ADD
+    said: RowOutcome = RowOutcome.ADD
     problem: str | None = None
 
 
-def read_rows(file: Path, table: Table, asked: Asked, *, now_ms: int) -> list[ExportRow]:
+def read_rows(file: Path, table: TableFile, options: ExportOptions, *, now_ms: int) -> list[ExportRow]:
     """Return every row of a table, in the order of the file.
 
     Raises:
@@ -84,19 +84,19 @@ def read_rows(file: Path, table: Table, asked: Asked, *, now_ms: int) -> list[Ex
     """
     if len(table.rows) > ROWS_MAX:
         raise BadInput(f"{file}: {len(table.rows):,} rows, {ROWS_MAX:,} is the most", hint="split it")
-    columns = columns_of(file, table, asked)
-    _require(file, table, asked, columns)
-    return [_Reader(asked, columns, now_ms).read(row) for row in table.rows]
+    columns = columns_of(file, table, options)
+    _require(file, table, options, columns)
+    return [_Reader(options, columns, now_ms).read(row) for row in table.rows]
 
 
-def columns_of(file: Path, table: Table, asked: Asked) -> Columns:
+def columns_of(file: Path, table: TableFile, options: ExportOptions) -> Columns:
     """Return the columns of a table by their kind.
 
     Raises:
         BadInput: a column named on the command line is missing.
     """
-    ignored = {Column.SKU} if asked.sku else set[Column]()
-    return find_columns(file, table.columns, asked.tool, asked.columns, ignored)
+    ignored = {Column.SKU} if options.sku else set[Column]()
+    return find_columns(file, table.columns, options.tool, options.columns, ignored)
 
 
 def without_times(file: Path, columns: Columns) -> str | None:
@@ -107,19 +107,19 @@ def without_times(file: Path, columns: Columns) -> str | None:
     return f"{file}: no column of times was found (--time-column NAME), the rows count in their order{unread}"
 
 
-def _require(file: Path, table: Table, asked: Asked, found: Columns) -> None:
+def _require(file: Path, table: TableFile, options: ExportOptions, found: Columns) -> None:
     has = f"its columns: {', '.join(table.columns)}"
     if Column.EMAIL not in found:
         raise BadInput(
             f"{file}:{table.header_line}: no column of addresses", hint=f"--email-column NAME; {has}"
         )
-    if Column.SKU not in found and not asked.sku:
+    if Column.SKU not in found and not options.sku:
         raise BadInput(
             f"{file}:{table.header_line}: no column of SKUs",
             hint=f"--sku-column NAME, or --sku SKU where all rows are about one; {has}",
         )
     says_who = Column.CONSENT in found or Column.STATUS in found
-    if asked.tool in {Tool.CSV, Tool.KLAVIYO} and not (says_who or asked.consent_text):
+    if options.tool in {Tool.CSV, Tool.KLAVIYO} and not (says_who or options.consent_text):
         raise BadInput(
             f"{file}:{table.header_line}: no column says who agreed to be emailed",
             hint="--consent-column NAME, --status-column NAME, or --consent-text with the text that"
@@ -130,17 +130,17 @@ def _require(file: Path, table: Table, asked: Asked, found: Columns) -> None:
 class _Reader:
     """Reads one row after another."""
 
-    def __init__(self, asked: Asked, columns: Columns, now_ms: int) -> None:
-        self._asked = asked
+    def __init__(self, options: ExportOptions, columns: Columns, now_ms: int) -> None:
+        self._options = options
         self._columns = columns
         self._now_ms = now_ms
 
-    def read(self, row: Row) -> ExportRow:
+    def read(self, row: TableRow) -> ExportRow:
         """Return what a row says; a mistake in one cell hides nothing that another cell says."""
         email, written = self._cell(row, Column.EMAIL), self._cell(row, Column.TIME)
-        sku = self._asked.sku or Sku(self._cell(row, Column.SKU))
-        sku = self._asked.skus.get(sku, sku)
-        text = self._cell(row, Column.TEXT) or self._asked.consent_text or ""
+        sku = self._options.sku or Sku(self._cell(row, Column.SKU))
+        sku = self._options.skus.get(sku, sku)
+        text = self._cell(row, Column.TEXT) or self._options.consent_text or ""
         address, time_ms, problems = None, None, []
         try:
             address = Address.parse(email)
@@ -152,26 +152,28 @@ class _Reader:
             problems.append(f"SKU {sku!r}: {refused.reason}")
         try:
             time_ms = self._time_ms(written)
-        except Misread as misread:
+        except UnreadableCell as misread:
             problems.append(str(misread))
-        said, misread_words = self._said(row)
+        said, misread_words = self._stated_outcome(row)
         problems += misread_words
         if not problems:
             return ExportRow(row.line, said, email, sku, address, time_ms, written, text, said=said)
-        return ExportRow(row.line, Outcome.WRONG, email, sku, address, said=said, problem="; ".join(problems))
+        return ExportRow(
+            row.line, RowOutcome.WRONG, email, sku, address, said=said, problem="; ".join(problems)
+        )
 
-    def _cell(self, row: Row, column: Column) -> str:
+    def _cell(self, row: TableRow, column: Column) -> str:
         """Return a cell, without the apostrophe that our exports and details put before a formula."""
         return next((text_of_cell(row[name].strip()) for name in self._columns[column]), "")
 
-    def _said(self, row: Row) -> tuple[Outcome, list[str]]:
+    def _stated_outcome(self, row: TableRow) -> tuple[RowOutcome, list[str]]:
         """Return the strongest "no" of a row, or its "yes", and the mistakes in the cells that say it."""
-        said, problems = [Outcome.ADD], []
+        said, problems = [RowOutcome.ADD], []
         for column in ENDED_BY:
             for name in self._columns[column]:
                 try:
-                    said.append(ended(column, row[name]) or Outcome.ADD)
-                except Misread as misread:
+                    said.append(ended(column, row[name]) or RowOutcome.ADD)
+                except UnreadableCell as misread:
                     problems.append(f"{name} {misread}")
         for column in SAYING:
             # An empty cell says nothing beside another of its kind, and "no" alone.
@@ -179,30 +181,34 @@ class _Reader:
             for name in [name for name in names if row[name].strip()] or names[:1]:
                 try:
                     said.append(self._meaning(name, row[name].strip()))
-                except Misread as misread:
+                except UnreadableCell as misread:
                     problems.append(str(misread))
         return min(said, key=list(WORDS).index), problems
 
-    def _meaning(self, name: str, written: str) -> Outcome:
-        if self._asked.consent_text and not written:
-            return Outcome.ADD
-        outcome = meaning(self._asked.tool, written)
+    def _meaning(self, name: str, written: str) -> RowOutcome:
+        if self._options.consent_text and not written:
+            return RowOutcome.ADD
+        outcome = meaning(self._options.tool, written)
         if outcome is None:
-            known = ", ".join(sorted(word for word in WORDS[Outcome.ADD] if len(word) > 1 and word != "1.0"))
-            raise Misread(f"{name} {written!r}: not a word for it; a person who waits is one of: {known}")
+            known = ", ".join(
+                sorted(word for word in WORDS[RowOutcome.ADD] if len(word) > 1 and word != "1.0")
+            )
+            raise UnreadableCell(
+                f"{name} {written!r}: not a word for it; a person who waits is one of: {known}"
+            )
         return outcome
 
     def _time_ms(self, written: str) -> int | None:
         if not written:
             return None
-        moment = _moment(written, self._asked.date_format)
+        moment = _moment(written, self._options.date_format)
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self._asked.zone)
+            moment = moment.replace(tzinfo=self._options.zone)
         time_ms = round(moment.timestamp() * 1000)
         if moment.year < FIRST_YEAR:
-            raise Misread(f"time {written!r}: before the year {FIRST_YEAR}")
+            raise UnreadableCell(f"time {written!r}: before the year {FIRST_YEAR}")
         if time_ms > self._now_ms:
-            raise Misread(f"time {written!r}: in the future")
+            raise UnreadableCell(f"time {written!r}: in the future")
         return time_ms
 
 
@@ -210,12 +216,14 @@ def _moment(written: str, date_format: str | None) -> datetime:
     if date_format:
         try:
             return _formatted(date_format)(written)
-        except Misread:
+        except UnreadableCell:
             raise
         except ValueError:
-            raise Misread(f"time {written!r}: not as --date-format {date_format!r} writes it") from None
+            raise UnreadableCell(
+                f"time {written!r}: not as --date-format {date_format!r} writes it"
+            ) from None
     if _SHORTENED.fullmatch(written):
-        raise Misread(
+        raise UnreadableCell(
             f"time {written!r}: a spreadsheet shortened the number, and its last digits are lost;"
             " format the column as a number without decimals, or take the export as the tool wrote it"
         )
@@ -224,7 +232,7 @@ def _moment(written: str, date_format: str | None) -> datetime:
             return read(written)
         except (ValueError, OverflowError):
             continue
-    raise Misread(
+    raise UnreadableCell(
         f"time {written!r}: expected 2026-05-17, 2026-05-17 09:30:00 or seconds since 1970;"
         " name another way with --date-format, for example %d/%m/%Y"
     )
@@ -261,7 +269,9 @@ def _formatted(date_format: str) -> Callable[[str], datetime]:
             # Python matches the name of a zone, and leaves it out of the time.
             name = time.strptime(written, date_format).tm_zone
             if name.upper() not in {"UTC", "GMT"}:
-                raise Misread(f"time {written!r}: the zone {name} has no fixed offset; write +02:00, for %z")
+                raise UnreadableCell(
+                    f"time {written!r}: the zone {name} has no fixed offset; write +02:00, for %z"
+                )
             return moment.replace(tzinfo=UTC)
         return moment.replace(tzinfo=UTC) if _UTC.search(plain) else moment
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from spillway.merchant.export_columns import Column, Tool
 
 
-class Outcome(StrEnum):
+class RowOutcome(StrEnum):
     """The outcome of a row. The values are the words of the report."""
 
     ADD = "added"
@@ -26,32 +26,32 @@ class Outcome(StrEnum):
     WRONG = "wrong"
 
 
-class Misread(ValueError):
+class UnreadableCell(ValueError):
     """A cell that is not understood; its text says which, and what was expected."""
 
 
 # The word of a row that comes first here decides: one "no" outweighs every "yes".
-WORDS: Mapping[Outcome, frozenset[str]] = {
+WORDS: Mapping[RowOutcome, frozenset[str]] = {
     outcome: frozenset(" ".join(word.split()) for word in words.split(","))
     for outcome, words in {
-        Outcome.SUPPRESSED_THERE: """suppressed, bounced, complained, hard bounce, spam complaint,
+        RowOutcome.SUPPRESSED_THERE: """suppressed, bounced, complained, hard bounce, spam complaint,
             user suppressed, invalid email""",
-        Outcome.LEFT_THERE: """unsubscribed, unsubscribe, cancelled, canceled, opted out, opt out, left,
+        RowOutcome.LEFT_THERE: """unsubscribed, unsubscribe, cancelled, canceled, opted out, opt out, left,
             removed, deleted, trash, inactive, disabled""",
-        Outcome.NOTIFIED_THERE: """notified, sent, mailsent, mail sent, email sent, alert sent, delivered,
+        RowOutcome.NOTIFIED_THERE: """notified, sent, mailsent, mail sent, email sent, alert sent, delivered,
             converted, purchased, completed""",
-        Outcome.NO_CONSENT: """, no, n, false, f, 0, 0.0, none, null, never, never subscribed,
+        RowOutcome.NO_CONSENT: """, no, n, false, f, 0, 0.0, none, null, never, never subscribed,
             not subscribed, pending, unconfirmed, unverified, not confirmed, awaiting confirmation""",
-        Outcome.ADD: """subscribed, subscribe, active, waiting, queued, in queue, confirmed, opted in, opt in,
-            yes, y, true, t, 1, 1.0, on waitlist, not sent, unsent""",
+        RowOutcome.ADD: """subscribed, subscribe, active, waiting, queued, in queue, confirmed, opted in,
+            opt in, yes, y, true, t, 1, 1.0, on waitlist, not sent, unsent""",
     }.items()
 }
 # An alert that Swym has not sent yet is pending; elsewhere it is a person who has not confirmed.
-OWN_WORDS: Mapping[Tool, Mapping[str, Outcome]] = {Tool.SWYM: {"pending": Outcome.ADD}}
-ENDED_BY: Mapping[Column, Outcome] = {
-    Column.SUPPRESSED: Outcome.SUPPRESSED_THERE,
-    Column.UNSUBSCRIBED: Outcome.LEFT_THERE,
-    Column.NOTIFIED: Outcome.NOTIFIED_THERE,
+OWN_WORDS: Mapping[Tool, Mapping[str, RowOutcome]] = {Tool.SWYM: {"pending": RowOutcome.ADD}}
+ENDED_BY: Mapping[Column, RowOutcome] = {
+    Column.SUPPRESSED: RowOutcome.SUPPRESSED_THERE,
+    Column.UNSUBSCRIBED: RowOutcome.LEFT_THERE,
+    Column.NOTIFIED: RowOutcome.NOTIFIED_THERE,
 }
 _ENDS = frozenset(ENDED_BY.values())
 _YES = frozenset({"yes", "y", "true", "t", "x"})
@@ -65,20 +65,20 @@ _SIGNS = str.maketrans(
 )
 
 
-def meaning(tool: Tool, written: str) -> Outcome | None:
+def meaning(tool: Tool, written: str) -> RowOutcome | None:
     """Return the outcome that a status or a consent means; None for a text that is not known."""
     word = _plain(written)
     own = OWN_WORDS.get(tool, {}).get(word)
     return own or next((outcome for outcome, words in WORDS.items() if word in words), None)
 
 
-def ended(column: Column, written: str) -> Outcome | None:
+def ended(column: Column, written: str) -> RowOutcome | None:
     """Return the outcome by a column of ends, as "Unsubscribed At"; None where its cell says "no".
 
     A date, a number above 0 or a "yes" is an end. A suppression may be any text, as the tool's name of it.
 
     Raises:
-        Misread: the text is not known.
+        UnreadableCell: the text is not known.
     """
     word = _plain(written)
     known = next((outcome for outcome, words in WORDS.items() if word in words), None)
@@ -92,8 +92,8 @@ def ended(column: Column, written: str) -> Outcome | None:
         # No date, as in 0000-00-00 00:00:00.
         return None
     if column is Column.SUPPRESSED:
-        return Outcome.SUPPRESSED_THERE
-    raise Misread(f"{written!r}: expected yes, no or a date")
+        return RowOutcome.SUPPRESSED_THERE
+    raise UnreadableCell(f"{written!r}: expected yes, no or a date")
 
 
 def _plain(written: str) -> str:

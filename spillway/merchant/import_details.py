@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spillway.errors import BadInput
 from spillway.local_cloud.local_cloud import make_private
-from spillway.merchant.intake import Decision
+from spillway.merchant.intake import RowDecision
 from spillway.merchant.waitlist_report import safe_cell
 from spillway.project import Project, private_file, require_writable
 
@@ -36,7 +36,7 @@ def require_details_file(file: Path, export: Path) -> None:
     require_writable(file)
 
 
-def write_details(file: Path, decisions: Sequence[Decision]) -> None:
+def write_details(file: Path, decisions: Sequence[RowDecision]) -> None:
     """Write what became of each row, with addresses, for the owner of the file alone."""
     with private_file(file, replaces=True) as out:
         table = csv.writer(out)

@@ -8,14 +8,14 @@ from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import StockedProduct
 from spillway.merchant.export_rows import ExportRow, in_order
-from spillway.merchant.export_words import WORDS, Outcome
+from spillway.merchant.export_words import WORDS, RowOutcome
 from spillway.merchant.stock_import import SkuIndex
 
-ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
+ENDED_THERE = {RowOutcome.LEFT_THERE, RowOutcome.NOTIFIED_THERE}
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class ImportContext:
     """The shop's own data that an import is held against.
 
     Args:
@@ -37,11 +37,11 @@ class Here:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRow:
     """A row that was compared with the others of its person; `at_ms` is the time it stands in line by."""
 
     row: ExportRow
-    outcome: Outcome
+    outcome: RowOutcome
     at_ms: int
     note: str | None = None
 
@@ -56,36 +56,38 @@ class _Refusals:
         of_entry: by the key of an address and the SKU: an end whose time is not known.
     """
 
-    of_address: Mapping[str, Outcome]
-    of_entry: Mapping[tuple[str, Sku], Outcome]
+    of_address: Mapping[str, RowOutcome]
+    of_entry: Mapping[tuple[str, Sku], RowOutcome]
 
     @classmethod
-    def among(cls, rows: Sequence[ExportRow], here: Here, *, ask: bool) -> "_Refusals":
+    def among(cls, rows: Sequence[ExportRow], here: ImportContext, *, ask: bool) -> "_Refusals":
         """Return the refusals that the rows of a file say."""
-        of_address: dict[str, Outcome] = {}
-        of_entry: dict[tuple[str, Sku], Outcome] = {}
+        of_address: dict[str, RowOutcome] = {}
+        of_entry: dict[tuple[str, Sku], RowOutcome] = {}
         for row in rows:
             if row.address is None:
                 continue
-            if row.said is Outcome.SUPPRESSED_THERE:
+            if row.said is RowOutcome.SUPPRESSED_THERE:
                 of_address[row.address.key] = row.said
-            elif row.said is Outcome.LEFT_THERE and row.sku not in here.sold:
+            elif row.said is RowOutcome.LEFT_THERE and row.sku not in here.sold:
                 of_address.setdefault(row.address.key, row.said)
             elif row.problem and row.said in _ends(ask=ask):
                 of_entry.setdefault((row.address.key, row.sku), row.said)
         return cls(of_address, of_entry)
 
-    def of(self, address: str, sku: Sku) -> Outcome | None:
+    def of(self, address: str, sku: Sku) -> RowOutcome | None:
         """Return the outcome of every row of an address about an SKU; None without a refusal."""
         return self.of_address.get(address) or self.of_entry.get((address, sku))
 
 
-def _ends(*, ask: bool) -> Set[Outcome]:
+def _ends(*, ask: bool) -> Set[RowOutcome]:
     """Return the outcomes that end an earlier signup; a person without consent may be asked for it."""
-    return ENDED_THERE if ask else ENDED_THERE | {Outcome.NO_CONSENT}
+    return ENDED_THERE if ask else ENDED_THERE | {RowOutcome.NO_CONSENT}
 
 
-def judged_rows(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int) -> Iterator[Judged]:
+def judged_rows(
+    rows: Sequence[ExportRow], here: ImportContext, *, ask: bool, at_ms: int
+) -> Iterator[JudgedRow]:
     """Yield every row of an export with its outcome, as far as the file and the catalogue decide it."""
     index = here.index
     refusals = _Refusals.among(rows, here, ask=ask)
@@ -100,42 +102,46 @@ def judged_rows(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int)
     for (address, sku), pairs in groupby(sorted(ordered, key=key), key=key):
         mine = list(pairs)
         refused = refusals.of(address, sku)
-        if sku not in here.sold and refused is not Outcome.SUPPRESSED_THERE:
+        if sku not in here.sold and refused is not RowOutcome.SUPPRESSED_THERE:
             words = f"SKU {sku!r}: this stage sells nothing under that name"
             note = ". ".join(filter(None, (words, index.near_miss(sku) or index.similar(sku))))
             yield from (_mistake(replace(row, problem=note), refusals) for row, _ in mine)
         elif refused:
-            yield from (Judged(row, refused, 0) for row, _ in mine)
+            yield from (JudgedRow(row, refused, 0) for row, _ in mine)
         else:
             yield from _of_person(mine, here, ask=ask)
 
 
-def _mistake(row: ExportRow, refusals: _Refusals) -> Judged:
+def _mistake(row: ExportRow, refusals: _Refusals) -> JudgedRow:
     """Return a row with a mistake; its note says where the row holds back others all the same."""
     refused = refusals.of(row.address.key, row.sku) if row.address else None
     holds = f". Other rows of this address are not imported: {refused}" if refused is row.said else ""
-    return Judged(row, Outcome.WRONG, 0, f"{row.problem}{holds}")
+    return JudgedRow(row, RowOutcome.WRONG, 0, f"{row.problem}{holds}")
 
 
-def _of_person(rows: Sequence[tuple[ExportRow, int]], here: Here, *, ask: bool) -> Iterator[Judged]:
+def _of_person(
+    rows: Sequence[tuple[ExportRow, int]], here: ImportContext, *, ask: bool
+) -> Iterator[JudgedRow]:
     """Judge the rows of one person about one SKU, which are in order: the last end there counts."""
     ends = _ends(ask=ask)
     ended = max((place for place, (row, _) in enumerate(rows) if row.outcome in ends), default=-1)
     if ended >= 0 and any(row.time_ms is None for row, _ in rows):
         # Nobody knows which came first: an end outweighs a beginning.
         end = min((row.outcome for row, _ in rows if row.outcome in ends), key=list(WORDS).index)
-        yield from (Judged(row, end, 0) for row, _ in rows)
+        yield from (JudgedRow(row, end, 0) for row, _ in rows)
         return
-    waits = Outcome.ASK if ask else Outcome.ADD
+    waits = RowOutcome.ASK if ask else RowOutcome.ADD
     first = True
     for place, (row, at_ms) in enumerate(rows):
         if place <= ended:
-            yield Judged(row, row.outcome if row.outcome in ends else rows[ended][0].outcome, 0)
+            yield JudgedRow(row, row.outcome if row.outcome in ends else rows[ended][0].outcome, 0)
         elif not first:
-            yield Judged(row, Outcome.REPEATED, 0)
+            yield JudgedRow(row, RowOutcome.REPEATED, 0)
         elif row.address and is_listed(row.address.domain, here.refused_domains):
-            yield Judged(row, Outcome.WRONG, 0, "addresses there are thrown away: site.toml refuses them")
+            yield JudgedRow(
+                row, RowOutcome.WRONG, 0, "addresses there are thrown away: site.toml refuses them"
+            )
         else:
             first = False
             meant = suggest_domain(row.address) if row.address else None
-            yield Judged(row, waits, at_ms, f"looks like a slip of {meant}" if meant else "")
+            yield JudgedRow(row, waits, at_ms, f"looks like a slip of {meant}" if meant else "")

@@ -18,34 +18,34 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.services.shopper_records import iso_time
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.merchant.export_rows import ExportRow
-from spillway.merchant.export_words import Outcome
-from spillway.merchant.import_rules import Here, Judged, judged_rows
-from spillway.merchant.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
+from spillway.merchant.export_words import RowOutcome
+from spillway.merchant.import_rules import ImportContext, JudgedRow, judged_rows
+from spillway.merchant.rows import EntryRows, ImportedPerson, KnownEntry, Proof, chunks
 
 WORKERS = 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 TRANSACTION_ROWS = 100
 LEFT_OUT_BY_STATE = {
-    EntryState.PENDING: Outcome.PENDING_HERE,
-    EntryState.CONFIRMED: Outcome.HERE,
-    EntryState.NOTIFIED: Outcome.NOTIFIED_HERE,
-    EntryState.UNSUBSCRIBED: Outcome.LEFT_HERE,
+    EntryState.PENDING: RowOutcome.PENDING_HERE,
+    EntryState.CONFIRMED: RowOutcome.HERE,
+    EntryState.NOTIFIED: RowOutcome.NOTIFIED_HERE,
+    EntryState.UNSUBSCRIBED: RowOutcome.LEFT_HERE,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RowDecision:
     """The outcome of one row. `newcomer` is the person to write down, `note` a sentence for the merchant."""
 
     row: ExportRow
-    outcome: Outcome
-    newcomer: Newcomer | None = None
+    outcome: RowOutcome
+    newcomer: ImportedPerson | None = None
     note: str | None = None
 
 
 def decide(
     rows: Sequence[ExportRow],
-    here: Here,
+    here: ImportContext,
     entries: EntryRows,
     suppressions: SuppressionsTable,
     *,
@@ -53,7 +53,7 @@ def decide(
     file_sha256: str,
     ask: bool,
     at_ms: int,
-) -> list[Decision]:
+) -> list[RowDecision]:
     """Return what becomes of every row, in the order of the file. Changes nothing.
 
     `ask` asks everybody to confirm, those without consent as well.
@@ -67,32 +67,32 @@ def decide(
     )
 
 
-def available(decisions: Sequence[Decision], sold: Mapping[Sku, StockedProduct]) -> dict[Sku, int]:
+def available(decisions: Sequence[RowDecision], sold: Mapping[Sku, StockedProduct]) -> dict[Sku, int]:
     """Return how many would be added to the waitlist of each SKU that is in stock now."""
     return dict(
         Counter(
             decision.newcomer.sku
             for decision in decisions
             if decision.newcomer
-            and decision.outcome is Outcome.ADD
+            and decision.outcome is RowOutcome.ADD
             and sold[decision.newcomer.sku].can_buy(decision.newcomer.sku)
         )
     )
 
 
 def write(
-    decisions: Sequence[Decision],
+    decisions: Sequence[RowDecision],
     entries: EntryRows,
     arrival: Arrival,
     progress: Callable[[int], None],
     *,
     at_ms: int,
-) -> list[Decision]:
+) -> list[RowDecision]:
     """Write the newcomers down, and return what really became of each row.
 
     `progress` hears how many are written. Somebody who signed up in between keeps that entry.
     """
-    done: list[Decision] = [decision for decision in decisions if decision.newcomer is None]
+    done: list[RowDecision] = [decision for decision in decisions if decision.newcomer is None]
     todo = [decision for decision in decisions if decision.newcomer is not None]
     with ThreadPoolExecutor(WORKERS) as workers:
         # A few at a time: Ctrl-C ends an import within seconds.
@@ -103,12 +103,12 @@ def write(
     return sorted(done, key=lambda item: item.row.line)
 
 
-def _newcomer(judged: Judged, here: Here, source: str, file_sha256: str) -> Decision:
+def _newcomer(judged: JudgedRow, here: ImportContext, source: str, file_sha256: str) -> RowDecision:
     row = judged.row
-    if row.address is None or judged.outcome not in {Outcome.ADD, Outcome.ASK}:
-        return Decision(row, judged.outcome, note=judged.note)
+    if row.address is None or judged.outcome not in {RowOutcome.ADD, RowOutcome.ASK}:
+        return RowDecision(row, judged.outcome, note=judged.note)
     shopper = row.address.shopper_id(here.identity_key)
-    newcomer = Newcomer(
+    newcomer = ImportedPerson(
         shopper,
         row.address.mailbox,
         row.sku,
@@ -117,46 +117,46 @@ def _newcomer(judged: Judged, here: Here, source: str, file_sha256: str) -> Deci
         position_of(judged.at_ms, shopper),
         Proof(source, file_sha256, row.line, row.written_time, row.text),
     )
-    return Decision(row, judged.outcome, newcomer, judged.note)
+    return RowDecision(row, judged.outcome, newcomer, judged.note)
 
 
 def _against(
-    decision: Decision,
+    decision: RowDecision,
     known: Mapping[tuple[ShopperId, Sku], KnownEntry],
     suppressed: Set[ShopperId],
     *,
     at_ms: int,
-) -> Decision:
+) -> RowDecision:
     """Return the decision in view of what stands here."""
     if decision.newcomer is None:
         return decision
     newcomer = decision.newcomer
     if newcomer.shopper in suppressed:
-        return replace(decision, outcome=Outcome.SUPPRESSED_HERE, newcomer=None)
+        return replace(decision, outcome=RowOutcome.SUPPRESSED_HERE, newcomer=None)
     there = known.get((newcomer.shopper, newcomer.sku))
     if there is None or there.entry.expired(at_ms=at_ms):
         return decision
     return _left_out(decision, there)
 
 
-def _left_out(decision: Decision, there: KnownEntry) -> Decision:
+def _left_out(decision: RowDecision, there: KnownEntry) -> RowDecision:
     outcome = LEFT_OUT_BY_STATE[there.entry.state]
     proof = decision.newcomer.proof if decision.newcomer else None
     note = decision.note
-    if outcome is Outcome.PENDING_HERE:
+    if outcome is RowOutcome.PENDING_HERE:
         ends = iso_time((there.entry.expires_at_s or 0) * 1000)
         note = f"imported by the same file after {ends}, unless the person confirms or signs up again before"
     imported = proof and there.text("consent_file_sha256") == proof.file_sha256
-    if imported and outcome in {Outcome.HERE, Outcome.PENDING_HERE}:
-        outcome = Outcome.IMPORTED_BEFORE
+    if imported and outcome in {RowOutcome.HERE, RowOutcome.PENDING_HERE}:
+        outcome = RowOutcome.IMPORTED_BEFORE
     return replace(decision, outcome=outcome, newcomer=None, note=note)
 
 
 def _written(
-    decisions: Sequence[Decision], entries: EntryRows, arrival: Arrival, at_ms: int
-) -> list[Decision]:
+    decisions: Sequence[RowDecision], entries: EntryRows, arrival: Arrival, at_ms: int
+) -> list[RowDecision]:
     newcomers = [item.newcomer for item in decisions if item.newcomer is not None]
-    ask = any(item.outcome is Outcome.ASK for item in decisions)
+    ask = any(item.outcome is RowOutcome.ASK for item in decisions)
     written = entries.put_all(newcomers, arrival, ask=ask, at_ms=at_ms)
     return [
         decision if place in written else _in_the_way(decision, entries)
@@ -164,10 +164,10 @@ def _written(
     ]
 
 
-def _in_the_way(decision: Decision, entries: EntryRows) -> Decision:
+def _in_the_way(decision: RowDecision, entries: EntryRows) -> RowDecision:
     there = decision.newcomer and entries.get(decision.newcomer.shopper, decision.newcomer.sku)
     # Erased in between, after somebody was in the way: the same file again takes the person over.
-    return _left_out(decision, there) if there else replace(decision, outcome=Outcome.HERE, newcomer=None)
+    return _left_out(decision, there) if there else replace(decision, outcome=RowOutcome.HERE, newcomer=None)
 
 
 MOVES_AT_ONCE = 10
@@ -176,7 +176,7 @@ CHUNK_ENTRIES = 250
 TRIES_MAX = 5
 
 
-class Moved(StrEnum):
+class MoveOutcome(StrEnum):
     """The outcome of one entry. The values are the words of the report."""
 
     MOVED = "moved"
@@ -197,16 +197,16 @@ class Move:
     arrival: Arrival
     at_ms: int
 
-    def carry_out(self, progress: Callable[[int], None]) -> Counter[Moved]:
+    def carry_out(self, progress: Callable[[int], None]) -> Counter[MoveOutcome]:
         """Move everybody, and count what became of them. `progress` hears how many are done."""
-        counts: Counter[Moved] = Counter()
+        counts: Counter[MoveOutcome] = Counter()
         with ThreadPoolExecutor(MOVES_AT_ONCE) as workers:
             for chunk in chunks(waiting(self.entries.of_sku(self.source), at_ms=self.at_ms), CHUNK_ENTRIES):
                 counts.update(workers.map(self.one, chunk))
                 progress(len(chunk))
         return counts
 
-    def one(self, known: KnownEntry) -> Moved:
+    def one(self, known: KnownEntry) -> MoveOutcome:
         """Move one entry, as read; it is read again where somebody changed it meanwhile."""
         shopper = known.entry.shopper
         for _ in range(TRIES_MAX):
@@ -220,28 +220,28 @@ class Move:
                 return outcome
             again = self.entries.get(shopper, self.source)
             if again is None or not _waits(again, at_ms=self.at_ms):
-                return Moved.CHANGED
+                return MoveOutcome.CHANGED
             known = again
-        return Moved.CHANGED
+        return MoveOutcome.CHANGED
 
-    def _against(self, known: KnownEntry, there: KnownEntry | None) -> tuple[Moved, bool]:
-        asked_at_ms, confirmed = known.entry.asked_at_ms, known.entry.state is EntryState.CONFIRMED
+    def _against(self, known: KnownEntry, there: KnownEntry | None) -> tuple[MoveOutcome, bool]:
+        signed_up_at_ms, confirmed = known.entry.signed_up_at_ms, known.entry.state is EntryState.CONFIRMED
         state = there.entry.state if there else None
         notified_at_ms = there.number("notified_at_ms") if there else None
         unsubscribed_at_ms = there.number("unsubscribed_at_ms") if there else None
         if there and state is EntryState.CONFIRMED and confirmed and _ahead(known, there):
-            return Moved.WAITS_THERE, self.entries.move_ahead(known, there, at_ms=self.at_ms)
+            return MoveOutcome.WAITS_THERE, self.entries.move_ahead(known, there, at_ms=self.at_ms)
         if state is EntryState.CONFIRMED or (state is EntryState.PENDING and not confirmed):
-            return Moved.WAITS_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
-        if state is EntryState.NOTIFIED and (notified_at_ms or 0) >= asked_at_ms:
-            return Moved.NOTIFIED_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
+            return MoveOutcome.WAITS_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
+        if state is EntryState.NOTIFIED and (notified_at_ms or 0) >= signed_up_at_ms:
+            return MoveOutcome.NOTIFIED_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
         if (
             state is EntryState.UNSUBSCRIBED
-            and (unsubscribed_at_ms or 0) >= asked_at_ms
+            and (unsubscribed_at_ms or 0) >= signed_up_at_ms
             and there
             and not there.text("moved_to")
         ):
-            return Moved.LEFT_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
+            return MoveOutcome.LEFT_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
         return _plain(known), self.entries.move(known, self.target, there, self.arrival, at_ms=self.at_ms)
 
 
@@ -261,5 +261,5 @@ def _ahead(known: KnownEntry, there: KnownEntry) -> bool:
     return (known.entry.position or "~") < (there.entry.position or "")
 
 
-def _plain(known: KnownEntry) -> Moved:
-    return Moved.MOVED if known.entry.state is EntryState.CONFIRMED else Moved.ASKED
+def _plain(known: KnownEntry) -> MoveOutcome:
+    return MoveOutcome.MOVED if known.entry.state is EntryState.CONFIRMED else MoveOutcome.ASKED

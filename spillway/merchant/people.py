@@ -31,7 +31,7 @@ BUDGETS = ("confirm", "my-waitlists")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HistoryLine:
     """One fact: when it came about (None: so it is now), and the row it stands in."""
 
     at_ms: int | None
@@ -89,49 +89,51 @@ class Facts:
         return f"entries shopper={self.shopper} sku={self.sku}"
 
 
-def timeline(facts: Facts) -> tuple[Line, ...]:
+def timeline(facts: Facts) -> tuple[HistoryLine, ...]:
     """Return all lines about a person and a SKU by time; those without a time come last."""
     lines = [*entry_lines(facts), *_restock_lines(facts), *_suppression_lines(facts), *_lines_of_now(facts)]
     lines.sort(key=lambda line: (line.at_ms is None, line.at_ms or 0))
     return tuple(lines)
 
 
-def entry_lines(facts: Facts) -> Iterator[Line]:
+def entry_lines(facts: Facts) -> Iterator[HistoryLine]:
     """Yield what the entry's own row says, in no order."""
     known = facts.known
     if known is None:
         return
-    yield Line(known.entry.asked_at_ms, _asked(known), facts.entry_row)
+    yield HistoryLine(known.entry.signed_up_at_ms, _signup_words(known), facts.entry_row)
     confirmed_at_ms, expires_at_s = known.number("confirmed_at_ms"), known.entry.expires_at_s
     if confirmed_at_ms is not None and not known.text("consent_file_sha256"):
-        yield Line(confirmed_at_ms, "confirmed the address", facts.entry_row)
+        yield HistoryLine(confirmed_at_ms, "confirmed the address", facts.entry_row)
     if expires_at_s is not None and known.entry.state is EntryState.PENDING:
-        yield Line(expires_at_s * 1000, "the confirmation link ends", facts.entry_row)
+        yield HistoryLine(expires_at_s * 1000, "the confirmation link ends", facts.entry_row)
     arrived_at_ms = known.entry.arrived_at_ms
     if arrived_at_ms is not None:
         came = f"moved here from {known.text('moved_from')}" if known.text("moved_from") else "imported"
         waits = ", to wait for the next restock" if known.entry.arrival is Arrival.NEXT_RESTOCK else ""
-        yield Line(arrived_at_ms, f"{came}{waits}", facts.entry_row)
+        yield HistoryLine(arrived_at_ms, f"{came}{waits}", facts.entry_row)
     notified_at_ms, unsubscribed_at_ms = known.number("notified_at_ms"), known.number("unsubscribed_at_ms")
     if notified_at_ms is not None:
         said = f"email about restock {known.text('restock_id')}: {known.text('delivery')}"
         message_id = known.text("message_id")
-        yield Line(notified_at_ms, f"{said}, message {message_id}" if message_id else said, facts.entry_row)
+        yield HistoryLine(
+            notified_at_ms, f"{said}, message {message_id}" if message_id else said, facts.entry_row
+        )
     feedback_at_ms = known.number("feedback_sent_at_ms")
     if feedback_at_ms is not None:
         said = f"its mail server's answer to the email sent then: {known.text('feedback')}"
-        yield Line(feedback_at_ms, said.replace("_", " "), facts.entry_row)
+        yield HistoryLine(feedback_at_ms, said.replace("_", " "), facts.entry_row)
     if unsubscribed_at_ms is not None:
         moved_to = known.text("moved_to")
-        yield Line(
+        yield HistoryLine(
             unsubscribed_at_ms, f"moved to {moved_to}" if moved_to else "off the waitlist", facts.entry_row
         )
     put_off, _, deferred_position = known.text("deferred_for").rpartition("@")
     if put_off and deferred_position == known.entry.position:
-        yield Line(None, f"email about restock {put_off} put off by its mailbox", facts.entry_row)
+        yield HistoryLine(None, f"email about restock {put_off} put off by its mailbox", facts.entry_row)
 
 
-def _asked(known: KnownEntry) -> str:
+def _signup_words(known: KnownEntry) -> str:
     sha256 = known.text("consent_file_sha256")
     if not sha256:
         return f"signed up on {known.entry.page}"
@@ -140,7 +142,7 @@ def _asked(known: KnownEntry) -> str:
     return f"asked {there}: row {known.number('consent_row')} of the file {sha256[:12]}"
 
 
-def _restock_lines(facts: Facts) -> Iterator[Line]:
+def _restock_lines(facts: Facts) -> Iterator[HistoryLine]:
     # A restock before somebody asked is none of theirs, but for the one that is live.
     since_ms = waits_since_ms(facts.known) if facts.known else 0
     for place, restock in enumerate(facts.restocks):
@@ -152,44 +154,46 @@ def _restock_lines(facts: Facts) -> Iterator[Line]:
         words += [f"{done.deferred_now:,} deferred"] if done.deferred_now > 0 else []
         words += [f"{done.given_up:,} given up"] if done.given_up > 0 else []
         opened = f"{restock.observed_at_ms:013d}#{restock.version:012d}#{restock.id}"
-        yield Line(restock.opened_at_ms, ", ".join(words), f"restocks sku={restock.sku} opened={opened}")
+        yield HistoryLine(
+            restock.opened_at_ms, ", ".join(words), f"restocks sku={restock.sku} opened={opened}"
+        )
 
 
-def _suppression_lines(facts: Facts) -> Iterator[Line]:
+def _suppression_lines(facts: Facts) -> Iterator[HistoryLine]:
     if facts.suppression:
         since = facts.suppression.get("since_ms")
         at_ms = since if isinstance(since, int) else None
         said = f"suppressed: {in_words(facts.suppression.get('reason', ''))}"
-        yield Line(at_ms, said, f"suppressions shopper={facts.shopper}")
+        yield HistoryLine(at_ms, said, f"suppressions shopper={facts.shopper}")
 
 
-def _lines_of_now(facts: Facts) -> Iterator[Line]:
+def _lines_of_now(facts: Facts) -> Iterator[HistoryLine]:
     stock, stocked = facts.stock, facts.stocked
     if stock is not None and stocked is not None:
         sold = "" if facts.sold else "no longer sold, was last "
         said = f"{sold}{stock.availability}, {counted_units(stock.units)}"
         # At 0 no event was observed: the catalogue's own.
-        yield Line(stock.observed_at_ms or None, said, f"products id=product#{stocked.product.slug}")
+        yield HistoryLine(stock.observed_at_ms or None, said, f"products id=product#{stocked.product.slug}")
     if facts.known is None or facts.known.entry.state is not EntryState.CONFIRMED:
         return
     if facts.position is not None:
         place = f"position {facts.position:,} of {facts.waiting:,} on the waitlist"
-        yield Line(None, place, f"{facts.entry_row} (index shard)")
+        yield HistoryLine(None, place, f"{facts.entry_row} (index shard)")
     if stocked is not None:
         policy_row = f"sending id=policy#{stocked.product.slug}, else policy#"
-        yield Line(None, f"wave policy for the next restock: {_policy(facts.policy)}", policy_row)
+        yield HistoryLine(None, f"wave policy for the next restock: {_policy(facts.policy)}", policy_row)
     if facts.wave.number:
         said = (
             f"wave {facts.wave.number}: {facts.wave.left:,} of {pluralize(facts.wave.granted, 'email')} left"
         )
-        yield Line(None, said, f"sending id=wave#{facts.sku}")
+        yield HistoryLine(None, said, f"sending id=wave#{facts.sku}")
     if facts.paused is not None:
-        yield Line(None, f"sending is paused: {facts.paused}", "sending id=pace")
+        yield HistoryLine(None, f"sending is paused: {facts.paused}", "sending id=pace")
 
 
 def waits_since_ms(known: KnownEntry) -> int:
     """Return since when an entry stands in line here."""
-    confirmed = known.number("confirmed_at_ms") or known.entry.asked_at_ms
+    confirmed = known.number("confirmed_at_ms") or known.entry.signed_up_at_ms
     return max(confirmed, known.entry.arrived_at_ms or 0)
 
 
@@ -327,7 +331,7 @@ class People:
 
     def _requested(self, address: Address) -> dict[str, tuple[int, ...]]:
         inbox = address.inbox_id(self._tables.keys.identity)
-        keys = [{"shopper": inbox, "sku": f"{COUNTER_PREFIX}asked#{budget}"} for budget in BUDGETS]
+        keys = [{"shopper": inbox, "sku": f"{COUNTER_PREFIX}requested#{budget}"} for budget in BUDGETS]
         items = self._entries.table.batch_get(keys, ["sku", "times"])
         found = {item["sku"].rpartition("#")[2]: tuple(map(int, item["times"].split())) for item in items}
         return {kind: times for kind, times in found.items() if times}

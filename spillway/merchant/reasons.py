@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.domain.email import Delivery
+from chalicelib.domain.email import DeliveryOutcome
 from chalicelib.domain.entry import Arrival, EntryState
 from chalicelib.domain.feedback import FeedbackState
 from chalicelib.domain.stock import Stock
 from chalicelib.tables.sending.waves import Progress
 from spillway.merchant.people import (
     Facts,
-    Line,
+    HistoryLine,
     counted_units,
     in_words,
     suppression_reason,
@@ -22,7 +22,7 @@ from spillway.merchant.rows import KnownEntry
 from spillway.terminal import pluralize
 
 
-class Verdict(StrEnum):
+class WaitingState(StrEnum):
     """Where a person stands with one SKU."""
 
     UNKNOWN_SKU = "unknown_sku"
@@ -60,8 +60,8 @@ class Verdict(StrEnum):
 class Explanation:
     """The lines by time, what they come to, and that in a sentence."""
 
-    lines: tuple[Line, ...]
-    verdict: Verdict
+    lines: tuple[HistoryLine, ...]
+    verdict: WaitingState
     sentence: str
 
 
@@ -71,15 +71,15 @@ def explain(facts: Facts, *, at_ms: int) -> Explanation:
     return Explanation(timeline(facts), verdict, sentence)
 
 
-def _verdict(facts: Facts, at_ms: int) -> tuple[Verdict, str]:
+def _verdict(facts: Facts, at_ms: int) -> tuple[WaitingState, str]:
     known = facts.known
     if known is None:
         if not facts.sold and facts.stocked is None:
-            return Verdict.UNKNOWN_SKU, (
+            return WaitingState.UNKNOWN_SKU, (
                 f"No email: this shop sells nothing under the SKU {facts.sku}, and nobody at this address is"
                 " on a waitlist for it."
             )
-        return Verdict.NEVER_SIGNED_UP, (
+        return WaitingState.NEVER_SIGNED_UP, (
             f"No email: this address is not on the waitlist for {facts.sku}. It never signed up, a signup was"
             " not confirmed within 72 hours and is deleted, or the person was erased."
         )
@@ -94,77 +94,83 @@ def _verdict(facts: Facts, at_ms: int) -> tuple[Verdict, str]:
             return _of_waiting(facts, known)
 
 
-def _of_pending(facts: Facts, known: KnownEntry, at_ms: int) -> tuple[Verdict, str]:
+def _of_pending(facts: Facts, known: KnownEntry, at_ms: int) -> tuple[WaitingState, str]:
     ends = when((known.entry.expires_at_s or 0) * 1000)
     if known.entry.expired(at_ms=at_ms):
-        return Verdict.EXPIRED, (
+        return WaitingState.EXPIRED, (
             f"No email: the signup was not confirmed by {ends}, when its link ended; the person can sign up"
             " again."
         )
     if facts.suppression:
-        return Verdict.NOT_CONFIRMED_SUPPRESSED, (
+        return WaitingState.NOT_CONFIRMED_SUPPRESSED, (
             f"No email, not even the confirmation: the address is suppressed ({suppression_reason(facts)})."
         )
-    return Verdict.NOT_CONFIRMED, (
+    return WaitingState.NOT_CONFIRMED, (
         f"No email yet: the address is not confirmed; the link in the confirmation email works until {ends}."
     )
 
 
-def _of_left(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
+def _of_left(facts: Facts, known: KnownEntry) -> tuple[WaitingState, str]:
     unsubscribed_at_ms = known.number("unsubscribed_at_ms") or 0
     notified_at_ms = known.number("notified_at_ms")
     moved_to, left = known.text("moved_to"), when(unsubscribed_at_ms)
     if moved_to:
-        return Verdict.MOVED, (
+        return WaitingState.MOVED, (
             f"Moved to {moved_to} at {left}: spillway why says for that SKU what happened since."
         )
-    if notified_at_ms is not None and notified_at_ms >= known.entry.asked_at_ms:
-        return Verdict.UNSUBSCRIBED_AFTER_EMAIL, (
+    if notified_at_ms is not None and notified_at_ms >= known.entry.signed_up_at_ms:
+        return WaitingState.UNSUBSCRIBED_AFTER_EMAIL, (
             f"Emailed at {when(notified_at_ms)}, and unsubscribed at {left}: no further email."
         )
     since = facts.suppression.get("since_ms", 0)
     if facts.suppression and unsubscribed_at_ms >= (since if isinstance(since, int) else 0):
-        return Verdict.TAKEN_OFF, (
+        return WaitingState.TAKEN_OFF, (
             f"No email: the address is suppressed ({suppression_reason(facts)}), and was taken off the"
             f" waitlist at {left}."
         )
-    return Verdict.UNSUBSCRIBED, f"No email: unsubscribed at {left}."
+    return WaitingState.UNSUBSCRIBED, f"No email: unsubscribed at {left}."
 
 
 _BY_FEEDBACK = {
-    FeedbackState.DELIVERED: (Verdict.DELIVERED, "the mail server of the address took it"),
-    FeedbackState.DELAYED: (Verdict.DELAYED, "the mail server of the address keeps putting it off"),
-    FeedbackState.BOUNCED_SOFT: (Verdict.BOUNCED_SOFT, "it bounced for now: a full mailbox, for example"),
-    FeedbackState.BOUNCED: (Verdict.BOUNCED, "it bounced for good: there is no such mailbox"),
-    FeedbackState.COMPLAINED: (Verdict.COMPLAINED, "the person reported it as spam"),
-    FeedbackState.REJECTED: (Verdict.REJECTED, "SES refused to send it"),
-    FeedbackState.FAILED: (Verdict.FAILED, "SES could not render it"),
+    FeedbackState.DELIVERED: (WaitingState.DELIVERED, "the mail server of the address took it"),
+    FeedbackState.DELAYED: (WaitingState.DELAYED, "the mail server of the address keeps putting it off"),
+    FeedbackState.BOUNCED_SOFT: (
+        WaitingState.BOUNCED_SOFT,
+        "it bounced for now: a full mailbox, for example",
+    ),
+    FeedbackState.BOUNCED: (WaitingState.BOUNCED, "it bounced for good: there is no such mailbox"),
+    FeedbackState.COMPLAINED: (WaitingState.COMPLAINED, "the person reported it as spam"),
+    FeedbackState.REJECTED: (WaitingState.REJECTED, "SES refused to send it"),
+    FeedbackState.FAILED: (WaitingState.FAILED, "SES could not render it"),
 }
 
 
-def _of_notified(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
+def _of_notified(facts: Facts, known: KnownEntry) -> tuple[WaitingState, str]:
     delivery, at = known.text("delivery"), when(known.number("notified_at_ms") or 0)
     off = "; signing up again puts the person on the waitlist once more"
-    if delivery == Delivery.REJECTED:
-        return Verdict.REJECTED, f"No email: at {at} the mail service refused this address for good{off}."
+    if delivery == DeliveryOutcome.REJECTED:
+        return (
+            WaitingState.REJECTED,
+            f"No email: at {at} the mail service refused this address for good{off}.",
+        )
     if known.text("feedback_message_id") == known.text("message_id") and known.text("feedback"):
         try:
             verdict, came = _BY_FEEDBACK[FeedbackState(known.text("feedback"))]
         except (ValueError, KeyError):
-            verdict, came = Verdict.HANDED_OVER, f"feedback: {in_words(known.text('feedback'))}"
+            verdict, came = WaitingState.HANDED_OVER, f"feedback: {in_words(known.text('feedback'))}"
         return verdict, f"Emailed at {at}: {came}{off}."
-    if delivery == Delivery.UNKNOWN:
-        return Verdict.UNCLEAR, (
+    if delivery == DeliveryOutcome.UNKNOWN:
+        return WaitingState.UNCLEAR, (
             f"Perhaps emailed at {at}: the mail service broke off twice without an answer{off}."
         )
-    return Verdict.HANDED_OVER, f"Emailed at {at}: the mail service took it, nothing more is known{off}."
+    return WaitingState.HANDED_OVER, f"Emailed at {at}: the mail service took it, nothing more is known{off}."
 
 
-def _of_waiting(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
+def _of_waiting(facts: Facts, known: KnownEntry) -> tuple[WaitingState, str]:
     if facts.suppression:
-        return Verdict.SUPPRESSED, f"No email: the address is suppressed ({suppression_reason(facts)})."
+        return WaitingState.SUPPRESSED, f"No email: the address is suppressed ({suppression_reason(facts)})."
     if not facts.sold:
-        return Verdict.WITHDRAWN, (
+        return WaitingState.WITHDRAWN, (
             f"No email: the shop no longer sells {facts.sku};"
             f" {pluralize(facts.waiting, 'person', 'people')} on its waitlist can be moved with"
             " spillway waitlist move."
@@ -175,29 +181,32 @@ def _of_waiting(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
     return _of_available(facts, known, stock)
 
 
-def _of_sold_out(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
+def _of_sold_out(facts: Facts, known: KnownEntry) -> tuple[WaitingState, str]:
     missed = [restock for restock in facts.restocks if restock.opened_at_ms >= waits_since_ms(known)]
     place = _place(facts)
     if not missed:
-        return Verdict.SOLD_OUT, f"No email yet: {facts.sku} has not come back since the signup; {place}."
+        return (
+            WaitingState.SOLD_OUT,
+            f"No email yet: {facts.sku} has not come back since the signup; {place}.",
+        )
     emails = facts.progress.get(missed[0].id, Progress()).notified
-    return Verdict.SOLD_OUT_BEFORE, (
+    return WaitingState.SOLD_OUT_BEFORE, (
         f"No email yet: {facts.sku} came back at {when(missed[0].opened_at_ms)} and sold out before this"
         f" person's turn, after {pluralize(emails, 'email')}; {place}."
     )
 
 
-def _of_available(facts: Facts, known: KnownEntry, stock: Stock) -> tuple[Verdict, str]:
+def _of_available(facts: Facts, known: KnownEntry, stock: Stock) -> tuple[WaitingState, str]:
     units, live = stock.units_on_offer, facts.live
     policy = live.policy if live else facts.policy
     if not policy.enough(units) or not facts.policy.enough(units):
         units_min = max(policy.units_min, facts.policy.units_min)
-        return Verdict.TOO_SMALL, (
+        return WaitingState.TOO_SMALL, (
             f"No email yet: {counted_units(units)} in stock, and the wave policy notifies nobody of"
             f" fewer than {units_min}."
         )
     if facts.paused is not None:
-        return Verdict.PAUSED, (
+        return WaitingState.PAUSED, (
             f"No email yet: sending is paused ({facts.paused}); spillway resume starts it; {_place(facts)}."
         )
     if live is not None and known.text("deferred_for") == f"{live.id}@{known.entry.position}":
@@ -205,36 +214,36 @@ def _of_available(facts: Facts, known: KnownEntry, stock: Stock) -> tuple[Verdic
     arrived_at_ms = known.entry.arrived_at_ms or 0
     arrived_quietly = known.entry.arrival is Arrival.NEXT_RESTOCK and known.number("arrived_at_ms")
     if arrived_quietly and (live is None or arrived_at_ms > live.opened_at_ms):
-        return Verdict.NEXT_RESTOCK, (
+        return WaitingState.NEXT_RESTOCK, (
             f"No email yet: the person came onto the waitlist at {when(arrived_at_ms)}, when {facts.sku} was"
             f" in stock, to wait for the next restock; {_place(facts)}."
         )
     begun = facts.wave.last_email_at_ms > 0
     if live is not None and live.is_limited and begun and facts.wave.left < (facts.position or 0):
-        return Verdict.NEXT_WAVE, (
+        return WaitingState.NEXT_WAVE, (
             f"No email yet: this wave has {pluralize(facts.wave.left, 'email')} left, the next may begin at"
             f" {when(facts.wave.next_wave_at_ms(live.policy))} if units are left; {_place(facts)}."
         )
     return (
-        Verdict.IN_TURN,
+        WaitingState.IN_TURN,
         f"No email yet: emails about {facts.sku} are being sent in order; {_place(facts)}. spillway waves and"
         " spillway failed say how far they are.",
     )
 
 
-def _of_deferred(done: Progress) -> tuple[Verdict, str]:
+def _of_deferred(done: Progress) -> tuple[WaitingState, str]:
     if done.given_up > 0 and done.deferred_now <= 0:
-        return Verdict.GIVEN_UP, (
+        return WaitingState.GIVEN_UP, (
             "No email about this restock: the mailbox put it off each time, and it was given up; the position"
             " is kept for the next restock."
         )
     if done.given_up > 0:
-        return Verdict.DEFERRED, (
+        return WaitingState.DEFERRED, (
             "No email yet: the mailbox put it off; it is tried again by itself, or was given up for this"
             " restock, as some were. The position is kept."
         )
     return (
-        Verdict.DEFERRED,
+        WaitingState.DEFERRED,
         "No email yet: the mailbox put it off; it is tried again by itself for up to 32 hours.",
     )
 

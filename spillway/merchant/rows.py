@@ -57,14 +57,14 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomer:
+class ImportedPerson:
     """A person to import; `position` is made from the time of their signup with the other tool."""
 
     shopper: ShopperId
     mailbox: str
     sku: Sku
     page: str
-    asked_at_ms: int
+    signed_up_at_ms: int
     position: str
     proof: Proof = field(repr=False)
 
@@ -119,7 +119,7 @@ class EntryRows:
                 yield KnownEntry(entry_of(item), item)
 
     def put_all(
-        self, newcomers: Sequence[Newcomer], arrival: Arrival, *, ask: bool, at_ms: int
+        self, newcomers: Sequence[ImportedPerson], arrival: Arrival, *, ask: bool, at_ms: int
     ) -> frozenset[int]:
         """Put people on their waitlists by one transaction.
 
@@ -223,27 +223,27 @@ class EntryRows:
         return False
 
 
-def _confirmed(newcomer: Newcomer, arrival: Arrival, at_ms: int) -> dict[str, Any]:
+def _confirmed(newcomer: ImportedPerson, arrival: Arrival, at_ms: int) -> dict[str, Any]:
     return {
         **_imported(newcomer, arrival, at_ms),
         "state": EntryState.CONFIRMED,
-        "asked_at_ms": newcomer.asked_at_ms,
-        "confirmed_at_ms": newcomer.asked_at_ms,
+        "signed_up_at_ms": newcomer.signed_up_at_ms,
+        "confirmed_at_ms": newcomer.signed_up_at_ms,
         "shard": shard_of(newcomer.sku, newcomer.shopper),
         **STANDING,
     }
 
 
-def _pending(newcomer: Newcomer, arrival: Arrival, at_ms: int) -> dict[str, Any]:
+def _pending(newcomer: ImportedPerson, arrival: Arrival, at_ms: int) -> dict[str, Any]:
     return {
         **_imported(newcomer, arrival, at_ms),
         "state": EntryState.PENDING,
-        "asked_at_ms": at_ms,
+        "signed_up_at_ms": at_ms,
         "expires_at_s": at_ms // 1000 + CONFIRM_WITHIN_S,
     }
 
 
-def _imported(newcomer: Newcomer, arrival: Arrival, at_ms: int) -> dict[str, Any]:
+def _imported(newcomer: ImportedPerson, arrival: Arrival, at_ms: int) -> dict[str, Any]:
     return {
         "shopper": newcomer.shopper,
         "sku": newcomer.sku,
@@ -287,7 +287,7 @@ def _is_as_read(known: KnownEntry) -> Condition:
     """Require that an entry is as it was read: its state, its signup, its position."""
     entry, position = known.entry, Attr("shard_position")
     stands = position.not_exists() if entry.position is None else position.eq(entry.position)
-    return Attr("state").eq(entry.state) & signed_up_at(entry.asked_at_ms) & stands
+    return Attr("state").eq(entry.state) & signed_up_at(entry.signed_up_at_ms) & stands
 
 
 def chunks(of: Iterable[Member], size: int) -> Iterator[list[Member]]:

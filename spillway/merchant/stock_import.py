@@ -18,7 +18,7 @@ from babel.numbers import get_decimal_symbol, get_group_symbol
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock_file import NumberFormat, StockFile, StockFileRefused, parse_stock_file
 from chalicelib.services.availability import Availabilities
-from chalicelib.services.stock_import import Change, StockImport, plan_import
+from chalicelib.services.stock_import import StockFileChange, StockImport, plan_import
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.shards import ShardsTable
 from spillway.errors import BadInput
@@ -154,7 +154,7 @@ def plan(
     )
 
 
-def apply_all_or_nothing(changes: Sequence[Change], availabilities: Availabilities) -> bool:
+def apply_all_or_nothing(changes: Sequence[StockFileChange], availabilities: Availabilities) -> bool:
     """Apply the changes in one transaction; return False if a newer event overtook one.
 
     Raises:

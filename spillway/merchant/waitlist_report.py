@@ -25,7 +25,7 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class WaitlistSize:
     """The people waiting for a variant; `last_day` of them signed up within 24 hours.
 
     A variant that the shop no longer sells is `withdrawn`: its people are not notified until they are moved
@@ -43,7 +43,7 @@ class Demand:
 
 def demand(
     products: ProductsTable, shards: ShardsTable, *, at_ms: int, progress: Callable[[int, int], None]
-) -> list[Demand]:
+) -> list[WaitlistSize]:
     """Return the variants with people waiting, the largest number first; `progress` gets (done, total)."""
     every = list(products.scan())
     variants = [
@@ -59,7 +59,7 @@ def demand(
         waiting = shards.count(sku)
         if waiting:
             found.append(
-                Demand(
+                WaitlistSize(
                     sku,
                     stocked.product.title,
                     label,
@@ -130,7 +130,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
     rows.writerow(HEADER)
     count = 0
     for count, entry in enumerate(entries, start=1):
-        rows.writerow([count, _time(entry.asked_at_ms), safe_cell(entry.mailbox), entry.state.value])
+        rows.writerow([count, _time(entry.signed_up_at_ms), safe_cell(entry.mailbox), entry.state.value])
     return count
 
 
@@ -138,7 +138,7 @@ def document(entry: Entry, place: int) -> dict[str, object]:
     """Return an entry as JSON values."""
     return {
         "position": place,
-        "asked_at": _time(entry.asked_at_ms),
+        "asked_at": _time(entry.signed_up_at_ms),
         "address": entry.mailbox,
         "state": entry.state.value,
     }

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spillway.deploy.checks import Record, StackSettings
+from spillway.deploy.checks import DnsRecord, StackSettings
 from spillway.deploy.template import require_region
 from spillway.errors import BadInput, SpillwayError
 from spillway.operate import findings
 from spillway.operate.findings import (
     CERTIFICATES_LIVE_IN,
     Check,
-    Examined,
+    ExaminedStage,
     Finding,
     Result,
     bad,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
 
-__all__ = ["CHECKS", "Examined", "Finding", "Result", "examine"]
+__all__ = ["CHECKS", "ExaminedStage", "Finding", "Result", "examine"]
 
 CLOCK_SKEW_S_MAX = 60
 # Lambda leaves as many to functions that nothing is reserved for, and a new account may have fewer in all.
@@ -45,7 +45,7 @@ TABLES = (
 )
 
 
-def examine(examined: Examined) -> Iterator[Finding]:
+def examine(examined: ExaminedStage) -> Iterator[Finding]:
     """Yield what every check finds. A check that cannot ask says so, and which right it lacks."""
     for name, check in CHECKS.items():
         try:
@@ -60,7 +60,7 @@ def examine(examined: Examined) -> Iterator[Finding]:
             yield unknown(name, f"could not be asked ({type(error).__name__})")
 
 
-def _stack(examined: Examined) -> Finding:
+def _stack(examined: ExaminedStage) -> Finding:
     stage = examined.stage
     try:
         stack = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"][0]
@@ -79,7 +79,7 @@ def _stack(examined: Examined) -> Finding:
     return bad("stack", what, f"spillway deploy --stage {stage.name}")
 
 
-def _region(examined: Examined) -> Finding:
+def _region(examined: ExaminedStage) -> Finding:
     region = examined.stage.region
     try:
         require_region(region)
@@ -92,7 +92,7 @@ def _region(examined: Examined) -> Finding:
     )
 
 
-def _clock(examined: Examined) -> Finding:
+def _clock(examined: ExaminedStage) -> Finding:
     answer = examined.stage.client("sts").get_caller_identity()
     theirs = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
     apart_s = abs(time.time() - theirs)
@@ -101,7 +101,7 @@ def _clock(examined: Examined) -> Finding:
     return bad("clock", f"this machine's clock is {apart_s:.0f} s off", "set it by NTP")
 
 
-def _settings(examined: Examined) -> Finding:
+def _settings(examined: ExaminedStage) -> Finding:
     if examined.local:
         return good("settings", "the demo serves whatever site.toml says")
     settings = StackSettings.of(examined.stage)
@@ -112,7 +112,7 @@ def _settings(examined: Examined) -> Finding:
     return good("settings", f"site.toml and the stack agree: {examined.shop.base_url}, {examined.sender}")
 
 
-def _domain(examined: Examined) -> Finding:
+def _domain(examined: ExaminedStage) -> Finding:
     if examined.local:
         return unknown("domain", "the local cloud has no domain")
     settings, stage = StackSettings.of(examined.stage), examined.stage
@@ -123,7 +123,7 @@ def _domain(examined: Examined) -> Finding:
     if wrong:
         hint = f"aws acm request-certificate --region {CERTIFICATES_LIVE_IN} --validation-method DNS"
         return bad("domain", wrong, f"{hint} --domain-name {settings.domain}")
-    record = Record(settings.domain, "CNAME", f"{settings.distribution}.")
+    record = DnsRecord(settings.domain, "CNAME", f"{settings.distribution}.")
     leads = _leads_to(examined, settings.domain, settings.distribution)
     if leads is None:
         return unknown("domain", "no DNS server answered", f"dig +short {settings.domain}")
@@ -135,7 +135,7 @@ def _domain(examined: Examined) -> Finding:
     return good("domain", f"{settings.domain} leads to the distribution, and its certificate is issued")
 
 
-def _certificate_problem(examined: Examined, arn: str, domain: str) -> str | None:
+def _certificate_problem(examined: ExaminedStage, arn: str, domain: str) -> str | None:
     if arn.split(":")[3:4] != [CERTIFICATES_LIVE_IN]:
         return (
             f"CertificateArn {arn or 'is not set'}: CloudFront takes certificates of {CERTIFICATES_LIVE_IN}"
@@ -148,7 +148,7 @@ def _certificate_problem(examined: Examined, arn: str, domain: str) -> str | Non
     return None if names & {domain, wildcard} else f"the certificate is for {', '.join(sorted(names))}"
 
 
-def _leads_to(examined: Examined, domain: str, distribution: str) -> bool | None:
+def _leads_to(examined: ExaminedStage, domain: str, distribution: str) -> bool | None:
     named = examined.resolve(domain, "CNAME")
     if named is None or distribution.lower() in named:
         return None if named is None else True
@@ -157,7 +157,7 @@ def _leads_to(examined: Examined, domain: str, distribution: str) -> bool | None
     return None if ours is None or theirs is None else bool({*ours} & {*theirs})
 
 
-def _private(examined: Examined) -> Finding:
+def _private(examined: ExaminedStage) -> Finding:
     stage = examined.stage
     s3: S3Client = stage.client("s3")
     outputs = stage.outputs()
@@ -168,7 +168,7 @@ def _private(examined: Examined) -> Finding:
     return good("buckets", "both are private; only the distribution reads the pages")
 
 
-def _backups(examined: Examined) -> Finding:
+def _backups(examined: ExaminedStage) -> Finding:
     if examined.local:
         return unknown("backups", "the local cloud has no backups")
     dynamodb: DynamoDBClient = examined.stage.client("dynamodb")
@@ -187,7 +187,7 @@ def _backups(examined: Examined) -> Finding:
     return good("backups", "every table can be restored to any second of the last 35 days")
 
 
-def _published(examined: Examined) -> Finding:
+def _published(examined: ExaminedStage) -> Finding:
     stage = examined.stage
     s3: S3Client = stage.client("s3")
     try:
@@ -200,7 +200,7 @@ def _published(examined: Examined) -> Finding:
     return good("release", "a release is published")
 
 
-def _concurrency(examined: Examined) -> Finding:
+def _concurrency(examined: ExaminedStage) -> Finding:
     if examined.local:
         return unknown("concurrency", "the local cloud has no quotas")
     limit = examined.stage.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]

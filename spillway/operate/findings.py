@@ -60,7 +60,7 @@ def look_up(name: str, kind: str) -> tuple[str, ...] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedStage:
     """A stage under examination, the shop that is published to it, and where a check may look things up.
 
     `emails_expected` is how many emails a campaign sends in a day; None takes the rows of the entries table.
@@ -95,7 +95,7 @@ class Examined:
         return found
 
 
-Check = Callable[[Examined], Finding]
+Check = Callable[[ExaminedStage], Finding]
 
 
 def good(check: str, what: str) -> Finding:
@@ -121,20 +121,20 @@ def lines(values: Iterable[object]) -> str:
 LOCAL_SENDS_NOTHING = "the local cloud sends nothing, and looks no record up"
 
 
-def identity_of(examined: Examined) -> SesIdentity | None:
+def identity_of(examined: ExaminedStage) -> SesIdentity | None:
     """Return the identity that covers the sender: the address itself, its domain, or one above; or None."""
     labels = examined.sender_domain.split(".")
     names = [examined.sender, *(".".join(labels[first:]) for first in range(max(1, len(labels) - 1)))]
     for name in names:
         try:
-            return SesIdentity.asked(examined.stage, name)
+            return SesIdentity.read(examined.stage, name)
         except ClientError as error:
             if error.response["Error"]["Code"] != "NotFoundException":
                 raise
     return None
 
 
-def sender(examined: Examined) -> Finding:
+def sender(examined: ExaminedStage) -> Finding:
     """Ask SES for the identity of the sender, and whether it may send."""
     found, stage = identity_of(examined), examined.stage
     if found is None:
@@ -150,22 +150,22 @@ def sender(examined: Examined) -> Finding:
     return bad("sender", f"{found.name} is not verified yet: SES takes no email of ours", hint)
 
 
-def dkim(examined: Examined) -> Finding:
+def dkim(examined: ExaminedStage) -> Finding:
     """Ask SES whether it found the DKIM records of the sender's domain."""
     if examined.local:
         return unknown("DKIM", "the local cloud signs nothing")
-    found = SesIdentity.asked(examined.stage, examined.sender_domain)
+    found = SesIdentity.read(examined.stage, examined.sender_domain)
     if found.dkim_status == "SUCCESS":
         return good("DKIM", f"emails of {found.domain} are signed")
     what = f"{found.domain}: {found.dkim_status}. These records belong into its zone"
     return bad("DKIM", what, lines(found.dkim_records()))
 
 
-def mail_from(examined: Examined) -> Finding:
+def mail_from(examined: ExaminedStage) -> Finding:
     """Look whether SPF passes for the shop's own domain, by a MAIL FROM domain."""
     if examined.local:
         return unknown("SPF", LOCAL_SENDS_NOTHING)
-    found = SesIdentity.asked(examined.stage, examined.sender_domain)
+    found = SesIdentity.read(examined.stage, examined.sender_domain)
     if not found.mail_from:
         # SES's own domain passes SPF; DMARC passes by DKIM alone.
         return good("SPF", "bounces return to SES's own domain (MailFromDomain sets one of yours)")
@@ -175,7 +175,7 @@ def mail_from(examined: Examined) -> Finding:
     return bad("SPF", what, lines(found.mail_from_records(examined.stage.region)))
 
 
-def dmarc(examined: Examined) -> Finding:
+def dmarc(examined: ExaminedStage) -> Finding:
     """Look the DMARC record up, of the sender's domain or one above it."""
     if examined.local:
         return unknown("DMARC", LOCAL_SENDS_NOTHING)
@@ -191,7 +191,7 @@ def dmarc(examined: Examined) -> Finding:
     return bad("DMARC", f"{examined.sender_domain} has no record: Gmail and Yahoo ask for one", str(record))
 
 
-def sandbox(examined: Examined) -> Finding:
+def sandbox(examined: ExaminedStage) -> Finding:
     """Ask SES whether the account may send to anybody."""
     if examined.local:
         return unknown("sandbox", "the local cloud has no sandbox to leave")
@@ -208,7 +208,7 @@ def sandbox(examined: Examined) -> Finding:
     )
 
 
-def quota(examined: Examined) -> Finding:
+def quota(examined: ExaminedStage) -> Finding:
     """Compare what SES lets leave in a day with what a campaign is expected to send."""
     if examined.local:
         return unknown("quota", "the local cloud has no quotas")
@@ -231,12 +231,12 @@ def quota(examined: Examined) -> Finding:
     )
 
 
-def _rows(examined: Examined) -> int:
+def _rows(examined: ExaminedStage) -> int:
     table = examined.stage.outputs()["EntriesTable"]
     answer = examined.stage.client("dynamodb").describe_table(TableName=table)
     return int(answer["Table"].get("ItemCount", 0))
 
 
-def _account(examined: Examined) -> Any:
+def _account(examined: ExaminedStage) -> Any:
     ses: SESV2Client = examined.stage.client("sesv2")
     return ses.get_account()

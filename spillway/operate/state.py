@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.container import Container
-from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision
+from chalicelib.domain.autopilot import CONTROL_OF, AutopilotAction, AutopilotDecision, Bounds, Control
 from chalicelib.domain.entry import DAY_MS
 from chalicelib.domain.sending_limits import Cohort, cohorts, day_of, days_judged, total_of
 from chalicelib.services.autopilot import Autopilot, Resources
@@ -92,7 +92,7 @@ VARIANTS_COUNTED_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class SesState:
     """The limits and totals of SES. `sandbox` and `paused` are as the account says."""
 
     per_s: float
@@ -121,7 +121,7 @@ class StageState:
     queues: dict[str, int] = field(default_factory=dict)
     entries_rows_about: int | None = None
     entries_write_units: int | None = None
-    mail: Mail | None = None
+    mail: SesState | None = None
     paused: str | None = None
     received: Cohort | None = None
     alarms: tuple[str, ...] = ()
@@ -194,11 +194,11 @@ def _entries(stage: Stage, name: str) -> dict[str, Any]:
     return {"entries_rows_about": table.get("ItemCount"), "entries_write_units": warm}
 
 
-def _mail(stage: Stage) -> Mail:
+def _mail(stage: Stage) -> SesState:
     ses: SESV2Client = stage.client("sesv2")
     account: Any = ses.get_account()
     quota = account["SendQuota"]
-    return Mail(
+    return SesState(
         per_s=quota["MaxSendRate"],
         per_day=quota["Max24HourSend"],
         sent_in_24_h=quota["SentLast24Hours"],
@@ -248,7 +248,7 @@ class FileActionLog:
 
     file: Path
 
-    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+    def write(self, decision: AutopilotDecision, *, at_ms: int, done: bool) -> None:
         """Add a line. `done` is false for a dry run."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         line = {"at_ms": at_ms, "done": done, **decision.to_document()}
@@ -260,7 +260,7 @@ class FileActionLog:
         alerted = 0
         for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
             entry = json.loads(line)
-            if entry["done"] and CONTROL_OF[Action(entry["action"])] is Control.DEAD_LETTERS:
+            if entry["done"] and CONTROL_OF[AutopilotAction(entry["action"])] is Control.DEAD_LETTERS:
                 alerted = entry["value"]
         return alerted
 
@@ -273,7 +273,7 @@ def run_autopilot(
     *,
     dry_run: bool,
     controls: Collection[Control] = tuple(Control),
-) -> tuple[Decision, ...]:
+) -> tuple[AutopilotDecision, ...]:
     """Look once, decide, and do it. A dry run does nothing but say.
 
     Raises:

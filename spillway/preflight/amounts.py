@@ -34,7 +34,7 @@ class Item(StrEnum):
     LOG_BYTES = "logs"
 
 
-class Part(StrEnum):
+class BillPart(StrEnum):
     """A part of the bill: its lines are added up by part."""
 
     BYTES = "bytes"
@@ -51,11 +51,11 @@ class Part(StrEnum):
     BACKEND = "everything else"
 
 
-PART_OF = {Item.CDN_BYTES: Part.BYTES, Item.CDN_REQUESTS: Part.REQUESTS, Item.EMAILS: Part.MAIL}
+PART_OF = {Item.CDN_BYTES: BillPart.BYTES, Item.CDN_REQUESTS: BillPart.REQUESTS, Item.EMAILS: BillPart.MAIL}
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class UsedAmount:
     """An amount of one item.
 
     Attributes:
@@ -68,12 +68,12 @@ class Used:
     item: Item
     amount: float
     why: str
-    cause: Part | None = None
+    cause: BillPart | None = None
 
     @property
-    def part(self) -> Part:
+    def part(self) -> BillPart:
         """Return the part of the bill that this amount belongs to."""
-        return self.cause or PART_OF.get(self.item, Part.BACKEND)
+        return self.cause or PART_OF.get(self.item, BillPart.BACKEND)
 
 
 FIGURES = Path(__file__).with_name("figures.json")

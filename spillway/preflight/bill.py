@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from spillway.preflight.amounts import MEMORY_MB, Item, Measured, Part, Step, Used
-from spillway.preflight.built_pages import HEAD_BYTES, PageRefresh
+from spillway.preflight.amounts import MEMORY_MB, BillPart, Item, Measured, Step, UsedAmount
+from spillway.preflight.built_pages import HEAD_BYTES, RefreshWork
 from spillway.preflight.campaign import FOUNDING_STORY
 
 AS_OF = date(2026, 11, 23)
@@ -98,13 +98,13 @@ THEN_USD_PER_GB = 0.09
 class BillLine:
     """One amount and its cost, at the list price and after the free allowance."""
 
-    used: Used
+    used: UsedAmount
     price: Price
     usd: float
     usd_after_free: float
 
     @property
-    def part(self) -> Part:
+    def part(self) -> BillPart:
         """Return the part that this line belongs to."""
         return self.used.part
 
@@ -144,7 +144,7 @@ class Bill:
         """Return the sum for an account with all of this month's free allowances left, in dollars."""
         return sum(line.usd_after_free for line in self.lines)
 
-    def part(self, part: Part) -> float:
+    def part(self, part: BillPart) -> float:
         """Return the sum of one part at list prices, in dollars."""
         return sum(line.usd for line in self.lines if line.part is part)
 
@@ -163,7 +163,7 @@ class Bill:
         return plan.usd_per_month + sum(line.usd for line in self.lines if line.used.item not in cdn)
 
 
-def bill(used: Iterable[Used]) -> Bill:
+def bill(used: Iterable[UsedAmount]) -> Bill:
     """Return the bill for all amounts; free allowances apply in their order."""
     lines: list[BillLine] = []
     left_free = {item: price.free for item, price in PRICES.items()}
@@ -179,7 +179,7 @@ def bill(used: Iterable[Used]) -> Bill:
 
 def used_by_traffic(
     *, requests: float = 0, bytes_sent: float = 0, uncached: float = 0, signups: float = 0
-) -> Iterator[Used]:
+) -> Iterator[UsedAmount]:
     """Yield the amounts of logged traffic.
 
     Args:
@@ -188,16 +188,16 @@ def used_by_traffic(
         uncached: requests that no cache answered, without signups.
         signups: signups that the API answered.
     """
-    yield Used(Item.CDN_BYTES, bytes_sent, "bytes to viewers, as logged")
-    yield Used(Item.CDN_REQUESTS, requests, "requests, as logged")
-    yield Used(Item.S3_READS, uncached, "requests that no cache answered")
-    yield Used(Item.API_CALLS, signups, "signups that the API counted")
-    yield Used(Item.LAMBDA_CALLS, signups, "signups that the API counted")
+    yield UsedAmount(Item.CDN_BYTES, bytes_sent, "bytes to viewers, as logged")
+    yield UsedAmount(Item.CDN_REQUESTS, requests, "requests, as logged")
+    yield UsedAmount(Item.S3_READS, uncached, "requests that no cache answered")
+    yield UsedAmount(Item.API_CALLS, signups, "signups that the API counted")
+    yield UsedAmount(Item.LAMBDA_CALLS, signups, "signups that the API counted")
     measured = Measured.read()
     gb_s = measured.duration_ms(Step.SIGN_UP, MEMORY_MB) / 1_000 * MEMORY_MB / 1_024
-    yield Used(Item.LAMBDA_TIME, signups * gb_s, f"{gb_s:.4f} GB-seconds a signup")
+    yield UsedAmount(Item.LAMBDA_TIME, signups * gb_s, f"{gb_s:.4f} GB-seconds a signup")
     units = measured.steps[Step.SIGN_UP].write_units
-    yield Used(Item.WRITE_UNITS, signups * units, f"{units:g} write units a signup")
+    yield UsedAmount(Item.WRITE_UNITS, signups * units, f"{units:g} write units a signup")
 
 
 def traffic_prices() -> dict[str, float]:
@@ -206,7 +206,7 @@ def traffic_prices() -> dict[str, float]:
     return {name: bill(used_by_traffic(**{name: 1})).usd for name in names}
 
 
-def refresh_usd(refresh: PageRefresh) -> float:
+def refresh_usd(refresh: RefreshWork) -> float:
     """Return the price of one change of availability in dollars, past the month's free paths."""
     items = ((Item.INVALIDATIONS, refresh.paths), (Item.S3_WRITES, refresh.objects))
     return sum(PRICES[item].of(amount, free_tier=False) for item, amount in items)
@@ -228,17 +228,17 @@ def then_bytes_per_visitor() -> float:
 
 def story(now: Bill) -> tuple[StoryRow, ...]:
     """Compare the founding story's bill with `now`, the bill of a million visitors at today's list prices."""
-    emails = now.part(Part.MAIL) + now.part(Part.FEEDBACK)
+    emails = now.part(BillPart.MAIL) + now.part(BillPart.FEEDBACK)
     return (
-        StoryRow("bytes to visitors", THEN_TOTAL_USD - THEN_COMPUTE_USD, now.part(Part.BYTES)),
-        StoryRow("requests for pages and pictures", None, now.part(Part.REQUESTS)),
-        StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(Part.BACKEND)),
-        StoryRow("refreshing pages: back in stock, sold out again", None, now.part(Part.REFRESH)),
-        StoryRow("counting who waits, for the merchant's page", None, now.part(Part.DEMAND)),
-        StoryRow("the merchant's page, watched all the time", None, now.part(Part.WATCHING)),
+        StoryRow("bytes to visitors", THEN_TOTAL_USD - THEN_COMPUTE_USD, now.part(BillPart.BYTES)),
+        StoryRow("requests for pages and pictures", None, now.part(BillPart.REQUESTS)),
+        StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(BillPart.BACKEND)),
+        StoryRow("refreshing pages: back in stock, sold out again", None, now.part(BillPart.REFRESH)),
+        StoryRow("counting who waits, for the merchant's page", None, now.part(BillPart.DEMAND)),
+        StoryRow("the merchant's page, watched all the time", None, now.part(BillPart.WATCHING)),
         StoryRow("without emails", THEN_TOTAL_USD, now.usd - emails),
-        StoryRow("two emails to each shopper who signed up", None, now.part(Part.MAIL)),
-        StoryRow("delivery events of those emails", None, now.part(Part.FEEDBACK)),
+        StoryRow("two emails to each shopper who signed up", None, now.part(BillPart.MAIL)),
+        StoryRow("delivery events of those emails", None, now.part(BillPart.FEEDBACK)),
         StoryRow("in all", THEN_TOTAL_USD, now.usd),
     )
 

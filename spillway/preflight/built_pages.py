@@ -66,7 +66,7 @@ _PRODUCT_LINK = re.compile(rf'href="(?:/[a-zA-Z-]+)?/{_PRODUCTS}/([a-z0-9-]+)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """One response of a page view: its path, and the size of its body as sent."""
 
     path: str
@@ -80,7 +80,7 @@ class PageWeight:
     path: str
     requests: float
     bytes_sent: float
-    fetched: tuple[Fetched, ...] = ()
+    fetched: tuple[FetchedFile, ...] = ()
 
 
 def page_weight(site: Path, path: str) -> PageWeight:
@@ -98,8 +98,8 @@ def page_weight(site: Path, path: str) -> PageWeight:
     pictures = wanted.pictures if "products/" in path else wanted.pictures[:LISTING_PICTURES_MAX]
     paths = [*dict.fromkeys([*wanted.assets, *pictures])]
     fetched = (
-        Fetched(path, sent_bytes(page)),
-        *(Fetched(asset, sent_bytes(site / asset.removeprefix("/"))) for asset in paths),
+        FetchedFile(path, sent_bytes(page)),
+        *(FetchedFile(asset, sent_bytes(site / asset.removeprefix("/"))) for asset in paths),
     )
     total = sum(response.body_bytes + HEAD_BYTES for response in fetched)
     return PageWeight(path, len(fetched), total, fetched)
@@ -212,7 +212,7 @@ def _css_px(length: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class PageRefresh:
+class RefreshWork:
     """The work of one availability change: `objects` written, with the sitemap, and `paths` invalidated.
 
     Both are upper limits: a card with unchanged text changes no listing. Only a change that pages show costs
@@ -223,10 +223,10 @@ class PageRefresh:
     paths: float = 0.0
 
 
-NO_REFRESH = PageRefresh()
+NO_REFRESH = RefreshWork()
 
 
-def page_refresh(site: Path, path: str | None = None) -> PageRefresh:
+def page_refresh(site: Path, path: str | None = None) -> RefreshWork:
     """Return the work of refreshing the pages of the product at `path`.
 
     Without a path, or with the path of another page, it is the mean of all products. It reads the listings
@@ -240,15 +240,15 @@ def page_refresh(site: Path, path: str | None = None) -> PageRefresh:
         return refreshes[slug]
     if not refreshes:
         return NO_REFRESH
-    return PageRefresh(
+    return RefreshWork(
         mean(refresh.objects for refresh in refreshes.values()),
         mean(refresh.paths for refresh in refreshes.values()),
     )
 
 
-def _refresh(paths: set[str], parts: int) -> PageRefresh:
+def _refresh(paths: set[str], parts: int) -> RefreshWork:
     changed = paths | {f"/{part_key(path, parts)}" for path in paths}
-    return PageRefresh(len(changed), len(invalidation_paths(changed)))
+    return RefreshWork(len(changed), len(invalidation_paths(changed)))
 
 
 def _pages_by_slug(site: Path) -> dict[str, set[str]]:

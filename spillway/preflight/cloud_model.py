@@ -11,7 +11,7 @@ from math import floor
 from random import Random
 from typing import NamedTuple
 
-from spillway.preflight.limits import Limits
+from spillway.preflight.limits import FloodLimits
 from spillway.preflight.usage import REGIONAL_CACHES
 
 # "Throttling can occur if you exceed double your previous peak within 30 minutes."
@@ -49,7 +49,7 @@ class TokenBucket:
         return taken
 
 
-class Start(StrEnum):
+class CallStart(StrEnum):
     """How Lambda started a call."""
 
     WARM = "warm"
@@ -86,18 +86,18 @@ class LambdaInstances:
         self._calls = TokenBucket(most * calls_per_s, most * calls_per_s)
         self.made = 0
 
-    def call(self, *, at_s: float, duration_s: float) -> tuple[Start, float]:
+    def call(self, *, at_s: float, duration_s: float) -> tuple[CallStart, float]:
         """Call the function; return how it started and when it ends. Calls come in order of time."""
         self._free(at_s)
         if self._idle:
-            start, ends_s = Start.WARM, at_s + duration_s
+            start, ends_s = CallStart.WARM, at_s + duration_s
         elif len(self._busy_until) >= self._most or not self._scaling.take(at_s=at_s):
-            return Start.THROTTLED, at_s
+            return CallStart.THROTTLED, at_s
         else:
-            start, ends_s = Start.COLD, at_s + self._init_s + duration_s
+            start, ends_s = CallStart.COLD, at_s + self._init_s + duration_s
         if not self._calls.take(at_s=at_s):
-            return Start.THROTTLED, at_s
-        if start is Start.WARM:
+            return CallStart.THROTTLED, at_s
+        if start is CallStart.WARM:
             self._idle -= 1
         else:
             self.made += 1
@@ -209,7 +209,7 @@ class EmailQueue:
         return room
 
 
-def fan_out_s(emails: int, limits: Limits) -> int:
+def fan_out_s(emails: int, limits: FloodLimits) -> int:
     """Return the seconds until the last of `emails` is sent at SES's rate."""
     queue = EmailQueue(per_s=limits.emails_per_s.value, per_day=limits.emails_per_day.value)
     queue.put(emails, at_s=0)

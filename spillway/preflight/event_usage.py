@@ -14,10 +14,10 @@ from spillway.preflight.amounts import (
     MEMORY_MB,
     QUEUE_BATCH,
     QUEUE_REQUESTS_PER_MESSAGE,
+    BillPart,
     Item,
-    Part,
     StepFigures,
-    Used,
+    UsedAmount,
 )
 from spillway.preflight.campaign import Campaign
 from spillway.terminal import pluralize
@@ -73,29 +73,31 @@ QUEUEING = StepFigures(2.0, {"sqs": 1})
 ENDPOINT_ANSWER_MS = 300
 
 
-def stock_events(campaign: Campaign) -> Iterator[Used]:
+def stock_events(campaign: Campaign) -> Iterator[UsedAmount]:
     """Yield the amounts of webhooks about stock. The pages that they change are among the refreshes."""
     events = campaign.stock_events
     if not events:
         return
     why = f"{pluralize(events, 'stock event')} of other systems"
-    yield Used(Item.API_CALLS, events, why, cause=Part.STOCK_EVENTS)
-    yield from _work(Part.STOCK_EVENTS, why, events, STOCK_EVENT, invocations=events)
+    yield UsedAmount(Item.API_CALLS, events, why, cause=BillPart.STOCK_EVENTS)
+    yield from _work(BillPart.STOCK_EVENTS, why, events, STOCK_EVENT, invocations=events)
 
 
-def events_of_the_shop(campaign: Campaign) -> Iterator[Used]:
+def events_of_the_shop(campaign: Campaign) -> Iterator[UsedAmount]:
     """Yield the amounts of the shop's events, taken in batches, and of the rules that they fire."""
     events, firings = campaign.shop_events, campaign.rule_firings
     if events:
         why = f"{pluralize(events, 'event')} of the shop, {QUEUE_BATCH} in a call"
-        yield Used(Item.QUEUE_REQUESTS, events * QUEUE_REQUESTS_PER_MESSAGE, why, cause=Part.SHOP_EVENTS)
-        yield from _work(Part.SHOP_EVENTS, why, events, SHOP_EVENT, invocations=events / QUEUE_BATCH)
+        yield UsedAmount(
+            Item.QUEUE_REQUESTS, events * QUEUE_REQUESTS_PER_MESSAGE, why, cause=BillPart.SHOP_EVENTS
+        )
+        yield from _work(BillPart.SHOP_EVENTS, why, events, SHOP_EVENT, invocations=events / QUEUE_BATCH)
     if firings:
         why = f"{pluralize(firings, 'firing')} of rules, without their actions"
-        yield from _work(Part.RULES, why, firings, FIRING, invocations=0)
+        yield from _work(BillPart.RULES, why, firings, FIRING, invocations=0)
 
 
-def deliveries(campaign: Campaign) -> Iterator[Used]:
+def deliveries(campaign: Campaign) -> Iterator[UsedAmount]:
     """Yield the amounts of events that go to other systems, each delivered at the first attempt."""
     events, endpoints = campaign.shop_events, campaign.endpoints
     count = events * endpoints
@@ -105,10 +107,10 @@ def deliveries(campaign: Campaign) -> Iterator[Used]:
     # One call queues an event for ten endpoints; Lambda receives and deletes ten messages at once.
     sent = events * ceil(endpoints / BATCH_MESSAGES_MAX)
     requests = sent + count * (QUEUE_REQUESTS_PER_MESSAGE - 1)
-    yield Used(Item.QUEUE_REQUESTS, requests, why, cause=Part.DELIVERIES)
+    yield UsedAmount(Item.QUEUE_REQUESTS, requests, why, cause=BillPart.DELIVERIES)
     queueing_ms = QUEUEING.duration_ms(MEMORY_MB) * sent / count
     yield from _work(
-        Part.DELIVERIES,
+        BillPart.DELIVERIES,
         why,
         count,
         DELIVERY,
@@ -118,14 +120,14 @@ def deliveries(campaign: Campaign) -> Iterator[Used]:
 
 
 def _work(
-    part: Part,
+    part: BillPart,
     why: str,
     count: int,
     figures: EventFigures,
     *,
     invocations: float,
     waiting_ms: float = 0,
-) -> Iterator[Used]:
+) -> Iterator[UsedAmount]:
     busy_s = count * (figures.duration_ms + waiting_ms) / 1000
     log_bytes = invocations * LAMBDA_LOG_BYTES + count * figures.log_bytes
     for item, amount in (
@@ -137,4 +139,4 @@ def _work(
         (Item.TABLE_STORAGE, count * figures.row_bytes),
     ):
         if amount:
-            yield Used(item, amount, why, cause=part)
+            yield UsedAmount(item, amount, why, cause=part)

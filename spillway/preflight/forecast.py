@@ -8,11 +8,11 @@ from typing import Any
 
 from spillway.preflight.amounts import MEMORY_MB, Measured, Step
 from spillway.preflight.bill import AS_OF, Bill, bill, refresh_usd
-from spillway.preflight.built_pages import NO_REFRESH, PageRefresh, PageWeight
+from spillway.preflight.built_pages import NO_REFRESH, PageWeight, RefreshWork
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.cloud_model import emails_per_s_needed
-from spillway.preflight.limits import AccountLimits, Limit, Limits, Origin
-from spillway.preflight.simulation import Run, simulate
+from spillway.preflight.limits import AccountLimits, FloodLimits, Limit, Origin
+from spillway.preflight.simulation import SimulationResult, simulate
 from spillway.preflight.usage import usage
 
 # A lower ratio of limit to need is called tight: a real flood follows no model exactly.
@@ -21,7 +21,7 @@ HEADROOM_MIN = 1.5
 FIX_MARGIN = 2.0
 
 
-class Verdict(StrEnum):
+class LimitVerdict(StrEnum):
     """The state of a resource at the peak."""
 
     HOLDS = "holds"
@@ -30,8 +30,8 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One resource. `name` is its field of `Limits`; `fix` is a command, empty if none is needed."""
+class ForecastRow:
+    """One resource. `name` is its field of `FloodLimits`; `fix` is a command, empty if none is needed."""
 
     name: str
     resource: str
@@ -45,29 +45,29 @@ class Row:
         return self.limit.value / self.need if self.need else float("inf")
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> LimitVerdict:
         """Return whether the limit covers the need, with some margin."""
         if self.headroom < 1:
-            return Verdict.BREAKS
-        return Verdict.TIGHT if self.headroom < HEADROOM_MIN else Verdict.HOLDS
+            return LimitVerdict.BREAKS
+        return LimitVerdict.TIGHT if self.headroom < HEADROOM_MIN else LimitVerdict.HOLDS
 
 
-def unlimited() -> Limits:
+def unlimited() -> FloodLimits:
     """Return limits that are never reached: a run with them measures the needs."""
-    names = [name for name in Limits.__slots__ if name not in {"provisioned", "calls_per_instance_s"}]
-    return Limits().known(Origin.GIVEN, **dict.fromkeys(names, 1e9), calls_per_instance_s=1e9)
+    names = [name for name in FloodLimits.__slots__ if name not in {"provisioned", "calls_per_instance_s"}]
+    return FloodLimits().known(Origin.GIVEN, **dict.fromkeys(names, 1e9), calls_per_instance_s=1e9)
 
 
 def rows(
     campaign: Campaign,
     weight: PageWeight,
     measured: Measured,
-    free: Run,
-    limits: Limits,
+    free: SimulationResult,
+    limits: FloodLimits,
     stage: str,
     *,
     email_wait_s_max: int,
-) -> tuple[Row, ...]:
+) -> tuple[ForecastRow, ...]:
     """Return all resources in the order in which a shopper uses them; `free` is a run without limits."""
     return tuple(_rows(campaign, weight, measured, free, limits, stage, email_wait_s_max))
 
@@ -76,11 +76,11 @@ def _rows(
     campaign: Campaign,
     weight: PageWeight,
     measured: Measured,
-    free: Run,
-    limits: Limits,
+    free: SimulationResult,
+    limits: FloodLimits,
     stage: str,
     email_wait_s_max: int,
-) -> Iterator[Row]:
+) -> Iterator[ForecastRow]:
     views_per_s = free.most("visitors") * campaign.pages_per_visitor
     calls_per_s = free.most("calls")
     pace = emails_per_s_needed([second.accepted for second in free.seconds], wait_s_max=email_wait_s_max)
@@ -90,9 +90,11 @@ def _rows(
     behind += pace * measured.duration_ms(Step.SEND_CONFIRMATION, MEMORY_MB) / 1000
     concurrency = free.most("busy") + ceil(behind)
 
-    def row(name: str, resource: str, need: float, fix: str) -> Row:
-        made = Row(name, resource, need, getattr(limits, name))
-        return made if made.verdict is Verdict.HOLDS else Row(name, resource, need, made.limit, fix)
+    def row(name: str, resource: str, need: float, fix: str) -> ForecastRow:
+        made = ForecastRow(name, resource, need, getattr(limits, name))
+        return (
+            made if made.verdict is LimitVerdict.HOLDS else ForecastRow(name, resource, need, made.limit, fix)
+        )
 
     def deploy(parameter: str, need: float) -> str:
         return f"spillway deploy --stage {stage} --param {parameter}={ceil(need * FIX_MARGIN)}"
@@ -144,17 +146,17 @@ def quota(service: str, code: str, need: float) -> str:
     )
 
 
-def fixed(limits: Limits, found: tuple[Row, ...]) -> Limits:
+def fixed(limits: FloodLimits, found: tuple[ForecastRow, ...]) -> FloodLimits:
     """Return the limits after all fixes: twice the need, where a limit was too low."""
     short = {
-        row.name: float(ceil(row.need * FIX_MARGIN)) for row in found if row.verdict is not Verdict.HOLDS
+        row.name: float(ceil(row.need * FIX_MARGIN)) for row in found if row.verdict is not LimitVerdict.HOLDS
     }
     if "api_calls_per_s" in short:
         short["api_burst_calls"] = short["api_calls_per_s"]
     return limits.raised(**short)
 
 
-def breaks_first(found: tuple[Row, ...], run: Run) -> str:
+def breaks_first(found: tuple[ForecastRow, ...], run: SimulationResult) -> str:
     """Return a sentence that names the first resource to break."""
     if run.first_throttle:
         resource, at_s = run.first_throttle
@@ -168,7 +170,7 @@ def breaks_first(found: tuple[Row, ...], run: Run) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreflightRequest:
     """The campaign and options that the operator gave."""
 
     campaign: Campaign
@@ -183,20 +185,20 @@ class Asked:
 class Forecast:
     """The answer: `run` has the current limits, `after` the same random numbers with all fixes applied."""
 
-    asked: Asked
+    request: PreflightRequest
     weight: PageWeight
     measured: Measured
     account: AccountLimits
-    rows: tuple[Row, ...]
-    run: Run
-    after: Run
+    rows: tuple[ForecastRow, ...]
+    run: SimulationResult
+    after: SimulationResult
     bill: Bill
-    refresh: PageRefresh
+    refresh: RefreshWork
 
     @property
     def holds(self) -> bool:
         """Return whether each shopper is served in time with the current limits."""
-        return self.run.nothing_lost and all(row.verdict is not Verdict.BREAKS for row in self.rows)
+        return self.run.nothing_lost and all(row.verdict is not LimitVerdict.BREAKS for row in self.rows)
 
     @property
     def breaks_first(self) -> str:
@@ -208,9 +210,9 @@ class Forecast:
         return {
             "holds": self.holds,
             "breaks_first": self.breaks_first,
-            "campaign": asdict(self.asked.campaign),
-            "shape": self.asked.shape,
-            "seed": self.asked.seed,
+            "campaign": asdict(self.request.campaign),
+            "shape": self.request.shape,
+            "seed": self.request.seed,
             "page": {
                 "path": self.weight.path,
                 "requests": self.weight.requests,
@@ -257,7 +259,7 @@ class Forecast:
         }
 
 
-def _outcome(run: Run) -> dict[str, Any]:
+def _outcome(run: SimulationResult) -> dict[str, Any]:
     return {
         "signups": run.signups,
         "accepted": run.accepted,
@@ -275,33 +277,33 @@ def _outcome(run: Run) -> dict[str, Any]:
 
 
 def forecast(
-    asked: Asked,
+    request: PreflightRequest,
     weight: PageWeight,
     measured: Measured,
     account: AccountLimits,
     *,
     site_bytes: float,
-    refresh: PageRefresh = NO_REFRESH,
+    refresh: RefreshWork = NO_REFRESH,
 ) -> Forecast:
     """Forecast a campaign by three runs: without limits, with the current limits, and with the fixes.
 
     Args:
-        asked: The campaign and its options.
+        request: The campaign and its options.
         weight: The landing page.
         measured: The cost of each step.
         account: The limits of the account.
         site_bytes: Size of the built site, in bytes.
         refresh: The work of one availability change.
     """
-    campaign = asked.campaign
+    campaign = request.campaign
 
-    def play(limits: Limits) -> Run:
+    def play(limits: FloodLimits) -> SimulationResult:
         return simulate(
             campaign,
-            asked.rates_per_s,
+            request.rates_per_s,
             limits,
             measured,
-            seed=asked.seed,
+            seed=request.seed,
             requests_per_view=weight.requests,
         )
 
@@ -311,8 +313,8 @@ def forecast(
         measured,
         play(unlimited()),
         account.limits,
-        asked.stage,
-        email_wait_s_max=asked.email_wait_s_max,
+        request.stage,
+        email_wait_s_max=request.email_wait_s_max,
     )
     run = play(account.limits)
     better = fixed(account.limits, found)
@@ -327,4 +329,4 @@ def forecast(
             refresh=refresh,
         )
     )
-    return Forecast(asked, weight, measured, account, found, run, after, charged, refresh)
+    return Forecast(request, weight, measured, account, found, run, after, charged, refresh)

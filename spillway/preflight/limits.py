@@ -58,7 +58,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FloodLimits:
     """Each limit that a flood can reach. The defaults are documented values of a production account.
 
     New accounts start with a lower concurrency, and each account starts in SES's sandbox: read the account to
@@ -82,7 +82,7 @@ class Limits:
     emails_per_day: Limit = Limit(50_000, "emails/24 h", _SES)
     secret_reads_per_s: Limit = Limit(10_000, "calls/s", _SECRETS)
 
-    def known(self, origin: Origin, **values: float) -> "Limits":
+    def known(self, origin: Origin, **values: float) -> "FloodLimits":
         """Return these limits with some other values.
 
         Raises:
@@ -92,7 +92,7 @@ class Limits:
             self, **{name: getattr(self, name).now(value, origin) for name, value in values.items()}
         )
 
-    def raised(self, **values: float) -> "Limits":
+    def raised(self, **values: float) -> "FloodLimits":
         """Return these limits with some raised to at least the given values."""
         higher = {name: max(value, getattr(self, name).value) for name, value in values.items()}
         return self.known(Origin.GIVEN, **higher)
@@ -115,15 +115,15 @@ class Limits:
 class AccountLimits:
     """Limits, and remarks about limits that could not be read or need attention."""
 
-    limits: Limits
+    limits: FloodLimits
     remarks: tuple[str, ...] = ()
 
 
 def read_limits(stage: Stage) -> AccountLimits:
     """Return the limits of a stage's account and stack; a request that fails becomes a remark."""
     if stage.name == LOCAL:
-        return AccountLimits(Limits(), (LOCAL_CANNOT_TELL,))
-    limits, remarks = Limits(), []
+        return AccountLimits(FloodLimits(), (LOCAL_CANNOT_TELL,))
+    limits, remarks = FloodLimits(), []
     for question in (_lambda, _api, _emails, _parameters, _tables):
         try:
             values, said = question(stage)
@@ -183,6 +183,6 @@ def _tables(stage: Stage) -> Answer:
     }, []
 
 
-def sandbox(limits: Limits) -> bool:
+def sandbox(limits: FloodLimits) -> bool:
     """Return whether the daily email limit is that of SES's sandbox."""
     return limits.emails_per_day.value <= SANDBOX_EMAILS_PER_DAY

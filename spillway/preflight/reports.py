@@ -20,9 +20,9 @@ from spillway.preflight.bill import (
     usd_per_10_kb,
     usd_per_request,
 )
-from spillway.preflight.built_pages import PageRefresh, PageWeight
-from spillway.preflight.forecast import Forecast, Row
-from spillway.preflight.simulation import Run
+from spillway.preflight.built_pages import PageWeight, RefreshWork
+from spillway.preflight.forecast import Forecast, ForecastRow
+from spillway.preflight.simulation import SimulationResult
 from spillway.terminal import pluralize
 
 PIPE_COLUMNS = 160
@@ -30,14 +30,14 @@ PIPE_COLUMNS = 160
 
 def headline(forecast: Forecast) -> str:
     """Return the answer in a sentence."""
-    campaign = forecast.asked.campaign
+    campaign = forecast.request.campaign
     verdict = "It holds" if forecast.holds else "It would not hold"
     return (
         f"{verdict}: {campaign.visitors:,} visitors in {span(campaign.over_s)}, {campaign.signups:,} sign up"
     )
 
 
-def resource_rows(rows: Iterable[Row]) -> Iterator[Sequence[str]]:
+def resource_rows(rows: Iterable[ForecastRow]) -> Iterator[Sequence[str]]:
     """Yield a row of cells for each resource."""
     for row in rows:
         headroom = f"{row.headroom:,.1f} x" if row.headroom < 1e6 else "-"
@@ -45,7 +45,7 @@ def resource_rows(rows: Iterable[Row]) -> Iterator[Sequence[str]]:
         yield row.resource, short(row.need), limit, headroom, str(row.verdict), row.fix
 
 
-def outcome(run: Run) -> str:
+def outcome(run: SimulationResult) -> str:
     """Return the result of a run in sentences."""
     if run.throttled:
         turned = ", ".join(f"{count:,} by {resource}" for resource, count in run.throttled.most_common())
@@ -61,7 +61,7 @@ def outcome(run: Run) -> str:
     )
 
 
-def _lost(run: Run) -> str:
+def _lost(run: SimulationResult) -> str:
     late = run.emails_late + run.emails_unsent
     reasons = [
         f"{pluralize(run.gave_up, 'shopper is', 'shoppers are')} not on the list" if run.gave_up else "",
@@ -70,7 +70,7 @@ def _lost(run: Run) -> str:
     return f"Lost: {' and '.join(reason for reason in reasons if reason)}."
 
 
-def refresh_sentence(refresh: PageRefresh) -> str:
+def refresh_sentence(refresh: RefreshWork) -> str:
     """Return the price of an availability change in sentences."""
     free, usd = PRICES[Item.INVALIDATIONS].free, refresh_usd(refresh)
     return (
@@ -144,7 +144,7 @@ def show(made: Forecast) -> None:
         console.print(f"Note: {remark}")
 
 
-def _waits(run: Run) -> str:
+def _waits(run: SimulationResult) -> str:
     wait_s = run.email_wait_s_max
     return f"a confirmation email waits {span(wait_s)} at most" if wait_s >= 1 else "emails leave at once"
 
@@ -183,7 +183,7 @@ def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def tell_story(weight: PageWeight, now: Bill, refresh: PageRefresh) -> None:
+def tell_story(weight: PageWeight, now: Bill, refresh: RefreshWork) -> None:
     """Print the founding story's bill, then and now."""
     console = _console()
     console.print(
@@ -353,7 +353,7 @@ def report(forecast: Forecast) -> str:
     return sheet("Preflight", parts)
 
 
-def _charts(run: Run) -> list[str]:
+def _charts(run: SimulationResult) -> list[str]:
     at_s = [second.at_s for second in run.seconds]
     of = run.seconds
     charts = (
@@ -385,7 +385,7 @@ def _sources(forecast: Forecast) -> Iterable[Sequence[str]]:
 def _measured(forecast: Forecast) -> str:
     by = forecast.measured
     where = escape(f"{by.command}, {by.machine}, {by.measured_on}")
-    return f'<p class="soft">CPU and calls: {where}. Seed {forecast.asked.seed}.</p>'
+    return f'<p class="soft">CPU and calls: {where}. Seed {forecast.request.seed}.</p>'
 
 
 def _remarks(remarks: Sequence[str]) -> str:

@@ -20,15 +20,15 @@ from spillway.preflight.campaign import Campaign
 from spillway.preflight.cloud_model import (
     TAIL_S_MAX,
     TAIL_STEP_S,
+    CallStart,
     CdnCache,
     EmailQueue,
     LambdaInstances,
-    Start,
     TableCapacity,
     TokenBucket,
     fan_out_s,
 )
-from spillway.preflight.limits import Limits
+from spillway.preflight.limits import FloodLimits
 
 # People's behaviour: assumptions, not measurements.
 SIGNUP_AFTER_S_MEAN = 40.0  # a shopper reads the page before sending its form
@@ -52,7 +52,7 @@ class Resource(StrEnum):
 
 
 @dataclass(slots=True)
-class Second:
+class SimulatedSecond:
     """One second of a run, or `step_s` seconds in its long tail; `emails_waiting` is the value at its end."""
 
     at_s: int
@@ -72,10 +72,10 @@ class Second:
 
 
 @dataclass(slots=True)
-class Run:
+class SimulationResult:
     """The result of a run. `signups` were tried, `accepted` were stored, `gave_up` were rejected for good."""
 
-    seconds: list[Second] = field(default_factory=list)
+    seconds: list[SimulatedSecond] = field(default_factory=list)
     throttled: Counter[Resource] = field(default_factory=Counter)
     first_throttle: tuple[Resource, int] | None = None
     visitors: int = 0
@@ -101,7 +101,7 @@ class Run:
         return self.gave_up == 0 and self.emails_late == 0 and self.emails_unsent == 0
 
     def most(self, what: str) -> int:
-        """Return the highest value of a field of `Second`, over all seconds."""
+        """Return the highest value of a field of `SimulatedSecond`, over all seconds."""
         return max((getattr(second, what) for second in self.seconds), default=0)
 
     def most_in_a_row(self, what: str, seconds: int) -> int:
@@ -114,7 +114,7 @@ class Run:
         return best
 
 
-class Call(StrEnum):
+class ApiCall(StrEnum):
     """A call of a shopper to the API."""
 
     SIGN_UP = "sign up"
@@ -122,18 +122,18 @@ class Call(StrEnum):
     CONFIRM = "confirm"
 
 
-STEP_OF = {Call.SIGN_UP: Step.SIGN_UP, Call.SHOW: Step.SHOW, Call.CONFIRM: Step.CONFIRM}
+STEP_OF = {ApiCall.SIGN_UP: Step.SIGN_UP, ApiCall.SHOW: Step.SHOW, ApiCall.CONFIRM: Step.CONFIRM}
 
 
 def simulate(
     campaign: Campaign,
     rates_per_s: Sequence[float],
-    limits: Limits,
+    limits: FloodLimits,
     measured: Measured,
     *,
     seed: int,
     requests_per_view: float = 1.0,
-) -> Run:
+) -> SimulationResult:
     """Simulate a campaign; return what happened.
 
     Args:
@@ -154,9 +154,9 @@ def simulate(
 
 class _Play:
     def __init__(
-        self, campaign: Campaign, limits: Limits, measured: Measured, seed: int, *, assets: int
+        self, campaign: Campaign, limits: FloodLimits, measured: Measured, seed: int, *, assets: int
     ) -> None:
-        self.run = Run()
+        self.run = SimulationResult()
         self._campaign = campaign
         # Arrivals have their own random numbers: runs with other limits see the same visitors.
         self._arrivals = Random(seed)  # noqa: S311 - no secrets
@@ -180,7 +180,7 @@ class _Play:
             call: measured.duration_ms(step, MEMORY_MB) / 1000 for call, step in STEP_OF.items()
         }
         # Future calls: (time, a number that orders equal times, the call, the attempt).
-        self._ahead: list[tuple[float, int, Call, int]] = []
+        self._ahead: list[tuple[float, int, ApiCall, int]] = []
         self._count = 0
 
     def signups_by_second(self, rates_per_s: Sequence[float]) -> Counter[int]:
@@ -195,14 +195,14 @@ class _Play:
     def second(self, at_s: int, rate: float, signups: int) -> None:
         """Play one second of the campaign, in which `signups` shoppers arrive who will sign up."""
         others = _poisson(self._arrivals, rate * (1 - self._campaign.signup_rate))
-        row = Second(at_s, visitors=signups + others)
+        row = SimulatedSecond(at_s, visitors=signups + others)
         self.run.visitors += row.visitors
         views = round(row.visitors * self._campaign.pages_per_visitor)
         row.edge_misses, row.origin_reads = self._cdn.view(views, at_s=at_s)
         for _ in range(signups):
             self._later(
                 at_s + self._arrivals.random() + self._arrivals.expovariate(1 / SIGNUP_AFTER_S_MEAN),
-                Call.SIGN_UP,
+                ApiCall.SIGN_UP,
             )
         self._play_until(at_s + 1, row)
 
@@ -211,14 +211,14 @@ class _Play:
         fine_until_s = at_s + FINE_TAIL_S
         while (self._ahead or self._emails.depth) and at_s < TAIL_S_MAX:
             step_s = 1 if self._ahead and at_s < fine_until_s else TAIL_STEP_S
-            self._play_until(at_s + step_s, Second(at_s, step_s))
+            self._play_until(at_s + step_s, SimulatedSecond(at_s, step_s))
             at_s += step_s
         self.run.emails_unsent = self._emails.depth
         self.run.email_wait_s_max = self._emails.wait_s_max
         self.run.cold_starts = self._instances.made
         self.run.fan_out_s = fan_out_s(self.run.confirmed, self._limits)
 
-    def _play_until(self, until_s: int, row: Second) -> None:
+    def _play_until(self, until_s: int, row: SimulatedSecond) -> None:
         while self._ahead and self._ahead[0][0] < until_s:
             at_s, _, call, attempt = heapq.heappop(self._ahead)
             self._call(at_s, call, attempt, row)
@@ -228,7 +228,7 @@ class _Play:
         row.busy = max(row.busy, self._instances.busy)
         self.run.seconds.append(row)
 
-    def _answered(self, row: Second, from_s: int) -> None:
+    def _answered(self, row: SimulatedSecond, from_s: int) -> None:
         late = self._emails.wait_s_max >= CONFIRM_WITHIN_S
         if late:
             self.run.emails_late += row.emails_sent
@@ -236,43 +236,43 @@ class _Play:
         for _ in range(row.emails_sent):
             if self._dice.random() < self._campaign.confirm_rate:
                 opened_s = from_s + self._dice.expovariate(1 / CONFIRM_AFTER_S_MEAN)
-                self._later(opened_s, Call.SHOW)
-                self._later(opened_s + BUTTON_AFTER_S, Call.CONFIRM)
+                self._later(opened_s, ApiCall.SHOW)
+                self._later(opened_s + BUTTON_AFTER_S, ApiCall.CONFIRM)
 
-    def _call(self, at_s: float, call: Call, attempt: int, row: Second) -> None:
+    def _call(self, at_s: float, call: ApiCall, attempt: int, row: SimulatedSecond) -> None:
         row.calls += 1
         refused_by = self._refused_by(at_s, call, row)
         row.busy = max(row.busy, self._instances.busy)
         if refused_by is not None:
-            self._turned_away(at_s, call, attempt, refused_by, row)
-        elif call is Call.SIGN_UP:
+            self._throttle(at_s, call, attempt, refused_by, row)
+        elif call is ApiCall.SIGN_UP:
             row.accepted += 1
             self.run.accepted += 1
             self._emails.put(1, at_s=int(at_s))
-        elif call is Call.CONFIRM:
+        elif call is ApiCall.CONFIRM:
             self.run.confirmed += 1
 
-    def _refused_by(self, at_s: float, call: Call, row: Second) -> Resource | None:
+    def _refused_by(self, at_s: float, call: ApiCall, row: SimulatedSecond) -> Resource | None:
         if not self._api.take(at_s=at_s):
             return Resource.API
         start, _ = self._instances.call(at_s=at_s, duration_s=self._duration_s[call])
-        if start is Start.THROTTLED:
+        if start is CallStart.THROTTLED:
             return Resource.LAMBDA
-        row.cold_starts += start is Start.COLD
-        if call is Call.SHOW:
+        row.cold_starts += start is CallStart.COLD
+        if call is ApiCall.SHOW:
             return None
         shopper = self._dice.getrandbits(32)
         if not self._table.write(shopper, at_s=at_s):
             return Resource.TABLE
         row.table_units += 1
-        if call is Call.CONFIRM:
+        if call is ApiCall.CONFIRM:
             # Each shopper waits for the same variant, whose waitlist has `SHARDS` shards.
             if not self._index.write(crc32(b"line%d" % (shopper % SHARDS)), at_s=at_s):
                 return Resource.INDEX
             row.index_units += 1
         return None
 
-    def _turned_away(self, at_s: float, call: Call, attempt: int, by: Resource, row: Second) -> None:
+    def _throttle(self, at_s: float, call: ApiCall, attempt: int, by: Resource, row: SimulatedSecond) -> None:
         row.throttled += 1
         self.run.throttled[by] += 1
         if self.run.first_throttle is None:
@@ -282,7 +282,7 @@ class _Play:
             return
         self._later(at_s + self._dice.uniform(*TRY_AGAIN_AFTER_S), call, attempt + 1)
 
-    def _later(self, at_s: float, call: Call, attempt: int = 1) -> None:
+    def _later(self, at_s: float, call: ApiCall, attempt: int = 1) -> None:
         self._count += 1
         heapq.heappush(self._ahead, (at_s, self._count, call, attempt))
 

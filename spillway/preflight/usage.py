@@ -9,14 +9,14 @@ from spillway.preflight.amounts import (
     MEMORY_MB,
     QUEUE_BATCH,
     QUEUE_REQUESTS_PER_MESSAGE,
+    BillPart,
     Item,
     Measured,
-    Part,
     Step,
     StepFigures,
-    Used,
+    UsedAmount,
 )
-from spillway.preflight.built_pages import HEAD_BYTES, NO_REFRESH, PageRefresh, PageWeight
+from spillway.preflight.built_pages import HEAD_BYTES, NO_REFRESH, PageWeight, RefreshWork
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.event_usage import deliveries, events_of_the_shop, stock_events
 from spillway.terminal import pluralize
@@ -80,8 +80,8 @@ def usage(
     *,
     site_bytes: float,
     provisioned: int = 0,
-    refresh: PageRefresh = NO_REFRESH,
-) -> tuple[Used, ...]:
+    refresh: RefreshWork = NO_REFRESH,
+) -> tuple[UsedAmount, ...]:
     """Return all amounts of a campaign, from the first page to the last email.
 
     Args:
@@ -107,7 +107,7 @@ def usage(
     )
 
 
-def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterator[Used]:
+def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterator[UsedAmount]:
     views, calls, confirmed = campaign.page_views, api_calls(campaign), campaign.confirmed
     # A confirmation loads a page with a button from the API, and the thanks page of the shop.
     answers = calls * HEAD_BYTES + campaign.signup_posts * FORM_ANSWER_BYTES + confirmed * API_PAGE_BYTES
@@ -115,22 +115,24 @@ def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterato
     polls = round(WATCHED.polls(campaign.over_s))
     calls += polls
     polled_bytes = polls * (WATCHED.answer_bytes + HEAD_BYTES)
-    yield Used(
+    yield UsedAmount(
         Item.CDN_BYTES,
         views * weight.bytes_sent + answers + polled_bytes,
         f"{views:,} views x {weight.bytes_sent:,.0f} bytes ({weight.path}), and {calls:,} answers of the API",
     )
-    yield Used(
+    yield UsedAmount(
         Item.CDN_REQUESTS,
         views * weight.requests + calls + confirmed,
         f"{views:,} views x {weight.requests:.2f}, {calls:,} API calls, {confirmed:,} thanks pages",
     )
     fetched = weight.requests * REGIONAL_CACHES
-    yield Used(Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches")
-    yield Used(Item.S3_STORAGE, site_bytes, f"the whole site, {site_bytes / 1e6:.1f} MB, for a month")
+    yield UsedAmount(
+        Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches"
+    )
+    yield UsedAmount(Item.S3_STORAGE, site_bytes, f"the whole site, {site_bytes / 1e6:.1f} MB, for a month")
 
 
-def _watching(campaign: Campaign) -> Iterator[Used]:
+def _watching(campaign: Campaign) -> Iterator[UsedAmount]:
     """Yield the amounts of the merchant's page, shown in one browser for the whole campaign."""
     polls, hours = WATCHED.polls(campaign.over_s), campaign.over_s / 3600
     busy_s = polls * StepFigures(WATCHED.cpu_ms, {"dynamodb": WATCHED.calls}).duration_ms(MEMORY_MB) / 1000
@@ -143,19 +145,25 @@ def _watching(campaign: Campaign) -> Iterator[Used]:
         (Item.WRITE_UNITS, WATCHED.write_units * hours),
         (Item.LOG_BYTES, polls * LAMBDA_LOG_BYTES),
     ):
-        yield Used(item, amount, why, cause=Part.WATCHING)
+        yield UsedAmount(item, amount, why, cause=BillPart.WATCHING)
 
 
-def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:
+def _refreshes(campaign: Campaign, refresh: RefreshWork) -> Iterator[UsedAmount]:
     changes = campaign.availability_changes
     if not changes * refresh.paths:
         return
     why = f"{pluralize(changes, 'change')} of availability x"
-    yield Used(
-        Item.INVALIDATIONS, changes * refresh.paths, f"{why} {refresh.paths:.1f} paths", cause=Part.REFRESH
+    yield UsedAmount(
+        Item.INVALIDATIONS,
+        changes * refresh.paths,
+        f"{why} {refresh.paths:.1f} paths",
+        cause=BillPart.REFRESH,
     )
-    yield Used(
-        Item.S3_WRITES, changes * refresh.objects, f"{why} {refresh.objects:.1f} pages", cause=Part.REFRESH
+    yield UsedAmount(
+        Item.S3_WRITES,
+        changes * refresh.objects,
+        f"{why} {refresh.objects:.1f} pages",
+        cause=BillPart.REFRESH,
     )
 
 
@@ -177,7 +185,7 @@ def steps_of(campaign: Campaign) -> dict[Step, int]:
     }
 
 
-def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
+def _work(campaign: Campaign, measured: Measured) -> Iterator[UsedAmount]:
     steps = steps_of(campaign)
     batch = {
         Step.REACT_TO_SIGNUP: STREAM_BATCH,
@@ -198,60 +206,62 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
     )
     gets = sum(count * step_figures.called("s3") for count, step_figures in figures.values())
     api = api_calls(campaign)
-    yield Used(
+    yield UsedAmount(
         Item.API_CALLS,
         api,
         f"{campaign.signup_posts:,} forms, {campaign.confirmed:,} confirmed: a page, a button",
     )
-    yield Used(Item.LAMBDA_CALLS, calls, f"{api:,} API calls; streams and queues in batches")
-    yield Used(
+    yield UsedAmount(Item.LAMBDA_CALLS, calls, f"{api:,} API calls; streams and queues in batches")
+    yield UsedAmount(
         Item.LAMBDA_TIME,
         busy_s * MEMORY_MB / 1024,
         f"{busy_s:,.0f} s at {MEMORY_MB} MB, from CPU and calls measured {measured.measured_on}",
     )
-    yield Used(
+    yield UsedAmount(
         Item.WRITE_UNITS,
         writes,
         f"{writes / max(1, campaign.signups):.1f} for each signup, with its restock email",
     )
-    yield Used(
+    yield UsedAmount(
         Item.READ_UNITS,
         reads,
         f"{reads / max(1, campaign.signups):.1f} for each signup, with its restock email",
     )
-    yield Used(
+    yield UsedAmount(
         Item.TABLE_STORAGE, campaign.signups * ENTRY_BYTES, f"{campaign.signups:,} entries, for a month"
     )
-    yield Used(
+    yield UsedAmount(
         Item.QUEUE_REQUESTS,
         messages * QUEUE_REQUESTS_PER_MESSAGE,
         f"{messages:,.0f} messages x {QUEUE_REQUESTS_PER_MESSAGE:g} requests",
     )
-    yield Used(Item.S3_READS, gets, "the theme, read by each step that renders a page or an email")
+    yield UsedAmount(Item.S3_READS, gets, "the theme, read by each step that renders a page or an email")
     logged = calls * LAMBDA_LOG_BYTES + sum(
         count * step_figures.log_bytes for count, step_figures in figures.values()
     )
-    yield Used(Item.LOG_BYTES, logged, f"{calls:,.0f} calls x {LAMBDA_LOG_BYTES} bytes of Lambda's, and ours")
+    yield UsedAmount(
+        Item.LOG_BYTES, logged, f"{calls:,.0f} calls x {LAMBDA_LOG_BYTES} bytes of Lambda's, and ours"
+    )
 
 
-def _kept_ready(campaign: Campaign, provisioned: int) -> Iterator[Used]:
+def _kept_ready(campaign: Campaign, provisioned: int) -> Iterator[UsedAmount]:
     if provisioned:
-        yield Used(
+        yield UsedAmount(
             Item.LAMBDA_READY,
             provisioned * MEMORY_MB / 1024 * campaign.over_s,
             f"{provisioned:,} instances at {MEMORY_MB} MB for {campaign.over_s:,} s",
         )
 
 
-def _mail(campaign: Campaign) -> Iterator[Used]:
-    yield Used(
+def _mail(campaign: Campaign) -> Iterator[UsedAmount]:
+    yield UsedAmount(
         Item.EMAILS,
         campaign.signups + campaign.confirmed,
         f"{campaign.signups:,} confirmations, {campaign.confirmed:,} restock emails",
     )
 
 
-def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
+def _feedback(campaign: Campaign, measured: Measured) -> Iterator[UsedAmount]:
     """Yield the amounts of delivery events: SES publishes one for each email; a queue passes it on."""
     emails, heard = campaign.signups + campaign.confirmed, measured.steps[Step.DELIVERED]
     calls = emails / QUEUE_BATCH
@@ -266,10 +276,10 @@ def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         (Item.WRITE_UNITS, emails * heard.write_units),
         (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + emails * heard.log_bytes),
     ):
-        yield Used(item, amount, why, cause=Part.FEEDBACK)
+        yield UsedAmount(item, amount, why, cause=BillPart.FEEDBACK)
 
 
-def _demand(campaign: Campaign, measured: Measured) -> Iterator[Used]:
+def _demand(campaign: Campaign, measured: Measured) -> Iterator[UsedAmount]:
     """Yield the amounts of the merchant's counters: each signup, confirmation and notification is counted."""
     changes, counting = campaign.signups + 2 * campaign.confirmed, measured.steps[Step.COUNT]
     calls = changes / COUNTED_BATCH
@@ -284,4 +294,4 @@ def _demand(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         (Item.TABLE_STORAGE, changes * MARKER_BYTES * MARKER_MONTHS, f"{changes:,} markers, for two days"),
         (Item.READ_UNITS, recounts, f"{campaign.signups:,} entries, recounted each day of a month"),
     ):
-        yield Used(item, amount, what, cause=Part.DEMAND)
+        yield UsedAmount(item, amount, what, cause=BillPart.DEMAND)

@@ -15,8 +15,8 @@ from typing import Protocol, TypeVar
 
 from chalicelib.aws.response import Response
 from spillway.publish.manifest import Manifest, UnreadableManifest, dates_of
-from spillway.publish.s3 import PreconditionFailed, Request
-from spillway.sitegen.release import Dated
+from spillway.publish.s3 import PreconditionFailed, S3Request
+from spillway.sitegen.release import DatedDigest
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class ManifestBucket(Protocol):
 
     def get(self, key: str, *, unless: str | None = None) -> Response: ...
     def put_if(self, key: str, body: bytes, headers: dict[str, str], *, etag: str | None) -> str: ...
-    def send(self, requests: Iterable[Request]) -> None: ...
+    def send(self, requests: Iterable[S3Request]) -> None: ...
 
 
 class BaseIsGone(Exception):
@@ -46,7 +46,7 @@ class Base:
     name: str
     text: str
     objects: Mapping[str, str]
-    dates: Mapping[str, Dated]
+    dates: Mapping[str, DatedDigest]
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Base":
@@ -179,7 +179,7 @@ class Bases:
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete bases that no manifest names."""
-        requests = [Request("DELETE", base_key(name)) for name in sorted(names)]
+        requests = [S3Request("DELETE", base_key(name)) for name in sorted(names)]
         if requests:
             self._bucket.send(requests)
 

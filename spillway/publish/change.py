@@ -17,10 +17,10 @@ from chalicelib.storage import PAGE_CACHE_CONTROL
 from chalicelib.storefront.sitemaps import written_time
 from spillway.project import Project
 from spillway.publish.live_manifest import LiveManifest, StaleManifest
-from spillway.publish.manifest import Kept
+from spillway.publish.manifest import KeptRelease
 from spillway.publish.plan import (
     UPLOAD_ORDER,
-    Plan,
+    PublishPlan,
     Reason,
     Upload,
     fingerprints,
@@ -39,7 +39,7 @@ from spillway.publish.run import Contents, Progress, Published, apply, run_publi
 from spillway.publish.saved_sources import pack_change
 from spillway.publish.target import PublishTarget
 from spillway.sitegen.cache import Report, ended_sales, late_launches
-from spillway.sitegen.incremental import Comparison
+from spillway.sitegen.incremental import FileComparison
 from spillway.sitegen.known_shop import KnownShop
 from spillway.sitegen.last_build import DatabaseDamaged, LastBuild
 from spillway.sitegen.pages import StockBySlug
@@ -124,7 +124,7 @@ def publish_shop(
         BadInput: see `run_publish`.
         WorkFailed: see `run_publish`.
     """
-    files = Comparison(
+    files = FileComparison(
         project, publish_folder(project), base_url=base_url, skip_broken_pictures=skip_broken_pictures
     )
 
@@ -144,7 +144,7 @@ def publish_shop(
 
 
 def _publish_change(
-    project: Project, files: Comparison, target: PublishTarget, progress: Progress
+    project: Project, files: FileComparison, target: PublishTarget, progress: Progress
 ) -> tuple[Published, bool] | None:
     """Publish a small change, and return whether its stock has moved since; None if it is no small one.
 
@@ -171,7 +171,7 @@ def _publish_change(
 
 
 def _change(
-    project: Project, files: Comparison, last: LastBuild, known: _Known, shop: _LiveShop
+    project: Project, files: FileComparison, last: LastBuild, known: _Known, shop: _LiveShop
 ) -> SmallChange:
     """Return the change since the last publish, made in memory.
 
@@ -213,7 +213,7 @@ def _changes_skus(change: SmallChange, stored: Mapping[Slug, StockedProduct]) ->
     )
 
 
-def _plan(change: SmallChange, known: _Known, folder: Path, at_ms: int) -> tuple[Plan, SavedSource]:
+def _plan(change: SmallChange, known: _Known, folder: Path, at_ms: int) -> tuple[PublishPlan, SavedSource]:
     """Return the steps of a change, and how the source of its release is saved.
 
     Raises:
@@ -239,7 +239,7 @@ def _plan(change: SmallChange, known: _Known, folder: Path, at_ms: int) -> tuple
         source = SavedSource(
             change.release, source.base, slugs, has_theme=source.has_theme or change.changes_listings
         )
-        newest = Kept(change.release, at_ms, newest.products, newest.pages, source.base)
+        newest = KeptRelease(change.release, at_ms, newest.products, newest.pages, source.base)
         if len(slugs) > PRODUCTS_SINCE_BASE_MAX or change.release in {past.release for past in live.kept}:
             raise _NotSmall
     kept, dropped_releases = keep_first(newest, live)
@@ -253,7 +253,7 @@ def _plan(change: SmallChange, known: _Known, folder: Path, at_ms: int) -> tuple
     )
     if manifest.base and len(manifest.objects) + len(manifest.dates) > CHANGES_MAX:
         raise _NotSmall
-    plan = Plan(
+    plan = PublishPlan(
         uploads=tuple(
             Upload(site_object, Reason.CHANGED)
             for site_object in sorted(objects, key=lambda found: UPLOAD_ORDER.index(found.kind))
@@ -288,7 +288,7 @@ def _contents(change: SmallChange, source: SavedSource, last: LastBuild) -> Cont
     )
 
 
-def _published(plan: Plan, report: Report, folder: PublishedFolder, shop: _LiveShop) -> Published:
+def _published(plan: PublishPlan, report: Report, folder: PublishedFolder, shop: _LiveShop) -> Published:
     """Return the result of a publish of a change."""
     coming = shop.target.products.selling(Sku(launch[1]) for launch in report.launches)
     on_sale = {

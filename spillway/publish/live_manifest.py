@@ -16,8 +16,8 @@ from pathlib import Path
 from chalicelib.aws.response import Response
 from spillway.errors import WorkFailed
 from spillway.publish.bases import JSON_HEADERS, BaseIsGone, Bases, ManifestBucket
-from spillway.publish.manifest import MANIFEST_KEY, Claim, Manifest, UnreadableManifest
-from spillway.publish.plan import Plan
+from spillway.publish.manifest import MANIFEST_KEY, Manifest, PublishClaim, UnreadableManifest
+from spillway.publish.plan import PublishPlan
 from spillway.publish.s3 import PreconditionFailed
 
 # After this time without renewal, the publish that claimed is presumed dead.
@@ -132,7 +132,7 @@ class ManifestStore:
         if live.presumed and (current := self.read()).manifest != live.manifest:
             raise StaleManifest(current)
 
-    def claim(self, live: LiveManifest, plan: Plan) -> "Hold":
+    def claim(self, live: LiveManifest, plan: PublishPlan) -> "HeldClaim":
         """Claim the shop for `plan`.
 
         Raises:
@@ -149,7 +149,7 @@ class ManifestStore:
             other.in_doubt if other else None, live.manifest.in_doubt if overtakes else None
         )
         in_doubt = tuple(sorted({*live.manifest.in_doubt, *plan.keys}))
-        claim = Claim(
+        claim = PublishClaim(
             self._claimant.token,
             now_ms,
             plan.manifest.release,
@@ -157,9 +157,9 @@ class ManifestStore:
             self._bases_of(plan.manifest, other),
         )
         claimed = self._put_claim(replace(live.manifest, in_doubt=in_doubt, claim=claim), live)
-        return Hold(self, claimed, plan, self._clock_ms, checked_at_ms=now_ms)
+        return HeldClaim(self, claimed, plan, self._clock_ms, checked_at_ms=now_ms)
 
-    def renew(self, claimed: LiveManifest, plan: Plan) -> LiveManifest:
+    def renew(self, claimed: LiveManifest, plan: PublishPlan) -> LiveManifest:
         """Check the claim, and extend it after a third of its time. One request, or two.
 
         Raises:
@@ -175,7 +175,7 @@ class ManifestStore:
 
         return self._rewrite(current, plan, extended)
 
-    def finish(self, claimed: LiveManifest, plan: Plan) -> LiveManifest:
+    def finish(self, claimed: LiveManifest, plan: PublishPlan) -> LiveManifest:
         """Write the manifest of the finished plan. Keys of overtaken publishes stay in doubt.
 
         Raises:
@@ -191,14 +191,14 @@ class ManifestStore:
         self._bases.delete(name for name in unused - {self._bases.current} if name and self._complete)
         return done
 
-    def _bases_of(self, manifest: Manifest, other: Claim | None) -> tuple[str, ...]:
+    def _bases_of(self, manifest: Manifest, other: PublishClaim | None) -> tuple[str, ...]:
         """Return the bases that a publish of `manifest` may write, or the one that it takes over from."""
         _, base = self._bases.split(manifest) if self._complete else (manifest, None)
         names = {*(other.bases if other else ()), *([base.name] if base else [])}
         return tuple(sorted(names - {self._bases.current}))
 
     def _rewrite(
-        self, claimed: LiveManifest, plan: Plan, change: Callable[[Manifest], Manifest]
+        self, claimed: LiveManifest, plan: PublishPlan, change: Callable[[Manifest], Manifest]
     ) -> LiveManifest:
         """Write `change` of the claimed manifest; overtaken publishes may add doubts meanwhile."""
         for _ in range(_WRITES_MAX):
@@ -213,7 +213,7 @@ class ManifestStore:
                 claimed = self._checked(current, plan)
         raise _contested()
 
-    def _checked(self, claimed: LiveManifest, plan: Plan) -> LiveManifest:
+    def _checked(self, claimed: LiveManifest, plan: PublishPlan) -> LiveManifest:
         response = self._bucket.get(MANIFEST_KEY, unless=claimed.etag)
         current = claimed if response.status == 304 else self.read()
         claim = current.manifest.claim
@@ -225,7 +225,7 @@ class ManifestStore:
             hint="publish again: pages that this one may have written over the other's are put again",
         )
 
-    def _mark_in_doubt(self, plan: Plan, current: LiveManifest) -> None:
+    def _mark_in_doubt(self, plan: PublishPlan, current: LiveManifest) -> None:
         for _ in range(_WRITES_MAX):
             doubtful = current.manifest.with_doubts(plan.keys)
             if doubtful == current.manifest:
@@ -289,14 +289,14 @@ class ManifestStore:
         unfinished.replace(self._copy)
 
 
-class Hold:
+class HeldClaim:
     """A claim, for as long as its publish writes."""
 
     def __init__(
         self,
         store: ManifestStore,
         claimed: LiveManifest,
-        plan: Plan,
+        plan: PublishPlan,
         clock_ms: Callable[[], int],
         *,
         checked_at_ms: int,
@@ -333,7 +333,7 @@ class Hold:
         return self._store.finish(self._claimed, self._plan)
 
 
-def _claim_of(manifest: Manifest) -> Claim:
+def _claim_of(manifest: Manifest) -> PublishClaim:
     if manifest.claim is None:
         raise AssertionError("a claimed manifest has a claim")
     return manifest.claim

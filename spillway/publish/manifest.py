@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from spillway.sitegen.release import Dated
+from spillway.sitegen.release import DatedDigest
 
 MANIFEST_KEY = "manifest.json"
 
@@ -18,7 +18,7 @@ class UnreadableManifest(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class PublishClaim:
     """A publish under way.
 
     Attributes:
@@ -38,7 +38,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptRelease:
     """A release that `spillway rollback` can restore, and when it went live.
 
     `base` is the release that its saved source is a change of; None: its source is complete.
@@ -74,10 +74,10 @@ class Manifest:
     objects: Mapping[str, str] = field(default_factory=dict)
     retired: Mapping[str, int] = field(default_factory=dict)
     theme: str = ""
-    kept: tuple[Kept, ...] = ()
-    dates: Mapping[str, Dated] = field(default_factory=dict)
+    kept: tuple[KeptRelease, ...] = ()
+    dates: Mapping[str, DatedDigest] = field(default_factory=dict)
     in_doubt: tuple[str, ...] = ()
-    claim: Claim | None = None
+    claim: PublishClaim | None = None
     base: str | None = None
     gone: tuple[str, ...] = ()
     undated: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Manifest:
         return cls(
             **{
                 **document,
-                "kept": tuple(Kept(**kept) for kept in document.get("kept", ())),
+                "kept": tuple(KeptRelease(**kept) for kept in document.get("kept", ())),
                 "dates": dates_of(document.get("dates", {})),
                 "in_doubt": tuple(document.get("in_doubt", ())),
                 "gone": tuple(document.get("gone", ())),
@@ -127,9 +127,9 @@ class Manifest:
         )
 
 
-def _claim(document: Mapping[str, Any]) -> Claim:
+def _claim(document: Mapping[str, Any]) -> PublishClaim:
     in_doubt = document.get("in_doubt")
-    return Claim(
+    return PublishClaim(
         **{
             **document,
             "in_doubt": None if in_doubt is None else tuple(in_doubt),
@@ -138,6 +138,6 @@ def _claim(document: Mapping[str, Any]) -> Claim:
     )
 
 
-def dates_of(document: Mapping[str, Any]) -> dict[str, Dated]:
+def dates_of(document: Mapping[str, Any]) -> dict[str, DatedDigest]:
     """Return dates of a JSON object."""
-    return {path: Dated(*dated) for path, dated in document.items()}
+    return {path: DatedDigest(*dated) for path, dated in document.items()}

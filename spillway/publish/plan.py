@@ -11,8 +11,8 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage import object_key, page_path
 from chalicelib.storefront.sitemaps import part_key
 from chalicelib.storefront.theme import Theme
-from spillway.publish.manifest import Kept, Manifest
-from spillway.sitegen.release import Kind, Release, SiteObject
+from spillway.publish.manifest import KeptRelease, Manifest
+from spillway.sitegen.release import ObjectKind, Release, SiteObject
 
 
 def fingerprint(site_object: SiteObject) -> str:
@@ -30,7 +30,7 @@ def fingerprints(objects: Iterable[SiteObject]) -> dict[str, str]:
 RETIRED_KEPT_MS = 7 * 24 * 3600 * 1000
 # A rollback can restore this many releases: their sources and assets stay.
 RELEASES_KEPT_MAX = 10
-UPLOAD_ORDER = (Kind.ASSET, Kind.PAGE, Kind.INDEX)
+UPLOAD_ORDER = (ObjectKind.ASSET, ObjectKind.PAGE, ObjectKind.INDEX)
 # The API redirects here. It knows the language of a signup, but not if the shop still has it.
 _ANSWER_PAGES = "waitlist/"
 
@@ -63,7 +63,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PublishPlan:
     """The steps of a publish.
 
     Attributes:
@@ -102,7 +102,9 @@ class Plan:
     @property
     def pages_touched(self) -> tuple[str, ...]:
         """Paths to invalidate in the CDN."""
-        written = [upload.site_object.key for upload in self.uploads if upload.site_object.kind != Kind.ASSET]
+        written = [
+            upload.site_object.key for upload in self.uploads if upload.site_object.kind != ObjectKind.ASSET
+        ]
         return tuple(page_path(key) for key in sorted((*written, *self.pages_removed)))
 
     @property
@@ -113,7 +115,7 @@ class Plan:
 
 def diff(
     live: Manifest, release: Release, stored: Mapping[Slug, StockedProduct] | None = None, *, at_ms: int
-) -> Plan:
+) -> PublishPlan:
     """Return the steps from the live release to `release`.
 
     A page that vanished is deleted at once. An asset that vanished stays for a week, since caches may hold
@@ -147,7 +149,7 @@ def diff(
     unused = [key for key, since_ms in retired.items() if _is_unused(since_ms, kept, at_ms)]
     removals = [Removal(key, Reason.GONE) for key in gone] + [Removal(key, Reason.UNUSED) for key in unused]
     still_retired = {key: since_ms for key, since_ms in retired.items() if key not in unused}
-    return Plan(
+    return PublishPlan(
         uploads=tuple(sorted(uploads, key=lambda upload: UPLOAD_ORDER.index(upload.site_object.kind))),
         removals=tuple(removals),
         skipped=len(objects) - len(uploads),
@@ -223,28 +225,28 @@ def _vanished(live: Manifest, wanted: Mapping[str, str], at_ms: int) -> tuple[li
 
 def _kept(
     live: Manifest, release: Release, at_ms: int, *, saves_source: bool
-) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
+) -> tuple[tuple[KeptRelease, ...], tuple[str, ...]]:
     """Return the releases to keep, `release` first, and those to drop, one that never ended included."""
     newest = live.kept[0] if live.kept else None
     if newest is None or newest.release != release.id:
-        pages = sum(site_object.kind is not Kind.ASSET for site_object in release.objects)
-        newest = Kept(release.id, at_ms, len(release.products), pages)
+        pages = sum(site_object.kind is not ObjectKind.ASSET for site_object in release.objects)
+        newest = KeptRelease(release.id, at_ms, len(release.products), pages)
     return keep_first(replace(newest, base=None) if saves_source else newest, live)
 
 
-def keep_first(newest: Kept, live: Manifest) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
+def keep_first(newest: KeptRelease, live: Manifest) -> tuple[tuple[KeptRelease, ...], tuple[str, ...]]:
     """Return the releases to keep, `newest` first, and those whose saved sources no kept release needs."""
     kept = (newest, *(past for past in live.kept if past.release != newest.release))[:RELEASES_KEPT_MAX]
     known = _sources_of(live.kept) | ({live.claim.release} if live.claim else set())
     return kept, tuple(sorted(known - _sources_of(kept) - {""}))
 
 
-def _sources_of(kept: Iterable[Kept]) -> set[str]:
+def _sources_of(kept: Iterable[KeptRelease]) -> set[str]:
     """Return the releases whose saved sources a rollback to one of `kept` reads."""
     return {release for past in kept for release in (past.release, past.base) if release}
 
 
-def _is_unused(since_ms: int, kept: Sequence[Kept], at_ms: int) -> bool:
+def _is_unused(since_ms: int, kept: Sequence[KeptRelease], at_ms: int) -> bool:
     """Return True if no cached page and no kept release loads an asset retired at `since_ms`."""
     return at_ms - since_ms >= RETIRED_KEPT_MS and not any(past.live_at_ms < since_ms for past in kept)
 

@@ -13,7 +13,7 @@ from spillway.project import Project
 from spillway.publish.live_manifest import LiveManifest
 from spillway.sitegen.known_shop import keep_shop
 from spillway.sitegen.last_build import LastBuild
-from spillway.sitegen.release import Kind, Release
+from spillway.sitegen.release import ObjectKind, Release
 
 _PUBLISHED, _SOURCE = "published", "source"
 
@@ -111,4 +111,4 @@ def keep_published(
 def _is_in_folder(last: LastBuild, release: Release) -> bool:
     """Return whether the folder still holds the pages of a release: another command may have built there."""
     there = {sha256 for (sha256,) in last.query("SELECT sha256 FROM files")}
-    return there.issuperset(page.sha256 for page in release.objects if page.kind is not Kind.ASSET)
+    return there.issuperset(page.sha256 for page in release.objects if page.kind is not ObjectKind.ASSET)

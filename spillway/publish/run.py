@@ -17,14 +17,14 @@ from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.sitemaps import written_time
 from chalicelib.storefront.theme import Theme
 from spillway.errors import BadInput, WorkFailed
-from spillway.publish.live_manifest import Hold, LiveManifest, StaleManifest
-from spillway.publish.plan import Plan, diff
-from spillway.publish.s3 import Request, body_loader
+from spillway.publish.live_manifest import HeldClaim, LiveManifest, StaleManifest
+from spillway.publish.plan import PublishPlan, diff
+from spillway.publish.s3 import S3Request, body_loader
 from spillway.publish.saved_sources import SOURCE_CONTENT_TYPE, pack, source_key
 from spillway.publish.target import Bucket, PublishTarget
 from spillway.sitegen.cache import ended_sales, late_launches
 from spillway.sitegen.reading.catalogue import CatalogueProduct
-from spillway.sitegen.release import Dates, Kind, Release, SiteObject
+from spillway.sitegen.release import ObjectKind, PageDates, Release, SiteObject
 
 if TYPE_CHECKING:
     from spillway.publish.sources import LoadedSite
@@ -111,7 +111,7 @@ def run_publish(
         stored, live = target.stored_products(), target.manifest.presumed()
 
 
-def plan_publish(load: "Callable[[], LoadedSite]", target: PublishTarget) -> Plan:
+def plan_publish(load: "Callable[[], LoadedSite]", target: PublishTarget) -> PublishPlan:
     """Return what `run_publish` would do now.
 
     Raises:
@@ -128,10 +128,10 @@ def render(
 ) -> Release:
     """Render the site with the stored stock; unchanged pages keep the dates of the live release."""
     stock = {slug: stocked.stock for slug, stocked in stored.items()}
-    return site.render(stock, target.form_tokens, Dates(live.manifest.dates, at_ms))
+    return site.render(stock, target.form_tokens, PageDates(live.manifest.dates, at_ms))
 
 
-def refuse_mass_deletion(plan: Plan, live: LiveManifest, target: PublishTarget) -> None:
+def refuse_mass_deletion(plan: PublishPlan, live: LiveManifest, target: PublishTarget) -> None:
     """Verify that the plan deletes no large part of the shop.
 
     Raises:
@@ -178,7 +178,7 @@ class Contents:
 
 
 def apply(
-    plan: Plan,
+    plan: PublishPlan,
     contents: Contents,
     stored: StoredProducts,
     live: LiveManifest,
@@ -199,7 +199,7 @@ def apply(
     on_done = _counter(len(plan.uploads), progress)
     if plan.saves_source:
         _send(target.releases, [_put(_source_object(contents))], hold)
-    _send(target.pages, _puts(plan, Kind.ASSET), hold, on_done)
+    _send(target.pages, _puts(plan, ObjectKind.ASSET), hold, on_done)
     hold.check()
     _put_catalogue(plan, contents, stored, target)
     if plan.theme_changed:
@@ -209,17 +209,19 @@ def apply(
         # Rules after the theme: between the two, those of the release before hold.
         _send(target.releases, [_put(_theme_object(theme))], hold)
         _send(target.releases, [_put(_rules_object(theme))], hold)
-    _send(target.pages, _puts(plan, Kind.PAGE), hold, on_done)
-    _send(target.pages, _puts(plan, Kind.INDEX), hold, on_done)
-    _send(target.pages, [Request("DELETE", removal.key) for removal in plan.removals], hold)
-    _send(target.releases, [Request("DELETE", source_key(name)) for name in plan.dropped_releases], hold)
+    _send(target.pages, _puts(plan, ObjectKind.PAGE), hold, on_done)
+    _send(target.pages, _puts(plan, ObjectKind.INDEX), hold, on_done)
+    _send(target.pages, [S3Request("DELETE", removal.key) for removal in plan.removals], hold)
+    _send(target.releases, [S3Request("DELETE", source_key(name)) for name in plan.dropped_releases], hold)
     hold.check()
     # Before the last manifest: if this publish dies here, the next one invalidates again.
     _invalidate(plan, target)
     return hold.finish()
 
 
-def _put_catalogue(plan: Plan, contents: Contents, stored: StoredProducts, target: PublishTarget) -> None:
+def _put_catalogue(
+    plan: PublishPlan, contents: Contents, stored: StoredProducts, target: PublishTarget
+) -> None:
     for entry in contents.products:
         target.products.put_catalogue(entry.product, entry.stock, known=stored.get(entry.product.slug))
     for slug in plan.abandoned:
@@ -227,7 +229,7 @@ def _put_catalogue(plan: Plan, contents: Contents, stored: StoredProducts, targe
             target.products.withdraw(stored[slug].product)
 
 
-def _invalidate(plan: Plan, target: PublishTarget) -> None:
+def _invalidate(plan: PublishPlan, target: PublishTarget) -> None:
     paths = plan.pages_touched
     if not paths:
         return
@@ -242,7 +244,7 @@ def _invalidate(plan: Plan, target: PublishTarget) -> None:
 
 
 def _send(
-    bucket: Bucket, requests: Sequence[Request], hold: Hold, on_done: Callable[[], None] = lambda: None
+    bucket: Bucket, requests: Sequence[S3Request], hold: HeldClaim, on_done: Callable[[], None] = lambda: None
 ) -> None:
     """Send the requests in batches; a batch ends when the claim has to be checked again."""
     pending = iter(requests)
@@ -251,7 +253,7 @@ def _send(
         bucket.send(chain([first], _while_trusted(pending, hold)), on_done, count=len(requests))
 
 
-def _while_trusted(pending: Iterator[Request], hold: Hold) -> Iterator[Request]:
+def _while_trusted(pending: Iterator[S3Request], hold: HeldClaim) -> Iterator[S3Request]:
     while hold.trusted:
         try:
             yield next(pending)
@@ -270,14 +272,14 @@ def _counter(total: int, progress: Progress) -> Callable[[], None]:
     return on_done
 
 
-def _puts(plan: Plan, kind: Kind) -> list[Request]:
+def _puts(plan: PublishPlan, kind: ObjectKind) -> list[S3Request]:
     return [_put(upload.site_object) for upload in plan.uploads if upload.site_object.kind is kind]
 
 
-def _put(site_object: SiteObject) -> Request:
+def _put(site_object: SiteObject) -> S3Request:
     headers = {"content-type": site_object.content_type, "cache-control": site_object.cache_control}
     headers |= {"content-language": site_object.language} if site_object.language else {}
-    return Request("PUT", site_object.key, headers, site_object.sha256, body_loader(site_object.body))
+    return S3Request("PUT", site_object.key, headers, site_object.sha256, body_loader(site_object.body))
 
 
 def _theme_object(theme: Theme) -> SiteObject:
@@ -286,7 +288,7 @@ def _theme_object(theme: Theme) -> SiteObject:
         theme.to_json().encode(),
         content_type="application/json",
         cache_control="no-cache",
-        kind=Kind.INDEX,
+        kind=ObjectKind.INDEX,
     )
 
 
@@ -299,7 +301,7 @@ def _rules_object(theme: Theme) -> SiteObject:
         rules_to_json(theme.release, theme.rules).encode(),
         content_type="application/json",
         cache_control="no-cache",
-        kind=Kind.INDEX,
+        kind=ObjectKind.INDEX,
     )
 
 
@@ -309,7 +311,7 @@ def _source_object(contents: Contents) -> SiteObject:
         contents.source(),
         content_type=SOURCE_CONTENT_TYPE,
         cache_control="no-cache",
-        kind=Kind.ASSET,
+        kind=ObjectKind.ASSET,
     )
 
 
@@ -317,7 +319,7 @@ def _stock_moved(before: StoredProducts, now: Mapping[Slug, Mapping[Sku, Stock]]
     return any(now.get(slug) != stocked.stock for slug, stocked in before.items())
 
 
-def _result(plan: Plan, release: Release, stored: StoredProducts, at_ms: int) -> Published:
+def _result(plan: PublishPlan, release: Release, stored: StoredProducts, at_ms: int) -> Published:
     on_sale = {
         sku
         for stocked in stored.values()

@@ -49,7 +49,7 @@ class PreconditionFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class S3Request:
     """A request for one key.
 
     Attributes:
@@ -99,7 +99,7 @@ class S3Bucket:
     def get(self, key: str, *, unless: str | None = None) -> Response:
         """Return a response with the object (200), without one (404), or for an ETag `unless` (304)."""
         headers = {"if-none-match": unless} if unless else {}
-        return self._send_one(Request("GET", key, headers), accepted={200, 304, 404})
+        return self._send_one(S3Request("GET", key, headers), accepted={200, 304, 404})
 
     def put_if(self, key: str, body: bytes, headers: Mapping[str, str], *, etag: str | None) -> str:
         """Replace the object whose ETag is `etag`, or create it if `etag` is None; return the new ETag.
@@ -108,7 +108,7 @@ class S3Bucket:
             PreconditionFailed: the object has another ETag.
         """
         condition = {"if-match": etag} if etag else {"if-none-match": "*"}
-        request = Request("PUT", key, {**headers, **condition}, load=lambda: body)
+        request = S3Request("PUT", key, {**headers, **condition}, load=lambda: body)
         response = self._send_one(request, accepted={200, 404, 409, 412})
         if response.status != 200:
             raise PreconditionFailed(key)
@@ -116,7 +116,7 @@ class S3Bucket:
 
     def send(
         self,
-        requests: Iterable[Request],
+        requests: Iterable[S3Request],
         on_done: Callable[[], None] = lambda: None,
         *,
         count: int | None = None,
@@ -139,7 +139,7 @@ class S3Bucket:
         if connections:
             _run(self._send_all(iter(requests), connections, on_done))
 
-    def _send_one(self, request: Request, *, accepted: set[int]) -> Response:
+    def _send_one(self, request: S3Request, *, accepted: set[int]) -> Response:
         async def once() -> Response:
             connection = self._connection()
             try:
@@ -150,7 +150,7 @@ class S3Bucket:
         return _run(once())
 
     async def _send_all(
-        self, pending: Iterator[Request], connections: int, on_done: Callable[[], None]
+        self, pending: Iterator[S3Request], connections: int, on_done: Callable[[], None]
     ) -> None:
         limit = InFlightLimit()
 
@@ -175,7 +175,7 @@ class S3Bucket:
         return Connection(self._address, self._tls, self._timeout_s)
 
     async def _retry(
-        self, connection: Connection, request: Request, accepted: Set[int], limit: "InFlightLimit"
+        self, connection: Connection, request: S3Request, accepted: Set[int], limit: "InFlightLimit"
     ) -> Response:
         """Send a request until its response has an accepted status."""
         for attempt in count_from(1):
@@ -201,7 +201,7 @@ class S3Bucket:
             await asyncio.sleep(random.random() * min(self._backoff_s * 2**attempt, _BACKOFF_MAX_S))  # noqa: S311
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, connection: Connection, request: Request, limit: "InFlightLimit") -> Response:
+    async def _attempt(self, connection: Connection, request: S3Request, limit: "InFlightLimit") -> Response:
         if limit.reached:
             await limit.wait()
         body = limit.load(request)
@@ -231,7 +231,7 @@ class InFlightLimit:
             self._released.clear()
             await self._released.wait()
 
-    def load(self, request: Request) -> bytes:
+    def load(self, request: S3Request) -> bytes:
         """Load and count the body of `request`."""
         body = request.load()
         self._bytes += len(body)

@@ -21,7 +21,7 @@ from spillway.sitegen.products import ImageVariant, ImageVariants, Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.related import related_of
-from spillway.sitegen.release import Kind, ReleaseSource, SiteObject
+from spillway.sitegen.release import ObjectKind, ReleaseSource, SiteObject
 
 SOURCE_CONTENT_TYPE = "application/gzip"
 # The source of ten thousand products compresses in a third of a second; a higher level takes three times as
@@ -85,7 +85,7 @@ def unpack(content: bytes, release: str) -> ReleaseSource:
             products=_products(rows, _image_variants(document["pictures"]), theme),
             contents=tuple(ContentPage(**page) for page in document["contents"]),
             assets=tuple(
-                SiteObject(key, b"", sha256, content_type, cache_control, Kind.ASSET)
+                SiteObject(key, b"", sha256, content_type, cache_control, ObjectKind.ASSET)
                 for key, sha256, content_type, cache_control in document["assets"]
             ),
             redirects=tuple(Redirect(source, target) for source, target in document["redirects"]),

@@ -9,17 +9,17 @@ from chalicelib.storefront.theme import Shop
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.live_manifest import LiveManifest
-from spillway.publish.manifest import Kept, Manifest
-from spillway.publish.plan import Plan
+from spillway.publish.manifest import KeptRelease, Manifest
+from spillway.publish.plan import PublishPlan
 from spillway.publish.published import keep_published, publish_folder
 from spillway.publish.saved_sources import source_key, unpack, with_change
 from spillway.publish.target import Bucket, PublishTarget
-from spillway.sitegen.incremental import Comparison, report_of
+from spillway.sitegen.incremental import FileComparison, report_of
 from spillway.sitegen.last_build import LastBuild, again_if_damaged
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
-from spillway.sitegen.release import Dates, OutputDir, Release, ReleaseSource, SiteObject
+from spillway.sitegen.release import OutputDir, PageDates, Release, ReleaseSource, SiteObject
 from spillway.sitegen.site import read_site, render_release, render_site
 
 
@@ -35,8 +35,8 @@ class LoadedSite:
     """
 
     shop: Shop
-    render: Callable[[StockBySlug, FormTokens, Dates], Release]
-    keep: Callable[[Release, LiveManifest, Plan, FormTokens], None] = lambda *published: None
+    render: Callable[[StockBySlug, FormTokens, PageDates], Release]
+    keep: Callable[[Release, LiveManifest, PublishPlan, FormTokens], None] = lambda *published: None
 
 
 def load_folder(
@@ -54,15 +54,15 @@ def load_folder(
     """
     folder = publish_folder(project)
     # Before the files are read: one that is edited meanwhile counts as changed.
-    files = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+    files = FileComparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
     with _publish_hint():
         site = read_site(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
 
-    def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
+    def render(stock: StockBySlug, form_tokens: FormTokens, dates: PageDates) -> Release:
         with _publish_hint():
             return render_site(project, site, stock=stock, form_tokens=form_tokens, dates=dates)
 
-    def keep(release: Release, live: LiveManifest, plan: Plan, form_tokens: FormTokens) -> None:
+    def keep(release: Release, live: LiveManifest, plan: PublishPlan, form_tokens: FormTokens) -> None:
         featured = site.catalogue.storefront.home.featured
 
         def write() -> None:
@@ -75,7 +75,7 @@ def load_folder(
     return LoadedSite(site.source.theme.shop, render, keep)
 
 
-def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite:
+def load_kept(kept: KeptRelease, project: Project, target: PublishTarget) -> LoadedSite:
     """Fetch the source of a release that was live before. The shop's folder is not read.
 
     Raises:
@@ -86,7 +86,7 @@ def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite
         source, assets=_with_bodies(source.assets, target.manifest.read().manifest, target.pages)
     )
 
-    def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
+    def render(stock: StockBySlug, form_tokens: FormTokens, dates: PageDates) -> Release:
         folder = project.cache / "rollback"
         with LastBuild(project, folder) as last:
             return render_release(
@@ -102,7 +102,7 @@ def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite
     return LoadedSite(source.theme.shop, render)
 
 
-def choose_kept(manifest: Manifest, release: str | None) -> Kept:
+def choose_kept(manifest: Manifest, release: str | None) -> KeptRelease:
     """Return the kept release whose name begins with `release`; without one, the release before the live one.
 
     Raises:
@@ -119,14 +119,14 @@ def choose_kept(manifest: Manifest, release: str | None) -> Kept:
     return matches[0]
 
 
-def _saved_source(kept: Kept, releases: Bucket) -> ReleaseSource:
+def _saved_source(kept: KeptRelease, releases: Bucket) -> ReleaseSource:
     if kept.base is None:
         return unpack(_saved(kept, kept.release, releases), kept.release)
     base = unpack(_saved(kept, kept.base, releases), kept.base)
     return with_change(base, _saved(kept, kept.release, releases), kept.release)
 
 
-def _saved(kept: Kept, release: str, releases: Bucket) -> bytes:
+def _saved(kept: KeptRelease, release: str, releases: Bucket) -> bytes:
     response = releases.get(source_key(release))
     if response.status != 200:
         raise WorkFailed(f"what release {kept.release} was made from is gone", hint="go back to another")

@@ -23,7 +23,7 @@ from spillway.errors import WorkFailed
 from spillway.project import LOCAL_STAGE, Project
 from spillway.publish.live_manifest import Claimant, ManifestStore
 from spillway.publish.manifest import MANIFEST_KEY
-from spillway.publish.s3 import Request, S3Bucket
+from spillway.publish.s3 import S3Bucket, S3Request
 
 if TYPE_CHECKING:
     from chalicelib.tables.products import DomainListsTable, ProductsTable
@@ -37,7 +37,7 @@ class Bucket(Protocol):
     """The calls to a bucket that a publish needs."""
 
     def send(
-        self, requests: Iterable[Request], on_done: Callable[[], None] = ..., *, count: int | None = None
+        self, requests: Iterable[S3Request], on_done: Callable[[], None] = ..., *, count: int | None = None
     ) -> None: ...
     def get(self, key: str) -> Response: ...
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.theme import EVERYTHING, Edition, Listing
-from spillway.sitegen.edited_products import Edit
+from spillway.sitegen.edited_products import ProductEdit
 from spillway.sitegen.known_shop import KnownShop, place_of
 from spillway.sitegen.listings import (
     NEWEST_ON_HOME,
@@ -45,7 +45,7 @@ class ShownPage(NamedTuple):
 class ChangedListings:
     """The listings of a shop that knows its edited products as they are now."""
 
-    def __init__(self, shop: KnownShop, edits: Mapping[Slug, Edit], pictures: Path) -> None:
+    def __init__(self, shop: KnownShop, edits: Mapping[Slug, ProductEdit], pictures: Path) -> None:
         """Take the shop, its edited products, and the folder of its pictures."""
         self._shop = shop
         self._edits = edits

@@ -11,11 +11,11 @@ from chalicelib.domain.tokens import FormTokens
 from chalicelib.storefront.sitemaps import part_key, with_dates
 from chalicelib.storefront.theme import Theme
 from spillway.sitegen.changed_listings import ShownPage
-from spillway.sitegen.edited_products import Edit
+from spillway.sitegen.edited_products import ProductEdit
 from spillway.sitegen.known_shop import KnownShop
 from spillway.sitegen.pages import SITEMAP_TYPE, StockBySlug, StockedProducts, text_job
 from spillway.sitegen.products import Products
-from spillway.sitegen.release import Dated, Dates, PageJob
+from spillway.sitegen.release import DatedDigest, PageDates, PageJob
 
 
 class LiveShop(Protocol):
@@ -39,12 +39,12 @@ class LiveShop(Protocol):
 class ChangedSitemaps:
     """The sitemap of a shop that knows its edited products as they are now."""
 
-    def __init__(self, shop: KnownShop, theme: Theme, edits: Mapping[Slug, Edit]) -> None:
+    def __init__(self, shop: KnownShop, theme: Theme, edits: Mapping[Slug, ProductEdit]) -> None:
         """Take the shop, its theme as it is now, and the edited products."""
         self._shop = shop
         self._theme = theme
         self._edits = edits
-        self.dates: dict[str, Dated] = {}
+        self.dates: dict[str, DatedDigest] = {}
         """The dates that `published` gave to pages which have other content than before."""
 
     def built(self, folder: Path, shown: Iterable[ShownPage]) -> Iterator[PageJob]:
@@ -77,7 +77,7 @@ class ChangedSitemaps:
     def published(
         self, live: LiveShop, shown: Sequence[ShownPage], stocked: StockedProducts
     ) -> Iterator[PageJob]:
-        """Yield the jobs of the published parts in which a page has another date; see `Dates.of_all`.
+        """Yield the jobs of the published parts in which a page has another date; see `PageDates.of_all`.
 
         Args:
             live: The published shop.
@@ -92,7 +92,7 @@ class ChangedSitemaps:
             wanted = [*(f"/products/{slug}" for slug in self._edits), *(page.path for page in pages)]
             paths = [*(f"/products/{slug}" for slug in slugs), *wanted]
             known = self._shop.dates(map(edition.localized_path, paths))
-            dates = Dates(known, live.now_ms)
+            dates = PageDates(known, live.now_ms)
             dated = Products([rows[slug] for slug in slugs], Path(), stocked.all.image_variants, related={})
             times = dates.of_all(replace(edition, listings=tuple(pages)), dated, (), stocked.observed)
             changed |= {edition.localized_path(path): times[path] for path in wanted}

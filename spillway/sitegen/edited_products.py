@@ -26,14 +26,16 @@ _FILES_MAX = 20
 _PRODUCT_FILE = re.compile(r"site/products/[^/]+\.(toml|md)")
 
 
-class Edit(NamedTuple):
+class ProductEdit(NamedTuple):
     """A product before and after an edit of its file."""
 
     before: KnownProduct
     now: KnownProduct
 
 
-def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Mapping[Slug, Edit] | None:
+def read_edits(
+    project: Project, shop: KnownShop, changed: Sequence[str]
+) -> Mapping[Slug, ProductEdit] | None:
     """Return the products of the changed files; None where a whole build has to look at them.
 
     Args:
@@ -49,7 +51,7 @@ def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Map
         fraction_digits=first.money.fraction_digits,
         locales=tuple(edition.shop.locale for edition in others),
     )
-    edits: dict[Slug, Edit] = {}
+    edits: dict[Slug, ProductEdit] = {}
     for file in changed:
         mistakes: list[InputError] = []
         slug = Slug(Path(file).stem)
@@ -66,7 +68,7 @@ def read_edits(project: Project, shop: KnownShop, changed: Sequence[str]) -> Map
         if before.row.launches or row.launches:  # the report names the lines of launches
             return None
         products = Products([row], Path(), shop.image_variants([row]), related={})
-        edits[slug] = Edit(before, before._replace(row=row, digest=products.digest(slug)))
+        edits[slug] = ProductEdit(before, before._replace(row=row, digest=products.digest(slug)))
     skus = [sku for edit in edits.values() for sku in edit.now.row.skus]
     return edits if len(skus) == len(set(skus)) else None
 

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.choices import Choice, choices_of, option_kinds
+from chalicelib.storefront.choices import VariantChoice, choices_of, option_kinds
 from chalicelib.storefront.theme import Edition, ShippingPolicy
 from spillway.project import Project
 from spillway.sitegen.reading.toml_input import InputError
@@ -157,7 +157,7 @@ class _Feed:
         for category in (product.category, *product.categories):
             yield "product_type", self._titles.get(f"/shop/{category}", category)
 
-    def _of_variant(self, product: Product, choice: Choice, *, grouped: bool) -> _Fields:
+    def _of_variant(self, product: Product, choice: VariantChoice, *, grouped: bool) -> _Fields:
         variant = choice.variant
         if len(variant.sku) > ID_CHARS_MAX:
             self._doubtful_counts[
@@ -200,7 +200,7 @@ class _Feed:
         for url in others[:FURTHER_PICTURES_MAX]:
             yield "additional_image_link", f"{self._shop.base_url}{url}"
 
-    def _availability(self, choice: Choice) -> _Fields:
+    def _availability(self, choice: VariantChoice) -> _Fields:
         yield "availability", _AVAILABILITY[choice.availability]
         if choice.ships_on:
             yield "availability_date", f"{choice.ships_on}T00:00Z"

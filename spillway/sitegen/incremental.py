@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CHANGED_NS = itemgetter(2)
 
 
-class Comparison:
+class FileComparison:
     """The files of a shop and of its output directory, compared with the last build into that directory."""
 
     def __init__(
@@ -91,7 +91,9 @@ def _build_what_changed(
     project: Project, folder: Path, base_url: str | None, *, skip_broken_pictures: bool
 ) -> Report:
     with collector_off(), LastBuild(project, folder) as last:
-        comparison = Comparison(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+        comparison = FileComparison(
+            project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures
+        )
         changed = comparison.changed_inputs(last)
         report = last.report()
         if changed == () and report:
@@ -115,14 +117,14 @@ def _build_what_changed(
 
 def report_of(release: "Release") -> Report:
     """Return the report of a release that was just built."""
-    from spillway.sitegen.release import Kind
+    from spillway.sitegen.release import ObjectKind
 
     counts = Counter(site_object.kind for site_object in release.objects)
-    pages = counts[Kind.PAGE] + counts[Kind.INDEX]
+    pages = counts[ObjectKind.PAGE] + counts[ObjectKind.INDEX]
     summary = (
         f"release {release.id} for {release.theme.shop.base_url}: "
         f"{pluralize(len(release.products), 'product')}, {pluralize(pages, 'page')}, "
-        f"{counts[Kind.ASSET]:,} pictures and assets"
+        f"{counts[ObjectKind.ASSET]:,} pictures and assets"
     )
     notes = (*release.missing_translations, *release.notes)
     return Report(summary, notes, release.sales, release.left_out, release.launches)

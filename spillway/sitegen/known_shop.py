@@ -14,7 +14,7 @@ from chalicelib.domain.ids import Slug
 from chalicelib.storefront.theme import EVERYTHING, Edition, Listing, Theme
 from spillway.sitegen.last_build import LastBuild, unpacked
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
-from spillway.sitegen.release import Dated, Release
+from spillway.sitegen.release import DatedDigest, Release
 
 # The format of `marshal` in which equal values have equal bytes.
 _MARSHAL = 2
@@ -194,12 +194,12 @@ class KnownShop:
         found = self._last.query_each("SELECT name, variants FROM pictures WHERE name IN (...)", names)
         return {name: unpacked(pickle.loads, variants) for name, variants in found}
 
-    def dates(self, paths: Iterable[str]) -> dict[str, Dated]:
+    def dates(self, paths: Iterable[str]) -> dict[str, DatedDigest]:
         """Return the dates of published pages, as the last publish left them."""
         found = self._last.query_each("SELECT path, digest, since_ms FROM dates WHERE path IN (...)", paths)
-        return {path: Dated(digest, since_ms) for path, digest, since_ms in found}
+        return {path: DatedDigest(digest, since_ms) for path, digest, since_ms in found}
 
-    def put_dates(self, dates: Mapping[str, Dated]) -> None:
+    def put_dates(self, dates: Mapping[str, DatedDigest]) -> None:
         """Keep other dates of published pages."""
         self._last.put("dates", ((path, *dated) for path, dated in dates.items()))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Picture
-from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Link, Listing, covers_of
+from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Listing, MenuLink, covers_of
 from spillway.sitegen.cache import digest_of
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import (
@@ -205,16 +205,16 @@ class Search:
         _, end = json.JSONDecoder().raw_decode(index, start)
         return f"{index[:start]}{_json(self.entry(row))}{index[end:]}"
 
-    def categories(self) -> list[tuple[Link, Sequence[Link]]]:
+    def categories(self) -> list[tuple[MenuLink, Sequence[MenuLink]]]:
         """Return every category with its products by title; without products where there are too many."""
-        by_category: dict[str, list[Link]] = {}
+        by_category: dict[str, list[MenuLink]] = {}
         if len(self._products) <= self._listed_max:
             for row in self._products.rows:
                 for category in row.categories:
-                    link = Link(self._title(row), f"/products/{row.slug}")
+                    link = MenuLink(self._title(row), f"/products/{row.slug}")
                     by_category.setdefault(f"/shop/{category}", []).append(link)
         return [
-            (Link(title, path), sorted(by_category.get(path, ()), key=lambda link: link.title))
+            (MenuLink(title, path), sorted(by_category.get(path, ()), key=lambda link: link.title))
             for path, title in self._categories.items()
         ]
 

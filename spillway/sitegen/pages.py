@@ -38,7 +38,7 @@ from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.related import by_likeness
-from spillway.sitegen.release import Dates, Kind, PageJob, ReleaseSource
+from spillway.sitegen.release import ObjectKind, PageDates, PageJob, ReleaseSource
 from spillway.sitegen.theming import TemplateFingerprints
 
 # The stock of each variant, by the product's slug and the variant's SKU.
@@ -58,7 +58,7 @@ class SitePages:
     """
 
     def __init__(
-        self, source: ReleaseSource, stock: StockBySlug, form_tokens: FormTokens | None, dates: Dates
+        self, source: ReleaseSource, stock: StockBySlug, form_tokens: FormTokens | None, dates: PageDates
     ) -> None:
         """Prepare the pages of `source`; `dates` knows the last changes of the release before."""
         self._source = source
@@ -94,7 +94,7 @@ class SitePages:
             PageJob(
                 file.key,
                 file.key,
-                Kind.INDEX,
+                ObjectKind.INDEX,
                 file.content_type,
                 "",
                 digest_of(file.body),
@@ -204,7 +204,7 @@ class EditionPages:
         yield from self.product_pages(by_likeness(self._rows))
         for content in self._contents:
             digest = self._digest("content.html", content)
-            yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
+            yield self._page(content.path, ObjectKind.PAGE, digest, partial(self._content, content))
         for path, template in FIXED_PAGES.items():
             yield self.fixed(path, template, at=path)
         yield from self._merchant()
@@ -232,7 +232,9 @@ class EditionPages:
     def fixed(self, path: str, template: str, *, at: str, **context: Any) -> PageJob:
         """Return the job of a page that shows nothing of the catalogue; other editions have it under `at`."""
         digest = self._digest(template, at, repr(context)) if context else self._digest(template, at)
-        return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at, **context))
+        return self._page(
+            path, ObjectKind.PAGE, digest, partial(self._renderer.page, template, at=at, **context)
+        )
 
     def _merchant(self) -> Iterator[PageJob]:
         from spillway.preflight.bill import traffic_prices
@@ -247,14 +249,14 @@ class EditionPages:
         return PageJob(
             key,
             redirect_file(key),
-            Kind.PAGE,
+            ObjectKind.PAGE,
             PAGE_CONTENT_TYPE,
             self.edition.shop.locale,
             self._digest("moved.html", target),
             lambda: self._renderer.page("moved.html", target=target, target_url=url).encode(),
         )
 
-    def last_changes(self, dates: Dates) -> dict[str, str | None]:
+    def last_changes(self, dates: PageDates) -> dict[str, str | None]:
         """Return the pages that search engines may list, with the times of their last changes.
 
         They are named by their paths in the first edition.
@@ -273,7 +275,7 @@ class EditionPages:
             cards = [self._small_card(slug) for slug in related]
             return self._renderer.product(product, stock, self._form_tokens, related=cards)
 
-        return self._page(f"/products/{row.slug}", Kind.PAGE, f"{common} {' '.join(digests)}", make)
+        return self._page(f"/products/{row.slug}", ObjectKind.PAGE, f"{common} {' '.join(digests)}", make)
 
     def listing_page(self, listing: Listing) -> PageJob:
         """Return the job of a page of cards."""
@@ -292,7 +294,7 @@ class EditionPages:
                 listing, {slug: partial(self._card, slug) for slug in listing.slugs}
             )
 
-        return self._page(listing.path, Kind.INDEX, digest, make)
+        return self._page(listing.path, ObjectKind.INDEX, digest, make)
 
     def _rendered_card(self, slug: Slug, *, eager: bool = False, alone: bool = False) -> Markup:
         return self._renderer.card(*self._products.unpacked(slug), eager=eager, alone=alone)
@@ -318,7 +320,9 @@ class EditionPages:
             context = {"categories": search.categories(), "tags": search.tags()}
             return self._renderer.page("search.html", at=SEARCH_PATH, **context)
 
-        return self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.page_digest), make)
+        return self._page(
+            SEARCH_PATH, ObjectKind.INDEX, self._digest("search.html", search.page_digest), make
+        )
 
     def _content(self, content: ContentPage) -> str:
         return self._renderer.page(
@@ -330,7 +334,7 @@ class EditionPages:
             language=content.language,
         )
 
-    def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> PageJob:
+    def _page(self, path: str, kind: ObjectKind, digest: str, make: Callable[[], str]) -> PageJob:
         key = object_key(self.edition.localized_path(path))
         # The home page of a further language has all of its other pages under its key.
         file = f"{key}/{HOME_KEY}" if path == HOME and self.edition.root else key
@@ -364,7 +368,7 @@ def text_job(key: str, text: str, content_type: str) -> PageJob:
     """Return the job of a file whose text is known already."""
     body = text.encode()
     digest = hashlib.sha256(body).hexdigest()
-    return PageJob(key, key, Kind.INDEX, content_type, "", digest, lambda: body)
+    return PageJob(key, key, ObjectKind.INDEX, content_type, "", digest, lambda: body)
 
 
 def _robots(base_url: str) -> str:

@@ -106,7 +106,7 @@ def _around(path: Path, wrong: int) -> tuple[SourceLine, ...]:
     )
 
 
-class Preview:
+class PreviewedShop:
     """A shop and its latest build. `number` counts builds; `error` is why the last one failed."""
 
     def __init__(self, project: Project, *, base_url: str) -> None:

@@ -34,7 +34,7 @@ _PAGES_A_COLLECTION = 50
 _PARTS_END = 2**256
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """When an upload writes an object: assets before the pages that need them, indexes after the pages."""
 
     ASSET = "asset"
@@ -53,7 +53,7 @@ class PageJob:
 
     key: str
     file: str
-    kind: Kind
+    kind: ObjectKind
     content_type: str
     language: str
     digest: str
@@ -72,12 +72,12 @@ class SiteObject:
     sha256: str
     content_type: str
     cache_control: str
-    kind: Kind
+    kind: ObjectKind
     language: str = ""
 
     @classmethod
     def of(
-        cls, key: str, body: bytes | Path, *, content_type: str, cache_control: str, kind: Kind
+        cls, key: str, body: bytes | Path, *, content_type: str, cache_control: str, kind: ObjectKind
     ) -> "SiteObject":
         """Return the object with the digest of its body."""
         content = body if isinstance(body, bytes) else body.read_bytes()
@@ -151,7 +151,7 @@ def listing_part(edition: Edition, page: Listing) -> int:
     return int(digest_of("listing", edition.root, page), 16)
 
 
-class Dated(NamedTuple):
+class DatedDigest(NamedTuple):
     """A digest of a page's content, and since when it has that content (ms). A NamedTuple: there are many."""
 
     digest: str
@@ -172,7 +172,7 @@ class Release:
     """A line for each picture that is shown otherwise than its file is, and for what no page shows."""
     left_out: tuple[str, ...] = ()
     """A line for each place that names a broken picture, where broken pictures are skipped."""
-    dates: Mapping[str, Dated] = field(default_factory=dict)
+    dates: Mapping[str, DatedDigest] = field(default_factory=dict)
     sales: tuple[tuple[str, str], ...] = ()
     """See `Catalogue.sales`."""
     launches: tuple[Launch, ...] = ()
@@ -194,7 +194,7 @@ class Release:
         return self.source.products
 
 
-class Dates:
+class PageDates:
     """The dates of the pages of one release.
 
     A page with the content it has in `before`, the dates of the previous release, keeps its date; a new or
@@ -202,10 +202,10 @@ class Dates:
     the one its file states.
     """
 
-    def __init__(self, before: Mapping[str, Dated] | None = None, now_ms: int | None = None) -> None:
+    def __init__(self, before: Mapping[str, DatedDigest] | None = None, now_ms: int | None = None) -> None:
         self._before = before or {}
         self._now_ms = now_ms
-        self.pages: dict[str, Dated] = {}
+        self.pages: dict[str, DatedDigest] = {}
 
     def of(self, path: str, content: object, stated: str | None, stock: Iterable[Stock] = ()) -> str | None:
         """Return the time of a page's last change (ISO 8601): of its `content`, or of the `stock` it shows.
@@ -216,7 +216,7 @@ class Dates:
         if self._now_ms is not None:
             digest = digest_of(content)[:_DIGEST_LENGTH]
             known = self._before.get(path)
-            kept = known if known and known.digest == digest else Dated(digest, self._now_ms)
+            kept = known if known and known.digest == digest else DatedDigest(digest, self._now_ms)
             self.pages[path] = kept
             observed_ms = max(observed_ms, kept.since_ms)
         return written_time(observed_ms) if observed_ms else stated
@@ -380,9 +380,9 @@ def _chunks(jobs: Sequence[PageJob]) -> list[Sequence[PageJob]]:
     """
     listings: dict[str, list[PageJob]] = {}
     for job in jobs:
-        if job.kind is Kind.INDEX:
+        if job.kind is ObjectKind.INDEX:
             listings.setdefault(job.language, []).append(job)
-    return [*listings.values(), *chunks_of([job for job in jobs if job.kind is not Kind.INDEX])]
+    return [*listings.values(), *chunks_of([job for job in jobs if job.kind is not ObjectKind.INDEX])]
 
 
 def _folders_of(paths: Iterable[str]) -> set[str]:

@@ -42,9 +42,9 @@ from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, lo
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
-from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.reading.toml_text import KeyLines
 from spillway.sitegen.related import related_of
-from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
+from spillway.sitegen.release import ObjectKind, OutputDir, PageDates, Release, ReleaseSource, SiteObject
 from spillway.sitegen.theme_files import ThemeFiles, file_of_template, is_default
 from spillway.sitegen.theme_settings import FONTS
 from spillway.sitegen.theming import (
@@ -85,7 +85,7 @@ def build(
     folder: Path | None = None,
     pool: WorkerPool | None = None,
     form_tokens: FormTokens | None = None,
-    dates: Dates | None = None,
+    dates: PageDates | None = None,
     skip_broken_pictures: bool = False,
 ) -> Release:
     """Return the release of the shop under `project`, and make `folder` hold exactly its files.
@@ -181,7 +181,7 @@ def render_site(
     folder: Path | None = None,
     pool: WorkerPool | None = None,
     form_tokens: FormTokens | None = None,
-    dates: Dates | None = None,
+    dates: PageDates | None = None,
     last: LastBuild | None = None,
 ) -> Release:
     """Render a site that was read. The shop's files are not read again. See `build`.
@@ -201,7 +201,7 @@ def render_site(
             site.source.assets,
             stock=stock or {},
             form_tokens=form_tokens,
-            dates=dates or Dates(),
+            dates=dates or PageDates(),
             pool=pool or WorkerPool(),
             check=partial(_redirect_and_root_mistakes, site),
         )
@@ -230,7 +230,7 @@ def render_release(
     *,
     stock: StockBySlug,
     form_tokens: FormTokens | None,
-    dates: Dates,
+    dates: PageDates,
     pool: WorkerPool,
     check: Check | None = None,
 ) -> Release:
@@ -312,7 +312,7 @@ def _redirect_and_root_mistakes(site: Site, keys: Set[str]) -> list[InputError]:
     if site.redirects_text is not None:
         present = keys | {file.key for file in root_files}
         paths = {HOME if key == HOME_KEY else f"/{key}" for key in present}
-        mistakes += redirect_mistakes(site.source.redirects, paths, Lines(site.redirects_text))
+        mistakes += redirect_mistakes(site.source.redirects, paths, KeyLines(site.redirects_text))
     return mistakes
 
 
@@ -352,5 +352,5 @@ def _picture(variant: ImageVariant) -> SiteObject:
         variant.sha256,
         content_type=variant.media_type,
         cache_control=ASSET_CACHE_CONTROL,
-        kind=Kind.ASSET,
+        kind=ObjectKind.ASSET,
     )

@@ -24,7 +24,7 @@ from spillway.project import Project
 from spillway.sitegen.cache import Report, signature_of
 from spillway.sitegen.changed_listings import ChangedListings, ListingPages, ShownPage, TooMuch
 from spillway.sitegen.changed_sitemaps import ChangedSitemaps, LiveShop
-from spillway.sitegen.edited_products import Edit, read_edits
+from spillway.sitegen.edited_products import ProductEdit, read_edits
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX
 from spillway.sitegen.known_shop import Frame, KnownProduct, KnownShop
 from spillway.sitegen.last_build import LastBuild, Written
@@ -41,14 +41,14 @@ from spillway.sitegen.pages import (
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.related import RELATED_REACH, related_of
-from spillway.sitegen.release import Dated, PageJob, listing_part, product_part, release_name
+from spillway.sitegen.release import DatedDigest, PageJob, listing_part, product_part, release_name
 from spillway.sitegen.theming import load_templates
 
 # More pages are worth every core, which a whole build uses.
 _PAGES_MAX = 1000
 
 
-class MadeFile(NamedTuple):
+class RenderedFile(NamedTuple):
     """A file: its job, its content with a digest of it, and its record from before."""
 
     job: PageJob
@@ -71,7 +71,7 @@ def make_small_change(
         project: The shop.
         folder: The output directory, which is as the last build left it.
         last: What that build knew.
-        changed: The files that changed since, as `Comparison.changed_inputs` names them.
+        changed: The files that changed since, as `FileComparison.changed_inputs` names them.
         report: The report of that build.
 
     Returns:
@@ -122,7 +122,7 @@ class SmallChange:
         folder: Path,
         shop: KnownShop,
         last: LastBuild,
-        edits: Mapping[Slug, Edit],
+        edits: Mapping[Slug, ProductEdit],
         live: LiveShop | None = None,
     ) -> None:
         self._project = project
@@ -131,8 +131,8 @@ class SmallChange:
         self._last = last
         self._edits = edits
         self._live = live
-        self.files: list[MadeFile] = []
-        self.dates: dict[str, Dated] = {}
+        self.files: list[RenderedFile] = []
+        self.dates: dict[str, DatedDigest] = {}
         self.changes_listings = False
         self._known: dict[Slug, KnownProduct] = {slug: edit.now for slug, edit in edits.items()}
         self.theme = shop.frame.theme
@@ -144,7 +144,7 @@ class SmallChange:
         return release_name(self._shop.frame.frame_digest, self.parts)
 
     @property
-    def edits(self) -> Mapping[Slug, Edit]:
+    def edits(self) -> Mapping[Slug, ProductEdit]:
         """The edited products."""
         return self._edits
 
@@ -307,7 +307,7 @@ class SmallChange:
         if len(self._shop) <= SEARCH_PAGE_PRODUCTS_MAX:
             yield pages.search_page()
 
-    def _made(self, jobs: Sequence[PageJob]) -> list[MadeFile]:
+    def _made(self, jobs: Sequence[PageJob]) -> list[RenderedFile]:
         """Return the files of the jobs that changed.
 
         Raises:
@@ -321,7 +321,7 @@ class SmallChange:
         for job in jobs:
             if job.digest != records[job.file].job_digest:
                 body = job.make()
-                made.append(MadeFile(job, body, hashlib.sha256(body).hexdigest(), records[job.file]))
+                made.append(RenderedFile(job, body, hashlib.sha256(body).hexdigest(), records[job.file]))
         return made
 
     @property
@@ -363,7 +363,7 @@ def _likeness(row: ProductRow) -> tuple[object, ...]:
     return row.category, row.tags, row.price_minor, row.is_discontinued
 
 
-def _write(folder: Path, made: Iterable[MadeFile]) -> dict[str, Written]:
+def _write(folder: Path, made: Iterable[RenderedFile]) -> dict[str, Written]:
     """Write the files whose bytes change, each at once under its name, and return the records of all."""
     beside = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(beside, ignore_errors=True)

@@ -25,7 +25,7 @@ def default_version() -> str:
     return version("spillway")
 
 
-class Edit(NamedTuple):
+class LineEdit(NamedTuple):
     """Lines `start` to `end` (counted from 0, without `end`) of a text, replaced by `lines`.
 
     `place` is the number of the first of them in the edited text, counted from 1.
@@ -36,7 +36,7 @@ class Edit(NamedTuple):
     lines: tuple[str, ...]
     place: int
 
-    def overlaps(self, other: "Edit") -> bool:
+    def overlaps(self, other: "LineEdit") -> bool:
         """Return whether both change the same lines, or lines next to each other, in different ways."""
         if self[:3] == other[:3]:
             return False
@@ -98,7 +98,7 @@ class CopiedFile:
             changes += _diff(self.original.text, self.default, original, default)
         return changes
 
-    def _edits(self) -> tuple[list[Edit], list[Edit]]:
+    def _edits(self) -> tuple[list[LineEdit], list[LineEdit]]:
         original = self.original.text if self.original else ""
         return _edits_between(original, self.own), _edits_between(original, self.default or "")
 
@@ -161,11 +161,11 @@ class Originals:
         return [folder for folder in (self.site / ORIGINALS).glob("*") if (folder / name).is_file()]
 
 
-def _edits_between(before: str, after: str) -> list[Edit]:
+def _edits_between(before: str, after: str) -> list[LineEdit]:
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     changes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return [
-        Edit(start, end, tuple(new[new_start:new_end]), new_start + 1)
+        LineEdit(start, end, tuple(new[new_start:new_end]), new_start + 1)
         for kind, start, end, new_start, new_end in changes
         if kind != "equal"
     ]

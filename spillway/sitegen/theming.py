@@ -27,7 +27,7 @@ from spillway.sitegen.listings import listings_of, newest_first
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import Catalogue, Storefront
 from spillway.sitegen.reading.slugs import safe_stem
-from spillway.sitegen.release import Kind, SiteObject
+from spillway.sitegen.release import ObjectKind, SiteObject
 from spillway.sitegen.theme_files import EMAILS, STATIC, TEMPLATES, ThemeFiles
 from spillway.sitegen.theme_settings import (
     ICON,
@@ -302,7 +302,7 @@ def _object(name: str, body: bytes) -> SiteObject:
         body,
         content_type=_ASSET_TYPES[suffix],
         cache_control=ASSET_CACHE_CONTROL,
-        kind=Kind.ASSET,
+        kind=ObjectKind.ASSET,
     )
 
 

@@ -14,7 +14,7 @@ from chalicelib.domain.traffic.report import Coverage, TrafficReport
 from chalicelib.services.traffic import SIGNUP_ROUTE, hour_at
 from chalicelib.services.traffic import signups_counted as answers_counted
 from chalicelib.tables.entries import is_entry
-from spillway.preflight.amounts import Used
+from spillway.preflight.amounts import UsedAmount
 from spillway.preflight.bill import Bill, bill, used_by_traffic
 from spillway.stage import Stage
 
@@ -149,7 +149,7 @@ def _is_signup(message: str) -> bool:
     return isinstance(line, dict) and line.get("event") == "answered" and line.get("route") == SIGNUP_ROUTE
 
 
-def used(report: TrafficReport, coverage: Coverage) -> Iterator[Used]:
+def used(report: TrafficReport, coverage: Coverage) -> Iterator[UsedAmount]:
     """Return the amounts that the logs show so far, at the items of preflight's bill."""
     misses = report.requests - sum(
         report.tables["results"][name] for name in ("Hit", "RefreshHit", "OriginShieldHit")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from chalicelib.domain.entry import DAY_MS
 from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.settings import clock_ms, read_keys
-from spillway.local_cloud.shopper import Email, Shopper
+from spillway.local_cloud.shopper import ReceivedEmail, Shopper
 from spillway.stage import stage_named
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
@@ -36,8 +36,8 @@ NewWindow = Callable[..., BrowserContext]
 class Post:
     """Emails that were sent already, so that their pages can be opened."""
 
-    confirm: Email
-    available: Email
+    confirm: ReceivedEmail
+    available: ReceivedEmail
 
     @property
     def confirm_link(self) -> str:

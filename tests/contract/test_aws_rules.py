@@ -104,7 +104,7 @@ CREATE_FUNCTION = json.dumps(
         ("GET", "/restapis/x/api/_user_request_/"),
     ],
 )
-def test_who_signs_nothing_and_knows_no_secret_gets_nothing(
+def test_a_request_without_signature_and_secret_is_refused(
     local_cloud_url: str,
     aws: Callable[..., Any],
     method: str,

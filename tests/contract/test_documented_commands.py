@@ -106,7 +106,7 @@ def test_a_documented_command_does_what_it_says_on_the_local_cloud(shop: Shop, t
     assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
 
 
-def test_what_is_run_elsewhere_is_in_the_docs_and_its_test_exists() -> None:
+def test_commands_run_by_another_test_are_in_the_docs_and_that_test_exists() -> None:
     documented = [shlex.join(words) for words in spillway_commands()]
     for part, where in ELSEWHERE.items():
         assert any(part in text for text in documented), part

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.domain.entry import (
-    ADMISSIONS_PER_DAY_MAX,
-    ALREADY_AGAIN_AFTER_S,
-    ASK_AGAIN_AFTER_S,
-    ASKED_EMAILS_PER_DAY_MAX,
+    ALREADY_EMAIL_EVERY_S,
     CONFIRM_WITHIN_S,
-    Claim,
+    REQUESTED_EMAILS_PER_DAY_MAX,
+    SIGN_UP_COOL_DOWN_S,
+    SINGLE_OPT_INS_PER_DAY_MAX,
+    EmailClaim,
     Entry,
     EntryState,
     OptIn,
@@ -94,7 +94,7 @@ def test_every_sku_is_an_entry_of_its_own_whatever_it_is_made_of(
 def test_a_second_signup_for_the_same_variant_changes_nothing(entries: ShardedEntries, clock: Clock) -> None:
     entries.sign_up(ADA, at_ms=clock())
     before = get(entries)
-    clock.pass_s(ASK_AGAIN_AFTER_S)
+    clock.pass_s(SIGN_UP_COOL_DOWN_S)
     assert not entries.sign_up(ADA, at_ms=clock())
     assert get(entries) == before
 
@@ -105,7 +105,7 @@ def test_with_single_opt_in_a_signup_waits_at_once(entries: ShardedEntries, cloc
     entry = get(entries)
     assert (entry.state, entry.expires_at_s) == (EntryState.CONFIRMED, None)
     assert waiting(entries, clock) == ["ada"]
-    clock.pass_s(ASK_AGAIN_AFTER_S + 1)
+    clock.pass_s(SIGN_UP_COOL_DOWN_S + 1)
     assert not entries.sign_up(single, at_ms=clock())
     assert get(entries) == entry
     entries.unsubscribe("ada", "A", at_ms=clock())
@@ -126,19 +126,21 @@ def test_entries_without_an_email_are_counted_once_each_and_by_day(
     entries: ShardedEntries, clock: Clock
 ) -> None:
     single = replace(ADA, opt_in=OptIn.SINGLE)
-    for number in range(ADMISSIONS_PER_DAY_MAX):
+    for number in range(SINGLE_OPT_INS_PER_DAY_MAX):
         entries.sign_up(replace(single, sku=f"A{number}"), at_ms=clock())
         entry = get(entries, replace(single, sku=f"A{number}"))
-        assert entries.count_admission(entry)
-        assert entries.count_admission(entry)
+        assert entries.count_single_opt_in(entry)
+        assert entries.count_single_opt_in(entry)
     entries.sign_up(single, at_ms=clock())
-    assert not entries.count_admission(get(entries))
-    assert entries.count_admission(entry)
+    assert not entries.count_single_opt_in(get(entries))
+    assert entries.count_single_opt_in(entry)
     clock.pass_s(24 * 3600)
-    assert entries.count_admission(replace(entry, asked_at_ms=clock()))
+    assert entries.count_single_opt_in(replace(entry, signed_up_at_ms=clock()))
 
 
-def test_who_asks_again_after_being_gone_stands_at_the_end(entries: ShardedEntries, clock: Clock) -> None:
+def test_a_signup_after_an_unsubscribe_is_at_the_end_of_the_shard(
+    entries: ShardedEntries, clock: Clock
+) -> None:
     entries.sign_up(ADA, at_ms=clock())
     before = get(entries)
     clock.pass_s(CONFIRM_WITHIN_S)
@@ -155,10 +157,10 @@ def test_who_asks_again_after_being_gone_stands_at_the_end(entries: ShardedEntri
 def test_asking_again_after_the_cool_down_keeps_the_place(entries: ShardedEntries, clock: Clock) -> None:
     entries.sign_up(ADA, at_ms=clock())
     position = get(entries).position
-    clock.pass_s(ASK_AGAIN_AFTER_S + 1)
+    clock.pass_s(SIGN_UP_COOL_DOWN_S + 1)
     assert entries.sign_up(ADA, at_ms=clock())
     assert get(entries).position == position
-    assert get(entries).asked_at_ms == clock()
+    assert get(entries).signed_up_at_ms == clock()
 
 
 def test_a_confirmed_entry_waits(entries: ShardedEntries, clock: Clock) -> None:
@@ -183,8 +185,8 @@ def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_p
     clock.pass_s(60)
     assert entries.sign_up(AGAIN, at_ms=clock())
     again = get(entries)
-    assert reaction_to(before, again) is Reaction.SAY_ALREADY
-    assert (again.state, again.position, again.asked_at_ms) == (
+    assert reaction_to(before, again) is Reaction.SEND_ALREADY_WAITING
+    assert (again.state, again.position, again.signed_up_at_ms) == (
         EntryState.CONFIRMED,
         before.position,
         clock(),
@@ -196,7 +198,7 @@ def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_p
         entries.keep(before, again)
         assert get(entries) == before
         assert reaction_to(again, before) is None
-    clock.pass_s(ALREADY_AGAIN_AFTER_S - 60)
+    clock.pass_s(ALREADY_EMAIL_EVERY_S - 60)
     assert not entries.sign_up(AGAIN, at_ms=clock())
     clock.pass_s(120)
     assert entries.sign_up(AGAIN, at_ms=clock())
@@ -234,7 +236,7 @@ def test_emails_are_capped_by_network_in_any_24_hours_and_by_kind(
     entries: ShardedEntries, clock: Clock
 ) -> None:
     def count(source: str = "net4-x", **how: Any) -> bool:
-        return entries.count_asked_by_network(source, at_ms=clock(), limit=3, **how)
+        return entries.count_requested_by_network(source, at_ms=clock(), limit=3, **how)
 
     assert [count() for _ in range(5)] == [True, True, True, False, False]
     assert count(emails=-1)
@@ -250,7 +252,7 @@ def test_emails_are_capped_by_network_in_any_24_hours_and_by_kind(
 
 def test_one_message_claims_the_email_that_covers_others(entries: ShardedEntries, clock: Clock) -> None:
     def count(*claim: Any) -> bool:
-        return entries.count_requested_email("ada", at_ms=clock(), claim=Claim("ada", *claim))
+        return entries.count_requested_email("ada", at_ms=clock(), claim=EmailClaim("ada", *claim))
 
     assert count("A", {"A": 1, "B": 1})
     # The same message may come again; another one about what it covers is done.
@@ -263,7 +265,7 @@ def test_one_message_claims_the_email_that_covers_others(entries: ShardedEntries
         count("C", {"A": 1})
     assert count("C", {"A": 2})
     assert count("B", {"A": 2, "B": 3})
-    assert entries.count_requested_email("ada", at_ms=clock(), claim=Claim("eve", "B", {"A": 1}))
+    assert entries.count_requested_email("ada", at_ms=clock(), claim=EmailClaim("eve", "B", {"A": 1}))
 
 
 def test_confirming_is_possible_once_and_only_in_time(entries: ShardedEntries, clock: Clock) -> None:
@@ -290,7 +292,7 @@ def test_leaving_what_is_not_there_writes_nothing(entries: ShardedEntries, clock
     assert entries.get("ada", "A") is None
 
 
-def test_who_comes_back_stands_at_the_end_of_the_line(entries: ShardedEntries, clock: Clock) -> None:
+def test_a_returning_shopper_is_at_the_end_of_the_shard(entries: ShardedEntries, clock: Clock) -> None:
     first = confirmed(entries, clock).position
     entries.unsubscribe("ada", "A", at_ms=clock())
     clock.pass_s(60)
@@ -302,9 +304,9 @@ def test_emails_are_capped_by_inbox_in_any_24_hours_and_by_kind(
     entries: ShardedEntries, clock: Clock
 ) -> None:
     counted = [
-        entries.count_requested_email("ada", at_ms=clock()) for _ in range(ASKED_EMAILS_PER_DAY_MAX + 2)
+        entries.count_requested_email("ada", at_ms=clock()) for _ in range(REQUESTED_EMAILS_PER_DAY_MAX + 2)
     ]
-    assert counted == [True] * ASKED_EMAILS_PER_DAY_MAX + [False, False]
+    assert counted == [True] * REQUESTED_EMAILS_PER_DAY_MAX + [False, False]
     assert entries.count_requested_email("eve", at_ms=clock())
     assert entries.count_requested_email("ada", at_ms=clock(), emails=-1)
     assert entries.count_requested_email("ada", at_ms=clock())
@@ -316,7 +318,7 @@ def test_an_email_that_is_given_back_twice_is_given_back_once(entries: ShardedEn
     for _ in range(2):
         assert entries.count_requested_email("nobody", at_ms=clock(), emails=-1)
     early_ms = clock()
-    for number in range(ASKED_EMAILS_PER_DAY_MAX):
+    for number in range(REQUESTED_EMAILS_PER_DAY_MAX):
         assert entries.count_requested_email("ada", at_ms=early_ms + number)
     for _ in range(2):
         assert entries.count_requested_email("ada", at_ms=early_ms + 1, emails=-1)

@@ -10,11 +10,11 @@ from chalicelib.tables.merchant import (
     AUDIT_KEPT_S,
     AuditRow,
     AuditTable,
-    Kind,
     MerchantRow,
+    MerchantRowKind,
     MerchantTable,
     SessionRow,
-    Standing,
+    SessionRows,
 )
 from chalicelib.tables.table import Table
 from tests.support.aws import create_table
@@ -62,7 +62,7 @@ def test_a_role_that_is_taken_away_leaves_nothing_of_the_one_before(merchants: M
 
 def test_one_call_reads_all_that_decides_on_a_session(merchants: MerchantTable) -> None:
     session = SessionRow("s1", ADA, 0, "firefox")
-    assert merchants.standing(ADA, session_id="s1") == Standing(None, None, 0)
+    assert merchants.standing(ADA, session_id="s1") == SessionRows(None, None, 0)
     merchants.put(ROW)
     merchants.open_session(session, expires_at_s=9)
     merchants.open_session(SessionRow("s2", BOB, 0, "chrome"), expires_at_s=9)
@@ -70,11 +70,11 @@ def test_one_call_reads_all_that_decides_on_a_session(merchants: MerchantTable) 
     merchants.end_all()
     merchants.end_all()
     assert merchants.epoch() == 2
-    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, session, 2)
-    assert merchants.standing(ADA) == Standing(ROW, None, 2)
+    assert merchants.standing(ADA, session_id="s1") == SessionRows(ROW, session, 2)
+    assert merchants.standing(ADA) == SessionRows(ROW, None, 2)
     merchants.end_session("s1")
     merchants.end_session("s1")
-    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, None, 2)
+    assert merchants.standing(ADA, session_id="s1") == SessionRows(ROW, None, 2)
     assert merchants.standing(BOB, session_id="s2").session is not None
 
 
@@ -84,7 +84,7 @@ def test_a_link_is_used_once(merchants: MerchantTable, rows: Table) -> None:
     assert merchants.standing(ADA, link_id="l1").link_used
     assert not merchants.use_link("l1", expires_at_s=99)
     assert merchants.use_link("l2", expires_at_s=99)
-    stored = rows.get(Kind.USED_LINK.key("l1"))
+    stored = rows.get(MerchantRowKind.USED_LINK.key("l1"))
     assert stored == {"kind": "used-link", "key": "l1", "expires_at_s": 99}
 
 
@@ -102,7 +102,7 @@ def test_the_audit_lists_the_newest_actions_first_and_keeps_each_as_it_was_writt
 
 def test_an_action_is_kept_for_more_than_a_year(audit: AuditTable, rows: Table) -> None:
     audit.add(AuditRow("a", 1_790_000_000_000, ADA, "ada@shop.example", "pause", "sending"))
-    stored = rows.get(Kind.AUDIT.key("1790000000000#a"))
+    stored = rows.get(MerchantRowKind.AUDIT.key("1790000000000#a"))
     assert stored is not None
     assert stored["expires_at_s"] == 1_790_000_000 + AUDIT_KEPT_S > 1_790_000_000 + 366 * 24 * 3600
     assert {"before", "after"}.isdisjoint(stored)
@@ -116,7 +116,7 @@ def test_an_hour_has_so_many_sign_in_emails_of_each_requester(merchants: Merchan
     assert count("ada", emails=-1)
     assert [count("ada"), count("ada")] == [True, False]
     assert count("ada", at_ms=6 * HOUR_MS)
-    assert rows.get(Kind.REQUESTED.key("5#ada")) == {
+    assert rows.get(MerchantRowKind.REQUESTED.key("5#ada")) == {
         "kind": "requested",
         "key": "5#ada",
         "emails": 2,

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
 from chalicelib.domain.ids import ShopperId
-from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
+from chalicelib.domain.product import Product, ProductCondition, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.products import ProductsTable
@@ -112,7 +112,7 @@ def test_every_field_of_a_product_comes_back_as_it_was_put(products: ProductsTab
         variants=(full, replace(full, sku="B", when_sold_out=None)),
         categories=("gifts", "new"),
         brand="Lumo",
-        condition=Condition.USED,
+        condition=ProductCondition.USED,
         seo_title="Buy it",
         seo_description="Now",
     )
@@ -204,7 +204,7 @@ def test_a_mailboxs_history_comes_back_as_it_was_recorded(dynamodb: "DynamoDBCli
     suppressions.record("u", soft)
     found = {item.shopper: item.suppression.reason.value for item in suppressions.all()}
     assert found == {"s": "complained", "t": "bounced"}
-    lifted = suppressions.change("s", lambda known: known.pardoned(at_ms=11), at_ms=11, because="b")
+    lifted = suppressions.change("s", lambda known: known.lifted_by_operator(at_ms=11), at_ms=11, because="b")
     assert lifted.suppression is None
     assert suppressions.among(["s", "t"]) == {"t"}
 
@@ -240,7 +240,7 @@ def test_a_withdrawn_product_keeps_its_stock_and_can_come_back(products: Product
     assert products.slug_of("A") == "field-jacket"
 
 
-def test_of_restocks_observed_at_one_time_the_one_of_the_later_version_is_live(
+def test_the_later_version_of_two_restocks_of_one_time_is_live(
     dynamodb: "DynamoDBClient",
 ) -> None:
     restocks = RestocksTable(dynamodb, create_table(dynamodb, "RestocksTable"))

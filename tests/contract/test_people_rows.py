@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.tables.sending import Access, AccessLogTable
-from spillway.merchant.rows import EntryRows, Newcomer, Proof
+from spillway.merchant.rows import EntryRows, ImportedPerson, Proof
 from tests.contract.conftest import Tables
 from tests.support.aws import create_table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 PROOF = Proof("csv", "3fa9", 2, "2026-01-01", "Email me")
-NEW = Newcomer(
+NEW = ImportedPerson(
     "cyd", "cyd@example.com", "A", "/", 1_780_000_000_000, position_of(1_780_000_000_000, "cyd"), PROOF
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import HOUR_MS, shards_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
 from chalicelib.tables.sending import AlertStateTable, WebhooksTable
@@ -42,7 +42,7 @@ def test_only_one_worker_holds_a_line(tables: Tables) -> None:
     assert tables.leases.take(["A#1"], holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
 
 
-def test_all_shards_are_taken_or_none(tables: Tables) -> None:
+def test_leases_of_several_shards_are_taken_together_or_not_at_all(tables: Tables) -> None:
     now_ms, shards = tables.clock(), shards_of("A")
     assert tables.leases.take([shards[3]], holder="w1", at_ms=now_ms, lease_ms=LEASE_MS)
     assert not tables.leases.take(shards, holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
@@ -60,7 +60,7 @@ def test_a_dead_workers_lease_ends_by_itself(tables: Tables) -> None:
 
 def test_turns_follow_one_another_and_none_is_too_far(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.rate_limiter.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(10.0, 1000), at_ms=now_ms, known=None)
 
     def take() -> int | None:
         return tables.rate_limiter.take(10, cost_us=1_000_000, at_ms=now_ms, wait_ms_max=2_000)
@@ -73,15 +73,15 @@ def test_turns_follow_one_another_and_none_is_too_far(tables: Tables) -> None:
 
 def test_a_quota_is_never_overdrawn(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.rate_limiter.put_limits(Limits(10.0, 15), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(10.0, 15), at_ms=now_ms, known=None)
     taken = [tables.rate_limiter.take(10, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) for _ in range(3)]
     assert [turn is not None for turn in taken] == [True, False, False]
 
 
-def test_of_several_who_read_the_limits_the_first_ones_stay(tables: Tables) -> None:
+def test_the_limits_that_were_read_first_stay(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.rate_limiter.put_limits(Limits(10.0, UNLIMITED), at_ms=now_ms, known=None)
-    tables.rate_limiter.put_limits(Limits(99.0, 1), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(10.0, UNLIMITED), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(99.0, 1), at_ms=now_ms, known=None)
     state = tables.rate_limiter.state()
     assert state is not None
     assert (state.rate_per_s, state.emails_left) == (10.0, UNLIMITED)
@@ -93,7 +93,7 @@ def test_emails_are_counted_by_day_until_sending_is_resumed(tables: Tables) -> N
     def take(count: int) -> dict[int, int]:
         now_ms = tables.clock()
         known = tables.rate_limiter.state()
-        tables.rate_limiter.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=known)
+        tables.rate_limiter.put_limits(SendingLimits(10.0, 1000), at_ms=now_ms, known=known)
         assert tables.rate_limiter.take(count, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
         state = tables.rate_limiter.state()
         assert state is not None
@@ -112,7 +112,7 @@ def test_emails_are_counted_by_day_until_sending_is_resumed(tables: Tables) -> N
 
 def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(10.0, 100), at_ms=now_ms, known=None)
     assert tables.rate_limiter.pause("bounces")
     assert not tables.rate_limiter.pause("complaints")
     assert tables.rate_limiter.take(1, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is None
@@ -125,10 +125,10 @@ def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
 
 def test_limits_read_again_leave_what_others_took_meanwhile_taken(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(10.0, 100), at_ms=now_ms, known=None)
     known = tables.rate_limiter.state()
     assert tables.rate_limiter.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
-    tables.rate_limiter.put_limits(Limits(20.0, 100), at_ms=now_ms + 1, known=known)
+    tables.rate_limiter.put_limits(SendingLimits(20.0, 100), at_ms=now_ms + 1, known=known)
     state = tables.rate_limiter.state()
     assert state is not None
     assert (state.rate_per_s, state.emails_left) == (20.0, 70)
@@ -138,7 +138,9 @@ def test_resuming_restarts_the_counts_but_for_the_days_quota(tables: Tables) -> 
     now_ms = tables.clock()
     hour = now_ms // HOUR_MS
     for _ in range(2):
-        tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=tables.rate_limiter.state())
+        tables.rate_limiter.put_limits(
+            SendingLimits(10.0, 100), at_ms=now_ms, known=tables.rate_limiter.state()
+        )
         assert tables.rate_limiter.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
         tables.rate_limiter.pause("bounces")
         assert tables.rate_limiter.resume()
@@ -295,7 +297,7 @@ def test_one_worker_is_elected_to_read_the_limits(tables: Tables) -> None:
     now_ms = tables.clock()
     assert tables.rate_limiter.elect(at_ms=now_ms, for_ms=15_000, known=None)
     assert not tables.rate_limiter.elect(at_ms=now_ms + 1, for_ms=15_000, known=None)
-    tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(SendingLimits(10.0, 100), at_ms=now_ms, known=None)
     # A worker with older limits is not elected, nor is any before the first one's time is over.
     assert not tables.rate_limiter.elect(at_ms=now_ms + 20_000, for_ms=15_000, known=None)
     known = tables.rate_limiter.state()

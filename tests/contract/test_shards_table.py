@@ -49,7 +49,7 @@ def test_only_who_still_waits_and_may_be_mailed_is_found(tables: Tables) -> None
     assert tables.shards.still_waiting([]).may_be_mailed == ()
 
 
-def test_who_still_waits_is_found_with_the_page_they_asked_on(tables: Tables) -> None:
+def test_people_still_waiting_are_found_with_the_page_of_their_signup(tables: Tables) -> None:
     ada = Signup("ada", "ada@example.com", "A", "/de/products/jacket", "c")
     tables.entries.sign_up(ada, at_ms=tables.clock())
     tables.entries.confirm("ada", "A", at_ms=tables.clock())
@@ -60,7 +60,7 @@ def test_who_still_waits_is_found_with_the_page_they_asked_on(tables: Tables) ->
     assert found.page == "/de/products/jacket"
 
 
-def test_who_left_and_came_back_is_not_taken_for_the_one_who_stood_there(tables: Tables) -> None:
+def test_an_entry_signed_up_again_is_not_marked_for_its_earlier_signup(tables: Tables) -> None:
     (ada,) = tables.join("ada")
     tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())
     tables.clock.pass_s(3600)
@@ -75,7 +75,7 @@ def test_notified_entries_wait_no_more_and_are_counted(tables: Tables) -> None:
     assert tables.progress.of("r1", ["A#1"]).notified == 2
 
 
-def test_who_left_during_the_sending_stays_gone_and_the_others_are_marked(tables: Tables) -> None:
+def test_an_entry_unsubscribed_during_a_batch_stays_so_and_the_others_are_marked(tables: Tables) -> None:
     ada, bob, cyd = tables.join("ada", "bob", "cyd")
     tables.entries.unsubscribe("bob", "A", at_ms=tables.clock())
     assert tables.mark(ada, bob, cyd) == 2
@@ -111,7 +111,7 @@ def test_marks_each_for_itself_are_of_who_still_waits(tables: Tables) -> None:
     assert tables.shards.count("A") == 0
 
 
-def test_of_marks_each_for_itself_only_those_in_the_way_are_tried_again() -> None:
+def test_single_marks_are_retried_only_where_they_conflicted() -> None:
     class Busy:
         """Two of three are done at once, the third is when it comes alone."""
 
@@ -130,7 +130,7 @@ def test_of_marks_each_for_itself_only_those_in_the_way_are_tried_again() -> Non
     assert client.calls == [3, 1]
 
 
-def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:
+def test_marks_that_conflict_at_each_attempt_are_given_up() -> None:
     from botocore.exceptions import ClientError
 
     class Busy:
@@ -147,7 +147,7 @@ def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:
     assert len(pauses_s) > 3
 
 
-def test_who_is_deferred_for_a_restock_is_left_out_of_its_walks_and_no_others(tables: Tables) -> None:
+def test_an_entry_deferred_for_a_restock_is_left_out_of_its_walks_and_no_others(tables: Tables) -> None:
     ada, bob = tables.join("ada", "bob")
     assert tables.shards.defer(ada, restock_id="r1")
     assert not tables.shards.defer(ada, restock_id="r1")
@@ -162,7 +162,7 @@ def test_who_is_deferred_for_a_restock_is_left_out_of_its_walks_and_no_others(ta
     assert found(not_deferred_for="r2") == ["bob"]
 
 
-def test_who_joins_again_is_deferred_no_more(tables: Tables) -> None:
+def test_a_repeated_signup_ends_the_deferral(tables: Tables) -> None:
     (ada,) = tables.join("ada")
     tables.shards.defer(ada, restock_id="r1")
     tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())

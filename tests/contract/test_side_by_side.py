@@ -7,7 +7,7 @@ import boto3
 import httpx
 import pytest
 
-from spillway.deploy.stack import Outcome, deploy
+from spillway.deploy.stack import DeployOutcome, deploy
 from spillway.local_cloud.record import DOOR_HEADER
 from spillway.stage import Stage
 from tests.conftest import KEYS
@@ -41,7 +41,7 @@ def deployed(url: str, name: str, region: str, **given: str) -> Deployed:
         aws_access_key_id=KEYS.access_key, aws_secret_access_key=KEYS.secret_key, region_name=region
     )
     stage = Stage(name, region, session, url)
-    assert deploy(stage, made_package(), SENDER | given, lambda _: True) is Outcome.CHANGED
+    assert deploy(stage, made_package(), SENDER | given, lambda _: True) is DeployOutcome.CHANGED
     cloudformation: Any = stage.client("cloudformation")
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stage.stack_name)
     summaries = [summary for page in pages for summary in page["StackResourceSummaries"]]
@@ -108,7 +108,7 @@ def test_the_next_number_replaces_the_key_everywhere(stages: list[Deployed]) -> 
     one = stages[0]
     before = key_of(one)
     given = {"OriginKeyNumber": "2"}
-    assert deploy(one.stage, made_package(), given, lambda _: True) is Outcome.CHANGED
+    assert deploy(one.stage, made_package(), given, lambda _: True) is DeployOutcome.CHANGED
     cloudformation: Any = one.stage.client("cloudformation")
     asked = {"StackName": one.stage.stack_name, "LogicalResourceId": "OriginApiKey"}
     now = cloudformation.describe_stack_resource(**asked)["StackResourceDetail"]["PhysicalResourceId"]

@@ -228,7 +228,7 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
     assert state() is EntryState.CONFIRMED
     kept = cloud.container.my_waitlists.export(yours_link())["entries"]
     assert kept[0]["consent"] == "one-email-when-available-at-once-2026-11"
-    assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
+    assert kept[0]["confirmed_at_ms"] == kept[0]["signed_up_at_ms"]
 
 
 def test_an_address_that_is_thrown_away_is_refused_and_the_list_is_read_once(
@@ -270,7 +270,7 @@ def test_a_filled_honeypot_gets_a_script_the_same_answer_and_nothing_is_stored(
     assert "zoltan" not in logged
 
 
-def test_who_has_the_honeypot_filled_in_by_a_program_sends_the_form_once_more(api: Client) -> None:
+def test_a_person_whose_program_filled_in_the_honeypot_sends_the_form_once_more(api: Client) -> None:
     asked = post(api, "/waitlist", waitlist_form(knot="https://ada.example"), PERSON)
     assert asked.status_code == 200
     assert "Nothing has been sent yet: press the button." in asked.body.decode()
@@ -349,7 +349,7 @@ def test_undoing_never_changes_what_was_there_before(api: Client, monkeypatch: p
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_what_was_confirmed_since_is_not_undone(api: Client) -> None:
+def test_an_entry_confirmed_since_is_not_undone(api: Client) -> None:
     undo = sign_up(api, undo="1").json_body["undo"]
     # Later than the signup, however fast the test is: what is confirmed by the signup itself is undone.
     assert cloud.container.entries.confirm(shopper(), SKU, at_ms=cloud.container.clock_ms() + 1)
@@ -824,7 +824,7 @@ def test_a_browser_gets_a_page_where_the_theme_cannot_be_had(
     )
 
 
-def test_what_is_our_fault_is_not_shown(
+def test_details_of_an_internal_error_are_not_shown(
     api: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -905,7 +905,7 @@ def queued() -> list[dict[str, str]]:
     return [json.loads(message["Body"]) for message in messages]
 
 
-def test_who_asks_for_their_lists_gets_the_same_answer_known_or_not(api: Client) -> None:
+def test_a_request_for_my_waitlists_has_the_same_answer_for_known_and_unknown_addresses(api: Client) -> None:
     sign_up(api)
     known = post(api, "/waitlists", {"email": "ada@example.com", "website": ""}, PERSON)
     unknown = post(api, "/waitlists", {"email": "eve@example.com"}, PERSON)
@@ -1261,11 +1261,11 @@ def is_in_state(name: str, sku: str) -> None:
     signup = Signup(ada, "ada@example.com", sku, "/products/field-jacket", "c")
     if name == "unknown":
         return
-    asked_at_ms = now - (CONFIRM_WITHIN_S + 60) * 1000 if name == "expired" else now - 60_000
-    assert cloud.container.entries.sign_up(signup, at_ms=asked_at_ms)
+    signed_up_at_ms = now - (CONFIRM_WITHIN_S + 60) * 1000 if name == "expired" else now - 60_000
+    assert cloud.container.entries.sign_up(signup, at_ms=signed_up_at_ms)
     if name in {"pending", "expired"}:
         return
-    assert cloud.container.entries.confirm(ada, sku, at_ms=asked_at_ms + 1)
+    assert cloud.container.entries.confirm(ada, sku, at_ms=signed_up_at_ms + 1)
     entry = cloud.container.entries.get(ada, sku)
     assert entry is not None
     if name == "notified":

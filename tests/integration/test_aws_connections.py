@@ -106,7 +106,7 @@ def test_a_large_body_and_a_small_one_arrive_whole_and_no_header_starts_another(
     assert len(opened) == 1
 
 
-def test_who_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections_module, "READ_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         connections = Connections(f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -13,27 +13,27 @@ import pytest
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     Email,
     EmailDeferred,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
 )
 from chalicelib.domain.entry import (
-    ASKED_BY_IPV6_NETWORK_PER_DAY_MAX,
-    ASKED_BY_NETWORK_PER_DAY_MAX,
-    ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     CONFIRMED_AT_ONCE_MAX,
-    Claim,
+    REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX,
+    REQUESTED_BY_NETWORK_PER_DAY_MAX,
+    REQUESTED_EMAILS_PER_DAY_MAX,
+    EmailClaim,
     Entry,
     EntryState,
 )
 from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.domain.tokens import Links, LinkSubject, Purpose
+from chalicelib.domain.tokens import LinkSubject, LinkTokens, Purpose
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
 from chalicelib.mail.smtp import message_of
@@ -118,7 +118,7 @@ def test_a_confirmation_email_has_nothing_to_unsubscribe_from(shop: TestShop) ->
     assert outgoing.headers["Auto-Submitted"] == "auto-generated"
 
 
-def test_who_confirmed_left_expired_or_is_unknown_is_not_asked(shop: TestShop) -> None:
+def test_a_confirmed_unsubscribed_expired_or_unknown_entry_gets_no_confirmation_email(shop: TestShop) -> None:
     shop.join("confirmed")
     shop.sign_up("left")
     shop.leave("left")
@@ -143,13 +143,13 @@ def test_an_entry_for_what_is_not_sold_is_not_asked_about(shop: TestShop) -> Non
 
 def test_nobody_can_be_mail_bombed(shop: TestShop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.sign_up("ada")
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX + 3):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX + 3):
         send(shop)
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {(line["shopper"], line["email"]) for line in lines} == {(shop.shopper("ada"), "confirm")}
     assert [line["event"] for line in lines] == [
-        *["email_sent"] * ASKED_EMAILS_PER_DAY_MAX,
+        *["email_sent"] * REQUESTED_EMAILS_PER_DAY_MAX,
         *["emails_of_the_day_used_up"] * 3,
     ]
     assert (lines[0]["delivery"], lines[0]["reason"]) == ("accepted", "")
@@ -157,22 +157,22 @@ def test_nobody_can_be_mail_bombed(shop: TestShop, capsys: pytest.CaptureFixture
 
 def test_an_email_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.sender.refuses = ASKED_EMAILS_PER_DAY_MAX + 1
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX + 1):
+    shop.sender.refuses = REQUESTED_EMAILS_PER_DAY_MAX + 1
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX + 1):
         with pytest.raises(SendRefused):
             send(shop)
-    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.DEFERRED
     with pytest.raises(SendRefused):
         send(shop)
     send(shop)
     assert shop.sender.mailboxes() == ["ada@example.com"]
 
 
-@pytest.mark.parametrize("refusal", Refusal)
-def test_an_email_that_is_postponed_says_what_it_waits_for(shop: TestShop, refusal: Refusal) -> None:
+@pytest.mark.parametrize("refusal", SendRefusal)
+def test_an_email_that_is_postponed_says_what_it_waits_for(shop: TestShop, refusal: SendRefusal) -> None:
     shop.sign_up("ada")
     shop.sender.refusal = refusal
-    shop.sender.deliveries["ada@example.com"] = Delivery.POSTPONED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.POSTPONED
     with pytest.raises(SendRefused) as raised:
         send(shop)
     assert (type(raised.value), raised.value.reason, raised.value.refusal) == (
@@ -184,15 +184,15 @@ def test_an_email_that_is_postponed_says_what_it_waits_for(shop: TestShop, refus
 
 def test_an_email_that_is_deferred_says_why(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.DEFERRED
     with pytest.raises(EmailDeferred) as raised:
         send(shop)
-    assert (raised.value.reason, raised.value.refusal) == ("DEFERRED", Refusal.RETRY)
+    assert (raised.value.reason, raised.value.refusal) == ("DEFERRED", SendRefusal.RETRY)
 
 
 def test_a_rejected_email_is_not_tried_again(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.sender.deliveries["ada@example.com"] = Delivery.REJECTED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.REJECTED
     send(shop)
     assert shop.sender.sent == []
 
@@ -221,10 +221,10 @@ def test_one_inbox_is_sent_only_so_many_however_its_address_is_spelt(
     assert len(set(ids)) == 3
     for spelling in spellings:
         shop.signups.sign_up(Address.parse(spelling), [shop.sku], page="/", consent="c")
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX):
         for shopper in ids:
             shop.confirmations.send(shopper, shop.sku)
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX
 
 
 def test_the_cap_holds_in_any_24_hours(shop: TestShop) -> None:
@@ -232,14 +232,14 @@ def test_the_cap_holds_in_any_24_hours(shop: TestShop) -> None:
     shop.sign_up("ada")
     shop.clock.pass_s(DAY_S - shop.clock() // 1000 % DAY_S - 60)
     shop.sign_up("ada")
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX):
         send(shop)
     shop.clock.pass_s(120)
     send(shop)
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX
     shop.clock.pass_s(DAY_S - 120)
     send(shop)
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX + 1
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX + 1
 
 
 def test_one_email_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
@@ -263,12 +263,12 @@ def test_one_email_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
 
 
 def test_one_email_counts_once_against_the_days(shop: TestShop) -> None:
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX):
         ask(shop, OTHER, shop.sku)
         for sku in (shop.sku, OTHER):
             shop.confirmations.send(shop.shopper("ada"), sku)
         shop.clock.pass_s(16 * 60)
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX
 
 
 def test_one_email_confirms_what_several_forms_of_a_visit_asked_for(visited: TestShop) -> None:
@@ -284,13 +284,13 @@ def test_one_email_confirms_what_several_forms_of_a_visit_asked_for(visited: Tes
     assert visited.links.read(Purpose.CONFIRM, link(visited)).skus == (visited.sku, OTHER)
 
 
-def test_what_is_undone_at_the_end_of_a_visit_takes_no_other_email_with_it(visited: TestShop) -> None:
+def test_an_undone_signup_removes_no_other_email_of_the_visit(visited: TestShop) -> None:
     ask(visited, visited.sku)
     visited.clock.pass_s(VISIT_S - 1)
     ask(visited, OTHER)
     visited.clock.pass_s(1)
     visited.confirmations.send(visited.shopper("ada"), visited.sku)
-    assert visited.entries.undo(visited.shopper("ada"), OTHER, asked_at_ms=visited.clock() - 1000)
+    assert visited.entries.undo(visited.shopper("ada"), OTHER, signed_up_at_ms=visited.clock() - 1000)
     visited.clock.pass_s(VISIT_S)
     visited.confirmations.send(visited.shopper("ada"), OTHER)
     assert visited.links.read(Purpose.CONFIRM, link(visited)).skus == (visited.sku,)
@@ -347,12 +347,12 @@ def test_each_of_very_many_is_in_an_email_and_no_link_is_too_long(
     assert named == set(skus)
 
 
-def test_who_asks_again_is_written_to_that_they_are_on_the_list(shop: TestShop) -> None:
+def test_a_repeated_signup_of_a_confirmed_entry_gets_the_already_email(shop: TestShop) -> None:
     shop.join("ada", "left", "pending", "gone")
     shop.leave("left")
     shop.suppressions.suppress(shop.shopper("gone"), reason="complaint", at_ms=1)
     for name in ("ada", "left", "gone", "unknown"):
-        shop.confirmations.say_already(shop.shopper(name), shop.sku)
+        shop.confirmations.send_already_waiting(shop.shopper(name), shop.sku)
     (outgoing,) = shop.sender.sent
     assert outgoing.mailbox == "ada@example.com"
     assert outgoing.email.subject == "You are already on the list for Field Jacket (Moss, M)"
@@ -362,7 +362,7 @@ def test_who_asks_again_is_written_to_that_they_are_on_the_list(shop: TestShop) 
     assert state(shop, shop.sku) is EntryState.UNSUBSCRIBED
 
 
-def test_who_asked_again_is_notified_once_and_may_join_once_more(shop: TestShop) -> None:
+def test_a_repeated_signup_is_notified_once_and_may_sign_up_once_more(shop: TestShop) -> None:
     shop.observe(Availability.OUT_OF_STOCK)
     shop.join("ada")
     ask(shop, shop.sku)
@@ -382,7 +382,7 @@ def test_who_asked_again_is_notified_once_and_may_join_once_more(shop: TestShop)
 def test_one_network_causes_only_so_many_emails_and_uses_up_nobodys_own(
     shop: TestShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.services.requested_emails.ASKED_BY_NETWORK_PER_DAY_MAX", 3)
+    monkeypatch.setattr("chalicelib.services.requested_emails.REQUESTED_BY_NETWORK_PER_DAY_MAX", 3)
     names = [f"victim{number}" for number in range(5)]
     for name in names:
         ask(shop, shop.sku, name=name, source="net4-a")
@@ -392,7 +392,7 @@ def test_one_network_causes_only_so_many_emails_and_uses_up_nobodys_own(
     shop.clock.pass_s(16 * 60)
     ask(shop, shop.sku, name=names[-1], source="net4-b")
     send(shop, names[-1])
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX):
         ask(shop, shop.sku, name=names[-1])
         send(shop, names[-1])
         shop.clock.pass_s(16 * 60)
@@ -407,8 +407,8 @@ def test_one_network_causes_only_so_many_emails_and_uses_up_nobodys_own(
 def test_an_email_that_could_not_be_sent_does_not_count_for_its_network(
     shop: TestShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.services.requested_emails.ASKED_BY_IPV6_NETWORK_PER_DAY_MAX", 1)
-    assert ASKED_BY_IPV6_NETWORK_PER_DAY_MAX == 200
+    monkeypatch.setattr("chalicelib.services.requested_emails.REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX", 1)
+    assert REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX == 200
     ask(shop, shop.sku, source="net6-a")
     shop.sender.refuses = 2
     for _ in range(2):
@@ -433,7 +433,7 @@ def leaving_headers(
     variant = replace(product.variant("FJ-MOSS-M"), sku=sku)
     stocked = StockedProduct(replace(product, variants=(variant,)), {})
     entry = Entry("ada-id", sku, "ada@example.com", EntryState.CONFIRMED, 1)
-    writer = EmailComposer(Renderer(theme), Links(["key"], Clock()))
+    writer = EmailComposer(Renderer(theme), LinkTokens(["key"], Clock()))
     (outgoing,) = writer.available([entry], stocked)
     check_headers(outgoing.headers)
     raw = message_of(writer.sender, outgoing, message_id="m@x.example", sent_at=datetime.now(UTC))
@@ -454,7 +454,7 @@ def test_where_an_inbox_is_named_a_mailto_link_follows_the_https_link(small_rele
     assert leaving_headers(small_release, "leave@heron.example") == (
         f"{plain}, <mailto:leave@heron.example?subject=unsubscribe%20{token}>"
     )
-    assert Links(["key"], Clock()).read(Purpose.UNSUBSCRIBE, token) == LinkSubject("ada-id", "FJ-MOSS-M")
+    assert LinkTokens(["key"], Clock()).read(Purpose.UNSUBSCRIBE, token) == LinkSubject("ada-id", "FJ-MOSS-M")
 
 
 @pytest.mark.parametrize(("chars", "ways"), [(979, 2), (980, 1)])
@@ -502,7 +502,7 @@ class Budgets(EntriesTable):
             raise AlreadyClaimed
         return self.inbox
 
-    def count_asked_by_network(self, source: str, **facts: Any) -> bool:
+    def count_requested_by_network(self, source: str, **facts: Any) -> bool:
         self.calls.append(("network", source, facts))
         return self.network
 
@@ -519,12 +519,12 @@ class OneSender:
         return (self.result,)
 
 
-ACCEPTED = SendResult(Delivery.ACCEPTED, message_id="m1")
-CLAIM = Claim("ada-id", "A", {"A": 1})
+ACCEPTED = SendResult(DeliveryOutcome.ACCEPTED, message_id="m1")
+CLAIM = EmailClaim("ada-id", "A", {"A": 1})
 INBOX = Address.parse("ada@example.com").inbox_id(IDENTITY_KEY)
 NETWORKS = {
-    "net4-a": ASKED_BY_NETWORK_PER_DAY_MAX,
-    "net6-a": ASKED_BY_IPV6_NETWORK_PER_DAY_MAX,
+    "net4-a": REQUESTED_BY_NETWORK_PER_DAY_MAX,
+    "net6-a": REQUESTED_BY_IPV6_NETWORK_PER_DAY_MAX,
 }
 
 
@@ -536,15 +536,15 @@ NETWORKS = {
         (
             True,
             True,
-            SendResult(Delivery.REJECTED, reason="MESSAGE_REJECTED"),
+            SendResult(DeliveryOutcome.REJECTED, reason="MESSAGE_REJECTED"),
             "sent",
             {"event": "email_sent", "delivery": "rejected", "reason": "MESSAGE_REJECTED"},
         ),
         (None, True, ACCEPTED, "not counted", {"event": "email_covered"}),
         (False, True, ACCEPTED, "not counted", {"event": "emails_of_the_day_used_up"}),
         (True, False, ACCEPTED, "given back", {"event": "emails_of_the_network_used_up"}),
-        (True, True, SendResult(Delivery.DEFERRED, reason="451"), "refused", None),
-        (True, True, SendResult(Delivery.POSTPONED, reason="slow"), "refused", None),
+        (True, True, SendResult(DeliveryOutcome.DEFERRED, reason="451"), "refused", None),
+        (True, True, SendResult(DeliveryOutcome.POSTPONED, reason="slow"), "refused", None),
     ],
 )
 def test_each_end_of_an_asked_email_is_counted_and_logged(
@@ -565,7 +565,7 @@ def test_each_end_of_an_asked_email_is_counted_and_logged(
     emails = RequestedEmails(
         entries,
         FixedTheme(Renderer(small_release.theme)),
-        Links(["key"], clock),
+        LinkTokens(["key"], clock),
         sender,
         clock,
         IDENTITY_KEY,
@@ -602,7 +602,7 @@ def test_each_end_of_an_asked_email_is_counted_and_logged(
 
 def test_spellings_of_one_inbox_are_counted_as_one(small_release: Release, clock: Clock) -> None:
     entries, theme = Budgets(), FixedTheme(Renderer(small_release.theme))
-    links = Links(["key"], clock)
+    links = LinkTokens(["key"], clock)
     emails = RequestedEmails(entries, theme, links, OneSender(ACCEPTED), clock, IDENTITY_KEY)
     writer_links: list[Any] = []
 
@@ -657,7 +657,7 @@ def test_a_confirmation_says_what_it_covers_and_who_asked_last(shop: TestShop) -
         (
             ada,
             ("confirm", [(OTHER, shop.slug), (shop.sku, shop.slug)]),
-            {"claim": Claim(ada, OTHER, {OTHER: first_ms, shop.sku: shop.clock()}), "source": "net4-b"},
+            {"claim": EmailClaim(ada, OTHER, {OTHER: first_ms, shop.sku: shop.clock()}), "source": "net4-b"},
         )
     ]
 
@@ -681,7 +681,7 @@ def test_each_reason_not_to_ask_is_logged(shop: TestShop, capsys: pytest.Capture
     shop.confirmations.send(ada, OTHER)
     shop.suppressions.suppress(ada, reason="complaint", at_ms=shop.clock())
     shop.confirmations.send(ada, shop.sku)
-    shop.confirmations.say_already(ada, shop.sku)
+    shop.confirmations.send_already_waiting(ada, shop.sku)
     assert logged(capsys) == [
         {"event": "confirmation_not_due", "shopper": ada, "sku": OTHER},
         {"event": "confirmation_left_to_newest", "shopper": ada, "sku": OTHER},
@@ -697,8 +697,8 @@ def test_an_email_that_they_are_on_the_list_names_the_network_that_asked(
     emails = kept_emails(shop)
     shop.join("ada")
     ada = shop.shopper("ada")
-    shop.confirmations.say_already(ada, shop.sku, "net4-a")
-    shop.confirmations.say_already(ada, shop.sku)
+    shop.confirmations.send_already_waiting(ada, shop.sku, "net4-a")
+    shop.confirmations.send_already_waiting(ada, shop.sku)
     about = ("already", ada, shop.sku, shop.slug)
     assert emails.sent == [(ada, about, {"source": "net4-a"}), (ada, about, {"source": None})]
     assert logged(capsys) == []
@@ -712,7 +712,7 @@ def test_nobody_is_on_the_list_of_what_is_not_sold_or_not_confirmed(
     shop.sku = "NOT-SOLD"
     shop.join("ben")
     for name, sku in (("ada", "FJ-MOSS-M"), ("ben", "NOT-SOLD"), ("cyd", "FJ-MOSS-M")):
-        shop.confirmations.say_already(shop.shopper(name), sku)
+        shop.confirmations.send_already_waiting(shop.shopper(name), sku)
     assert [(line["event"], line["sku"]) for line in logged(capsys)] == [
         ("already_not_due", "FJ-MOSS-M"),
         ("already_not_due", "NOT-SOLD"),
@@ -835,8 +835,8 @@ SHOP_URL = "https://www.heron.example"
 
 
 @pytest.fixture
-def desk(german_release: Release, clock: Clock) -> tuple[KeepingRenderer, EmailComposer, Links]:
-    renderer, links = KeepingRenderer(german_release.theme), Links(["key"], clock)
+def desk(german_release: Release, clock: Clock) -> tuple[KeepingRenderer, EmailComposer, LinkTokens]:
+    renderer, links = KeepingRenderer(german_release.theme), LinkTokens(["key"], clock)
     return renderer, EmailComposer(cast("Renderer", renderer), links), links
 
 
@@ -849,7 +849,7 @@ def waiting(name: str, page: str, sku: str = "FJ-MOSS-M") -> Entry:
     return Entry(f"{name}-id", sku, f"{name}@example.com", EntryState.CONFIRMED, 1, page=page)
 
 
-def leave_link(links: Links, entry: Entry, root: str = "") -> tuple[str, dict[str, str]]:
+def leave_link(links: LinkTokens, entry: Entry, root: str = "") -> tuple[str, dict[str, str]]:
     token = links.sign(Purpose.UNSUBSCRIBE, LinkSubject(entry.shopper, entry.sku))
     link = f"{SHOP_URL}/api/unsubscribe?token={token}{'&lang=de' if root else ''}"
     return link, {
@@ -864,7 +864,7 @@ def tags(email: str, entry: Entry) -> dict[str, str]:
 
 
 def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
-    desk: tuple[KeepingRenderer, EmailComposer, Links], german_release: Release
+    desk: tuple[KeepingRenderer, EmailComposer, LinkTokens], german_release: Release
 ) -> None:
     renderer, writer, links = desk
     stocked = stocked_jacket(german_release)
@@ -899,7 +899,7 @@ def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
 
 
 def test_an_email_that_they_are_on_the_list_links_to_the_product_and_to_leaving(
-    desk: tuple[KeepingRenderer, EmailComposer, Links], german_release: Release
+    desk: tuple[KeepingRenderer, EmailComposer, LinkTokens], german_release: Release
 ) -> None:
     renderer, writer, links = desk
     stocked, entry = stocked_jacket(german_release), waiting("ada", "/de/products/field-jacket")
@@ -920,7 +920,7 @@ def test_an_email_that_they_are_on_the_list_links_to_the_product_and_to_leaving(
 
 
 def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_ones_own_link(
-    desk: tuple[KeepingRenderer, EmailComposer, Links], german_release: Release
+    desk: tuple[KeepingRenderer, EmailComposer, LinkTokens], german_release: Release
 ) -> None:
     renderer, writer, links = desk
     stocked = stocked_jacket(german_release)
@@ -959,7 +959,7 @@ def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_on
 
 
 def test_the_email_with_the_link_to_all_of_theirs_has_no_variant(
-    desk: tuple[KeepingRenderer, EmailComposer, Links],
+    desk: tuple[KeepingRenderer, EmailComposer, LinkTokens],
 ) -> None:
     renderer, writer, links = desk
     outgoing = writer.my_waitlists("ada@example.com", "ada-id", page="/de/products/field-jacket")

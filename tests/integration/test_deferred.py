@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.email import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
+from chalicelib.domain.email import (
+    DeliveryOutcome,
+    OutcomeUnknown,
+    OutgoingEmail,
+    SendRefusal,
+    SendRefused,
+    SendResult,
+)
 from chalicelib.domain.entry import Entry, EntryState, shard_of, shards_of
 from chalicelib.domain.sending_limits import (
     DAY_S,
@@ -18,7 +25,7 @@ from chalicelib.domain.sending_limits import (
     UNLIMITED,
     WAVE_HOPS_MAX,
     ChainTooLong,
-    Limits,
+    SendingLimits,
     wait_s,
 )
 from chalicelib.domain.stock import Availability, StockedProduct
@@ -40,7 +47,7 @@ from tests.support.shop_base import VISIBILITY_TIMEOUT_S
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 LINES = shards_of(SKU)
 WAITERS = 200
-Meets = Callable[[OutgoingEmail], Delivery]
+Meets = Callable[[OutgoingEmail], DeliveryOutcome]
 
 
 class Answering(FakeSender):
@@ -67,7 +74,7 @@ def shop_of(clock: Clock, waiters: int, meets: Meets, rate_per_s: float = 1000.0
     sender = Answering(meets)
     sender.clock = clock
     shop.use_sender(sender)
-    shop.account.now = Limits(rate_per_s, UNLIMITED)
+    shop.account.now = SendingLimits(rate_per_s, UNLIMITED)
     return shop
 
 
@@ -94,9 +101,11 @@ def counters(shop: MemoryShop) -> dict[str, int]:
 def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(count: int, clock: Clock) -> None:
     bad: set[str] = set()
     shop = shop_of(
-        clock, WAITERS, lambda email: Delivery.DEFERRED if email.mailbox in bad else Delivery.ACCEPTED
+        clock,
+        WAITERS,
+        lambda email: DeliveryOutcome.DEFERRED if email.mailbox in bad else DeliveryOutcome.ACCEPTED,
     )
-    shop.account.now = Limits(14.0, UNLIMITED)
+    shop.account.now = SendingLimits(14.0, UNLIMITED)
     bad |= at_the_head(shop, count)
     shop.observe(IN_STOCK)
     opened_ms = clock()
@@ -126,7 +135,11 @@ def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(count: int, c
 
 def test_a_deferred_email_is_shown_as_such_until_it_is_taken(clock: Clock) -> None:
     grey = {"s00003@example.com"}
-    shop = shop_of(clock, 10, lambda email: Delivery.DEFERRED if email.mailbox in grey else Delivery.ACCEPTED)
+    shop = shop_of(
+        clock,
+        10,
+        lambda email: DeliveryOutcome.DEFERRED if email.mailbox in grey else DeliveryOutcome.ACCEPTED,
+    )
     shop.observe(IN_STOCK)
     while any(not isinstance(message, NotifyOne) for message in shop.queue.messages):
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
@@ -136,8 +149,8 @@ def test_a_deferred_email_is_shown_as_such_until_it_is_taken(clock: Clock) -> No
     assert counters(shop) == {"notified": 10, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 0}
 
 
-def test_who_leaves_while_their_email_is_put_off_is_counted_out(clock: Clock) -> None:
-    shop = shop_of(clock, 1, lambda _: Delivery.DEFERRED)
+def test_an_entry_unsubscribed_while_its_email_is_deferred_is_counted_out(clock: Clock) -> None:
+    shop = shop_of(clock, 1, lambda _: DeliveryOutcome.DEFERRED)
     shop.observe(IN_STOCK)
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     while not counters(shop)["deferred_now"]:
@@ -151,7 +164,9 @@ def test_who_leaves_while_their_email_is_put_off_is_counted_out(clock: Clock) ->
 def test_a_limited_wave_passes_over_who_is_put_off_and_never_grows(clock: Clock) -> None:
     grey = {f"s{number:05}@example.com" for number in range(60)}
     shop = shop_of(
-        clock, 200, lambda email: Delivery.DEFERRED if email.mailbox in grey else Delivery.ACCEPTED
+        clock,
+        200,
+        lambda email: DeliveryOutcome.DEFERRED if email.mailbox in grey else DeliveryOutcome.ACCEPTED,
     )
     shop.policy = WavePolicy(emails_per_unit=10, next_after_min=30)
     shop.observe(IN_STOCK, 10)
@@ -169,9 +184,11 @@ def test_a_limited_wave_passes_over_who_is_put_off_and_never_grows(clock: Clock)
     assert Counter(shop.sender.mailboxes()) == Counter(f"s{number:05}@example.com" for number in range(200))
 
 
-def test_of_a_wave_an_email_that_is_given_up_goes_back(clock: Clock) -> None:
+def test_an_abandoned_email_returns_to_the_budget_of_its_wave(clock: Clock) -> None:
     shop = shop_of(
-        clock, 3, lambda email: Delivery.DEFERRED if "s00000" in email.mailbox else Delivery.ACCEPTED
+        clock,
+        3,
+        lambda email: DeliveryOutcome.DEFERRED if "s00000" in email.mailbox else DeliveryOutcome.ACCEPTED,
     )
     shop.policy = WavePolicy(emails_per_unit=1, next_after_min=24 * 60)
     shop.observe(IN_STOCK, 5)
@@ -196,7 +213,7 @@ class Spoiling(PlainComposer):
 
 
 def test_an_email_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> None:
-    shop = shop_of(clock, 300, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 300, lambda _: DeliveryOutcome.ACCEPTED)
     shop.notifier._composer = lambda: Spoiling({"s00007", "s00100"})
     shop.observe(IN_STOCK)
     # A batch of one that cannot be written is a fault for a person: it fails, and ends in the dead letters.
@@ -213,13 +230,13 @@ def test_an_email_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> 
     assert len(dead) == 2
 
 
-def test_who_is_refused_as_wrong_by_themselves_is_set_apart_and_nobody_waits(clock: Clock) -> None:
-    shop = shop_of(clock, 40, lambda _: Delivery.ACCEPTED, rate_per_s=1.0)
+def test_an_invalid_recipient_is_deferred_alone_and_the_others_are_sent(clock: Clock) -> None:
+    shop = shop_of(clock, 40, lambda _: DeliveryOutcome.ACCEPTED, rate_per_s=1.0)
     send = shop.sender.send
 
     def refuse(sender: str, emails: Sequence[OutgoingEmail]) -> Any:
         if [outgoing.mailbox for outgoing in emails] == ["s00004@example.com"]:
-            raise SendRefused("BadRequestException", Refusal.INVALID, about_emails=True)
+            raise SendRefused("BadRequestException", SendRefusal.INVALID, about_emails=True)
         return send(sender, emails)
 
     shop.sender.send = refuse  # type: ignore[method-assign]
@@ -234,13 +251,15 @@ def test_who_is_refused_as_wrong_by_themselves_is_set_apart_and_nobody_waits(clo
 
 
 def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(clock: Clock) -> None:
-    shop = shop_of(clock, 3, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 3, lambda _: DeliveryOutcome.ACCEPTED)
     shard = shard_of(SKU, "s00000")
     shop.observe(IN_STOCK)
 
     def half(_: str, emails: Sequence[OutgoingEmail]) -> Any:
-        wrong = SendResult(Delivery.POSTPONED, reason="TEMPLATE_NOT_FOUND", refusal=Refusal.INVALID)
-        return (SendResult(Delivery.ACCEPTED), *[wrong] * len(emails))[: len(emails)]
+        wrong = SendResult(
+            DeliveryOutcome.POSTPONED, reason="TEMPLATE_NOT_FOUND", refusal=SendRefusal.INVALID
+        )
+        return (SendResult(DeliveryOutcome.ACCEPTED), *[wrong] * len(emails))[: len(emails)]
 
     shop.sender.send = half  # type: ignore[method-assign, assignment]
     shop.join("t")
@@ -261,14 +280,16 @@ def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(
 def test_an_account_stopped_in_mid_batch_pauses_and_the_entries_before_are_notified_once(
     clock: Clock,
 ) -> None:
-    shop = shop_of(clock, 200, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 200, lambda _: DeliveryOutcome.ACCEPTED)
     send, stopped = shop.sender.send, [True]
 
     def stop(sender: str, emails: Sequence[OutgoingEmail]) -> Any:
         if not stopped.pop() if stopped else True:
             return send(sender, emails)
         results = send(sender, emails[:5])
-        rest = SendResult(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.PAUSED)
+        rest = SendResult(
+            DeliveryOutcome.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=SendRefusal.PAUSED
+        )
         return (*results, *[rest] * len(emails[5:]))
 
     shop.sender.send = stop  # type: ignore[method-assign]
@@ -288,14 +309,14 @@ def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_repeats_no_em
     shop.faults.fail_at_update("deferred_for")
     for number in range(20):
         shop.join(f"s{number}")
-    shop.sender.deliveries["s7@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["s7@example.com"] = DeliveryOutcome.DEFERRED
     shop.observe(IN_STOCK)
     assert work_off(shop, WorkerDied) == 0
     assert len(shop.sender.mailboxes()) == 20
 
 
 def test_a_transport_that_takes_one_at_a_time_is_not_waited_for_longer_and_longer(clock: Clock) -> None:
-    shop = shop_of(clock, 80, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 80, lambda _: DeliveryOutcome.ACCEPTED)
     shop.use_sender(Adversary(shop, ["some taken"] * 80))
     shop.observe(IN_STOCK)
     opened_ms = clock()
@@ -346,7 +367,7 @@ def test_counters_travel_with_the_message(message: WaveMessage) -> None:
 def test_past_its_maximum_a_message_is_refused_and_does_nothing(
     counter: str, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop = shop_of(clock, 8, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 8, lambda _: DeliveryOutcome.ACCEPTED)
     shop.observe(IN_STOCK)
     (restock,) = shop.opened()
     at_most = {"hops": WAVE_HOPS_MAX, "tries": TRIES_MAX}[counter]
@@ -365,14 +386,14 @@ def test_past_its_maximum_a_message_is_refused_and_does_nothing(
 
 
 def test_a_message_about_what_is_over_is_dropped_however_far_it_came(clock: Clock) -> None:
-    shop = shop_of(clock, 1, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 1, lambda _: DeliveryOutcome.ACCEPTED)
     shop.fan_out.work(NotifyOne("gone", SKU, "s00000", hops=WAVE_HOPS_MAX + 1))
     assert shop.queue.messages == []
 
 
 @pytest.mark.parametrize("kind", ["everyone", "limited"])
 def test_a_chain_that_is_always_refused_ends_with_the_dead_letters(kind: str, clock: Clock) -> None:
-    shop = shop_of(clock, 8, lambda _: Delivery.ACCEPTED)
+    shop = shop_of(clock, 8, lambda _: DeliveryOutcome.ACCEPTED)
     shop.fan_out.tries_max = 40
     if kind == "limited":
         shop.policy = WavePolicy(emails_per_unit=1)
@@ -420,14 +441,18 @@ class Adversary(FakeSender):
     def send(self, sender: str, emails: Sequence[OutgoingEmail]) -> Any:
         answer = self.answers.pop(0) if self.answers else "taken"
         if answer in {"retry", "paused"}:
-            raise SendRefused(answer, Refusal(answer))
+            raise SendRefused(answer, SendRefusal(answer))
         if answer == "quota":
-            self.shop.account.now = Limits(3.0, 5)
+            self.shop.account.now = SendingLimits(3.0, 5)
         taken = [] if answer in {"one deferred", "one rejected"} else emails[:1]
         if answer in {"some taken", "one deferred", "one rejected"}:
-            first = {"one deferred": Delivery.DEFERRED, "one rejected": Delivery.REJECTED}.get(answer)
-            results = super().send(sender, taken) if taken else (SendResult(first or Delivery.ACCEPTED),)
-            return (*results, *[SendResult(Delivery.POSTPONED, reason="x")] * (len(emails) - 1))
+            first = {"one deferred": DeliveryOutcome.DEFERRED, "one rejected": DeliveryOutcome.REJECTED}.get(
+                answer
+            )
+            results = (
+                super().send(sender, taken) if taken else (SendResult(first or DeliveryOutcome.ACCEPTED),)
+            )
+            return (*results, *[SendResult(DeliveryOutcome.POSTPONED, reason="x")] * (len(emails) - 1))
         results = super().send(sender, emails)
         if answer == "unknown":
             raise OutcomeUnknown("ReadTimeoutError")
@@ -444,7 +469,7 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
     answers: list[str], limited: bool, rate: float
 ) -> None:
     clock, waiters = Clock(), 24
-    shop = shop_of(clock, waiters, lambda _: Delivery.ACCEPTED, rate_per_s=rate)
+    shop = shop_of(clock, waiters, lambda _: DeliveryOutcome.ACCEPTED, rate_per_s=rate)
     shop.policy = WavePolicy(emails_per_unit=5, next_after_min=20) if limited else shop.policy
     faults, unknown, rejected = len(answers), answers.count("unknown"), answers.count("one rejected")
     shop.use_sender(Adversary(shop, answers))
@@ -467,7 +492,7 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
         if shop.paused:
             shop.rate_table.resume()
         if clock() % 7 == 0:
-            shop.account.now = Limits(rate, UNLIMITED)
+            shop.account.now = SendingLimits(rate, UNLIMITED)
         if not shop.work(failed):
             break
         hops = max([hops, *(message.hops for message in shop.queue.messages)])

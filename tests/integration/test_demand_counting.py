@@ -36,7 +36,7 @@ from chalicelib.tables.demand import (
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.tables.suppressions import ShoppersTable
-from spillway.merchant.rows import EntryRows, Newcomer, Proof
+from spillway.merchant.rows import EntryRows, ImportedPerson, Proof
 from tests.support.aws import create_table
 from tests.support.clock import Clock
 from tests.support.containers import container_with
@@ -167,7 +167,7 @@ class Counting(RuleBasedStateMachine):
     def undo(self, shopper: str, sku: str) -> None:
         entry = self.shop.entries.get(shopper, sku)
         if entry:
-            self.shop.entries.undo(shopper, sku, asked_at_ms=entry.asked_at_ms)
+            self.shop.entries.undo(shopper, sku, signed_up_at_ms=entry.signed_up_at_ms)
 
     @rule(shopper=st.sampled_from(SHOPPERS))
     def erase(self, shopper: str) -> None:
@@ -182,10 +182,10 @@ class Counting(RuleBasedStateMachine):
 
     @rule(shopper=st.sampled_from(SHOPPERS), sku=st.sampled_from(SKUS), ask=st.booleans())
     def import_person(self, shopper: str, sku: str, ask: bool) -> None:
-        asked_at_ms = self.shop.clock() - 3 * DAY_MS
+        signed_up_at_ms = self.shop.clock() - 3 * DAY_MS
         proof = Proof("csv", "digest", 1, "2026-01-01")
-        position = position_of(asked_at_ms, shopper)
-        person = Newcomer(shopper, f"{shopper}@example.com", sku, "/", asked_at_ms, position, proof)
+        position = position_of(signed_up_at_ms, shopper)
+        person = ImportedPerson(shopper, f"{shopper}@example.com", sku, "/", signed_up_at_ms, position, proof)
         self.shop.rows.put_all([person], Arrival.NEXT_RESTOCK, ask=ask, at_ms=self.shop.clock())
 
     @rule(shopper=st.sampled_from(SHOPPERS), old=st.sampled_from(SKUS), new=st.sampled_from(SKUS))
@@ -594,7 +594,7 @@ def test_an_entry_that_is_read_has_no_address(shop: Counted) -> None:
     assert request["ConsistentRead"] is True
     names = request.get("ExpressionAttributeNames", {})
     read = {names.get(word, word) for word in request["ProjectionExpression"].split(", ")}
-    assert read == {"sku", "state", "asked_at_ms", "confirmed_at_ms", "arrived_at_ms"}
+    assert read == {"sku", "state", "signed_up_at_ms", "confirmed_at_ms", "arrived_at_ms"}
 
 
 class Listening:
@@ -604,7 +604,7 @@ class Listening:
         self.passed: list[int] = []
         self.refuses = False
 
-    def may_be_heard(self, _: object) -> bool:
+    def may_have_consumers(self, _: object) -> bool:
         return True
 
     def emit_or_keep(self, events: list[Any]) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from spillway.commands.health import doctor_command
 from spillway.deploy.checks import SesIdentity
-from spillway.operate.doctor import CHECKS, TABLES, Examined, Finding, Result, examine
+from spillway.operate.doctor import CHECKS, TABLES, ExaminedStage, Finding, Result, examine
 from spillway.operate.findings import Resolve
 from tests.integration.test_agreement import SHOP
 from tests.support.stubbed_stage import OUTPUTS, Client, FakeStage, account, error, stage
@@ -45,7 +45,7 @@ class DoctorsStage(FakeStage):
 
 
 @dataclass(frozen=True, slots=True)
-class Visited(Examined):
+class Visited(ExaminedStage):
     """An examined stage whose certificate is at hand."""
 
     issued: Any = None
@@ -68,7 +68,7 @@ def visited(
     status: str = "UPDATE_COMPLETE",
     emails: int | None = None,
     **clients: Client,
-) -> Examined:
+) -> ExaminedStage:
     """A stage where all is well, but for what is given."""
     given = [{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()]
     stack = {"StackStatus": status, "Outputs": [], "Parameters": given}
@@ -93,7 +93,7 @@ def visited(
     return Visited(place, SHOP, emails, resolve, issued)
 
 
-def findings(examined: Examined) -> dict[str, Finding]:
+def findings(examined: ExaminedStage) -> dict[str, Finding]:
     return {finding.check: finding for finding in examine(examined)}
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_wrong_with_a_stage_that_is_well() -> None:
 
 
 def test_every_check_answers_even_where_nothing_can_be_asked() -> None:
-    found = findings(Examined(stage(), SHOP, resolve=lambda *_: None))
+    found = findings(ExaminedStage(stage(), SHOP, resolve=lambda *_: None))
     assert list(found) == list(CHECKS)
     assert {value.result for value in found.values()} == {Result.UNKNOWN, Result.GOOD}
 
@@ -254,7 +254,7 @@ OPEN = {"BlockPublicAcls": True, "BlockPublicPolicy": False}
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )
 def test_the_doctor_finds_what_is_wrong_and_says_the_way_out(
-    check: str, examined: Examined, what: str, hint: str
+    check: str, examined: ExaminedStage, what: str, hint: str
 ) -> None:
     found = findings(examined)[check]
     assert found.result is Result.BAD

@@ -50,7 +50,7 @@ class Scene:
         self.shop = TestShop(release, self.clock, slug="field-jacket", sku=SKU, dynamodb=Interrupted())
         self.dynamodb: Interrupted = self.shop.dynamodb
         self.shoppers = ShoppersTable(self.shop.entries.table.client, self.shop.entries.table.name)
-        self.admissions = SingleOptIn(self.shop.entries, self.shop.restocking, self.clock)
+        self.single_opt_in = SingleOptIn(self.shop.entries, self.shop.restocking, self.clock)
         self.numbers = count(1)
         self.enter()
 
@@ -79,7 +79,7 @@ class Scene:
         self.sign_up(OptIn.SINGLE)
         entry = self.shop.entries.get(self.shopper, SKU)
         if entry is not None and entry.state is CONFIRMED:
-            self.admissions.accept(entry)
+            self.single_opt_in.accept(entry)
 
     def confirm(self) -> None:
         self.shop.waitlist.confirm(self._link(Purpose.CONFIRM))
@@ -200,7 +200,7 @@ def scene(small_release: Release) -> Scene:
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_of_two_at_once_comes_what_comes_of_one_after_the_other(scene: Scene, beginning: str) -> None:
+def test_two_changes_at_once_end_as_one_after_the_other(scene: Scene, beginning: str) -> None:
     begin = BEGINNINGS[beginning]
     in_order = {
         (first, second): played(scene, begin, DEEDS[first], DEEDS[second])

@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import (
-    ADMISSIONS_PER_DAY_MAX,
-    ASK_AGAIN_AFTER_S,
-    ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
+    REQUESTED_EMAILS_PER_DAY_MAX,
+    SIGN_UP_COOL_DOWN_S,
+    SINGLE_OPT_INS_PER_DAY_MAX,
     Entry,
     EntryState,
     OptIn,
@@ -66,8 +66,8 @@ class EntryStory(RuleBasedStateMachine):
         self.emails_due: list[tuple[str, str]] = []
         self.asked_at_s: dict[str, list[int]] = {"ada": [], "ben": []}
         self.covered: dict[str, tuple[str, dict[str, int]]] = {}
-        self.admitted_today: Counter[tuple[str, int]] = Counter()
-        self.admissions = SingleOptIn(self.shop.entries, self.shop.restocking, self.shop.clock)
+        self.accepted_today: Counter[tuple[str, int]] = Counter()
+        self.single_opt_in = SingleOptIn(self.shop.entries, self.shop.restocking, self.shop.clock)
         self.shoppers = ShoppersTable(self.shop.entries.table.client, self.shop.entries.table.name)
 
     @rule(name=names, sku=skus, times=times)
@@ -77,12 +77,12 @@ class EntryStory(RuleBasedStateMachine):
             known = self.known.get((name, sku))
             again = known is None or known.state in {EntryState.UNSUBSCRIBED, EntryState.NOTIFIED}
             if known and known.state is EntryState.PENDING:
-                again = self.now_s - known.asked_at_s > ASK_AGAIN_AFTER_S
+                again = self.now_s - known.asked_at_s > SIGN_UP_COOL_DOWN_S
             stays = known is not None and known.state is EntryState.PENDING and not self.expired(name, sku)
             before, after = self.ask(name, sku, OptIn.DOUBLE)
             if known and known.state is EntryState.CONFIRMED:
                 said = known.again_at_s is None or self.now_s - known.again_at_s > DAY_S
-                assert (reaction_to(before, after) is Reaction.SAY_ALREADY) == said
+                assert (reaction_to(before, after) is Reaction.SEND_ALREADY_WAITING) == said
                 if said and before:
                     self.shop.entries.keep(before, after)
                     known.again_at_s = self.now_s
@@ -104,10 +104,10 @@ class EntryStory(RuleBasedStateMachine):
             before, after = self.ask(name, sku, OptIn.SINGLE)
             assert (reaction_to(before, after) is Reaction.ACCEPT_SINGLE_OPT_IN) == again
             if again:
-                used_up = self.admitted_today[today] == ADMISSIONS_PER_DAY_MAX
-                self.admitted_today[today] += not used_up
+                used_up = self.accepted_today[today] == SINGLE_OPT_INS_PER_DAY_MAX
+                self.accepted_today[today] += not used_up
                 for _ in range(times):
-                    self.admissions.accept(after)
+                    self.single_opt_in.accept(after)
                 state = EntryState.UNSUBSCRIBED if used_up else EntryState.CONFIRMED
                 self.known[name, sku] = Known(state, self.now_s, self.shop.clock())
 
@@ -135,7 +135,7 @@ class EntryStory(RuleBasedStateMachine):
             own = {sku: wanted[sku]} if sku in wanted else wanted
             new = by in {"", sku} or any(covered.get(one, -1) < at_s for one, at_s in own.items())
             expected = wanted and new and name not in self.suppressed
-            expected = expected and len(lately) < ASKED_EMAILS_PER_DAY_MAX
+            expected = expected and len(lately) < REQUESTED_EMAILS_PER_DAY_MAX
             assert [outgoing.mailbox for outgoing in sent] == [self.mailbox(name)] * bool(expected)
             if sent:
                 # One email, and its link, for all that is still to be confirmed.
@@ -172,7 +172,7 @@ class EntryStory(RuleBasedStateMachine):
         # The counts go with everything else; only the shopper's own email could ask for that.
         self.asked_at_s[name] = []
         self.covered.pop(name, None)
-        self.admitted_today[name, self.now_s // DAY_S] = 0
+        self.accepted_today[name, self.now_s // DAY_S] = 0
 
     @rule(name=names, times=times)
     def suppress(self, name: str, times: int) -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from chalicelib.domain.email import Delivery, OutgoingEmail, SendResult
+from chalicelib.domain.email import DeliveryOutcome, OutgoingEmail, SendResult
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import NotifyOne
@@ -122,7 +122,7 @@ def test_fewer_units_do_not_stop_a_fan_out(shop: TestShop) -> None:
     assert notified(shop) == ["ada"]
 
 
-def test_who_leaves_before_the_email_gets_none(shop: TestShop) -> None:
+def test_an_entry_unsubscribed_before_the_email_gets_none(shop: TestShop) -> None:
     shop.join("ada", "bob")
     shop.observe(IN_STOCK)
     shop.leave("ada")
@@ -161,7 +161,7 @@ def test_a_shopper_who_confirms_what_was_never_sold_out_is_notified_too(
     assert notified(shop) == ["ada"]
 
 
-def test_who_confirms_while_it_is_sold_out_waits(shop: TestShop) -> None:
+def test_a_confirmation_while_sold_out_waits(shop: TestShop) -> None:
     shop.join("ada")
     shop.restocking.notify_if_available(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
     assert shop.queue.messages == []
@@ -187,7 +187,7 @@ def test_a_throttled_sender_notifies_everyone_later(shop: TestShop) -> None:
 def test_one_deferred_email_of_a_batch_is_sent_alone_later(shop: TestShop) -> None:
     names = [f"shopper{number}" for number in range(12)]
     shop.join(*names)
-    shop.sender.deliveries["shopper7@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["shopper7@example.com"] = DeliveryOutcome.DEFERRED
     shop.observe(IN_STOCK)
     shop.work()
     assert notified(shop) == sorted(names)
@@ -195,7 +195,7 @@ def test_one_deferred_email_of_a_batch_is_sent_alone_later(shop: TestShop) -> No
 
 def test_a_rejected_email_is_not_tried_again(shop: TestShop) -> None:
     shop.join("ada")
-    shop.sender.deliveries["ada@example.com"] = Delivery.REJECTED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.REJECTED
     shop.observe(IN_STOCK)
     shop.work()
     assert notified(shop) == []
@@ -291,7 +291,7 @@ def test_a_product_renamed_in_mid_fan_out_is_called_one_name_in_each_batch(shop:
     assert len(batches) > 6
 
 
-def test_who_waits_is_counted_from_the_rows_whatever_counters_say(shop: TestShop) -> None:
+def test_people_waiting_are_counted_from_rows_and_not_from_counters(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
     shop.observe(IN_STOCK)
     shop.work_until(lambda: len(shop.sender.sent) >= 1)

@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chalicelib.domain.email import Delivery, OutcomeUnknown, Refusal, SendRefused
+from chalicelib.domain.email import DeliveryOutcome, OutcomeUnknown, SendRefusal, SendRefused
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
 from tests.support.clock import Clock
@@ -134,7 +134,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
     @rule(fault=st.sampled_from(["throttled", "stopped", "times out", "dies sending"]))
     def the_transport_misbehaves(self, fault: str) -> None:
         sender = self.shop.sender
-        sender.refusal = Refusal.PAUSED if fault == "stopped" else Refusal.RETRY
+        sender.refusal = SendRefusal.PAUSED if fault == "stopped" else SendRefusal.RETRY
         sender.refuses = int(fault in {"throttled", "stopped"})
         sender.times_out = int(fault == "times out")
         sender.dies_after_sending = fault == "dies sending"
@@ -143,8 +143,8 @@ class FanOutUnderFaults(RuleBasedStateMachine):
         if self.shop.paused:
             self.shop.rate_table.resume()
 
-    @rule(delivery=st.sampled_from([Delivery.DEFERRED, Delivery.REJECTED]), data=st.data())
-    def one_email_of_a_batch_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
+    @rule(delivery=st.sampled_from([DeliveryOutcome.DEFERRED, DeliveryOutcome.REJECTED]), data=st.data())
+    def one_email_of_a_batch_is_not_taken(self, delivery: DeliveryOutcome, data: st.DataObject) -> None:
         if self.joined:
             shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
             self.shop.sender.deliveries[f"{shopper}@example.com"] = delivery
@@ -152,7 +152,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
 
     @rule(emails_left=st.sampled_from([0, 7, UNLIMITED]), rate=st.sampled_from([1.0, 14.0, 1000.0]))
     def the_account_changes(self, emails_left: int, rate: float) -> None:
-        self.shop.account.now = Limits(rate, emails_left)
+        self.shop.account.now = SendingLimits(rate, emails_left)
         self.shop.clock.pass_s(400)
 
     def _failed(self, message: WaveMessage, error: BaseException) -> None:
@@ -176,7 +176,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
         if not hasattr(self, "shop"):
             return
         shop = self.shop
-        shop.account.now = Limits(1000.0, UNLIMITED)
+        shop.account.now = SendingLimits(1000.0, UNLIMITED)
         shop.clock.pass_s(400)
         shop.policy = EVERYONE
         shop.observe(SOLD_OUT, 0)

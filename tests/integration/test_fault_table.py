@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.email import Delivery, OutcomeUnknown
+from chalicelib.domain.email import DeliveryOutcome, OutcomeUnknown
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability, Restock
 from chalicelib.domain.wave import EVERYONE, LimitedWave, NotifyOne, ShardStep, WaveMessage, WavePolicy
@@ -154,12 +154,12 @@ def test_a_call_that_times_out_after_it_was_taken_repeats_its_batch_once(clock: 
     assert notified(shop) == set(NAMES)
 
 
-def test_of_a_batch_only_who_was_not_taken_is_tried_again_and_who_is_refused_is_not(clock: Clock) -> None:
+def test_a_batch_retries_deferred_emails_and_no_refused_ones(clock: Clock) -> None:
     shop = crowded(clock)
     refused, put_off = "s00007", "s00011"
     shop.sender.deliveries = {
-        f"{refused}@example.com": Delivery.REJECTED,
-        f"{put_off}@example.com": Delivery.DEFERRED,
+        f"{refused}@example.com": DeliveryOutcome.REJECTED,
+        f"{put_off}@example.com": DeliveryOutcome.DEFERRED,
     }
     shop.observe(IN_STOCK)
     assert work_off(shop) == 0
@@ -167,7 +167,7 @@ def test_of_a_batch_only_who_was_not_taken_is_tried_again_and_who_is_refused_is_
     assert shop.state(refused) is EntryState.NOTIFIED
 
 
-def test_who_leaves_while_their_email_is_under_way_stays_gone(clock: Clock) -> None:
+def test_an_entry_unsubscribed_during_its_email_stays_unsubscribed(clock: Clock) -> None:
     shop = crowded(clock)
 
     def leave() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.outbound.addresses import NameUnknown, TargetRefused, resolve_public
-from chalicelib.outbound.deliveries import Answer
+from chalicelib.outbound.deliveries import EndpointResponse
 from chalicelib.outbound.fetching import HttpsFetcher
 from chalicelib.outbound.https_post import Deadline, HttpsPoster, connect
 from tests.support.certificate import write_certificate
@@ -91,7 +91,7 @@ def test_a_post_goes_to_the_checked_address_under_the_name_of_the_url(
     url = f"https://{NAME}:{endpoint.port}/in?a=1"
     body = b'{"specversion": "1.0"}' * 5_000
     answer = poster(certificate).post(url, {"webhook-id": "m-1"}, body)
-    assert answer == Answer(204)
+    assert answer == EndpointResponse(204)
     assert endpoint.names == [NAME]
     head, _, sent = endpoint.received[0].partition(b"\r\n\r\n")
     assert head.decode().split("\r\n") == [
@@ -109,11 +109,11 @@ def test_a_post_goes_to_the_checked_address_under_the_name_of_the_url(
 def test_a_redirect_is_not_followed_and_a_later_retry_is_read(endpoint: Endpoint, certificate: Path) -> None:
     url = f"https://{NAME}:{endpoint.port}/"
     endpoint.pieces = [f"HTTP/1.1 307 Elsewhere\r\nLocation: {url}other\r\n\r\n".encode()]
-    assert poster(certificate).post(url, {}, b"{}") == Answer(307)
+    assert poster(certificate).post(url, {}, b"{}") == EndpointResponse(307)
     endpoint.pieces = [b"HTTP/1.1 429 Slow down\r\nRetry-After: 120\r\n\r\n"]
-    assert poster(certificate).post(url, {}, b"{}") == Answer(429, retry_after_s=120)
+    assert poster(certificate).post(url, {}, b"{}") == EndpointResponse(429, retry_after_s=120)
     endpoint.pieces = [b"HTTP/1.1 503 \r\nRetry-After: tomorrow\r\n\r\n"]
-    assert poster(certificate).post(url, {}, b"{}") == Answer(503)
+    assert poster(certificate).post(url, {}, b"{}") == EndpointResponse(503)
     assert len(endpoint.received) == 3
 
 
@@ -127,22 +127,22 @@ def test_an_answer_in_drops_does_not_outlive_the_time_limit(endpoint: Endpoint, 
     endpoint.between = wait
     # Each drop comes within the limit; all of them together do not.
     url = f"https://{NAME}:{endpoint.port}/"
-    assert poster(certificate, timeout_s=0.5).post(url, {}, b"{}") == Answer(error="timeout")
+    assert poster(certificate, timeout_s=0.5).post(url, {}, b"{}") == EndpointResponse(error="timeout")
     reached.set()
 
 
 @pytest.mark.parametrize(
     ("pieces", "expected"),
     [
-        ([b"SSH-2.0-OpenSSH_9.9\r\n"], Answer(error="no_http")),
-        ([], Answer(error="connection")),
-        ([b"HTTP/1.1 200 OK\r\n", b"X: " + b"y" * 20_000], Answer(200)),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"], Answer(200)),
+        ([b"SSH-2.0-OpenSSH_9.9\r\n"], EndpointResponse(error="no_http")),
+        ([], EndpointResponse(error="connection")),
+        ([b"HTTP/1.1 200 OK\r\n", b"X: " + b"y" * 20_000], EndpointResponse(200)),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"], EndpointResponse(200)),
     ],
     ids=["another protocol", "nothing", "headers without an end", "a body that never comes"],
 )
 def test_an_odd_answer_ends_the_attempt(
-    endpoint: Endpoint, certificate: Path, pieces: list[bytes], expected: Answer
+    endpoint: Endpoint, certificate: Path, pieces: list[bytes], expected: EndpointResponse
 ) -> None:
     endpoint.pieces = pieces
     assert poster(certificate).post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == expected
@@ -152,9 +152,11 @@ def test_a_certificate_of_another_name_or_of_nobody_known_is_refused(
     endpoint: Endpoint, certificate: Path
 ) -> None:
     other = f"https://other.example:{endpoint.port}/"
-    assert poster(certificate).post(other, {}, b"{}") == Answer(error="certificate")
+    assert poster(certificate).post(other, {}, b"{}") == EndpointResponse(error="certificate")
     unknown = HttpsPoster(resolve=lambda _: ["127.0.0.1"])
-    assert unknown.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == Answer(error="certificate")
+    assert unknown.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == EndpointResponse(
+        error="certificate"
+    )
     assert not endpoint.received
 
 
@@ -162,8 +164,12 @@ def test_a_private_target_is_never_connected_to(endpoint: Endpoint, certificate:
     context = ssl.create_default_context(cafile=str(certificate))
     guarded = HttpsPoster(context, resolve_public)
     for host in ("127.0.0.1", "localhost", "[::1]", "2130706433", "169.254.169.254"):
-        assert guarded.post(f"https://{host}:{endpoint.port}/", {}, b"{}") == Answer(error="not_public")
-    assert guarded.post(f"http://127.0.0.1:{endpoint.port}/", {}, b"{}") == Answer(error="not_public")
+        assert guarded.post(f"https://{host}:{endpoint.port}/", {}, b"{}") == EndpointResponse(
+            error="not_public"
+        )
+    assert guarded.post(f"http://127.0.0.1:{endpoint.port}/", {}, b"{}") == EndpointResponse(
+        error="not_public"
+    )
     assert not endpoint.names
 
 
@@ -178,7 +184,7 @@ def test_a_name_that_changes_between_check_and_call_changes_nothing(
         return [(2, 1, 6, "", (address, 0))]
 
     guarded = HttpsPoster(resolve=lambda host: resolve_public(host, rebinding))
-    assert guarded.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == Answer(error="not_public")
+    assert guarded.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == EndpointResponse(error="not_public")
     assert asked == [NAME]
     assert not endpoint.names
 
@@ -186,7 +192,9 @@ def test_a_name_that_changes_between_check_and_call_changes_nothing(
 def test_no_answer_of_the_network_is_named_as_what_it_is(certificate: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert poster(certificate).post(f"https://{NAME}:{port}/", {}, b"{}") == Answer(error="connection")
+    assert poster(certificate).post(f"https://{NAME}:{port}/", {}, b"{}") == EndpointResponse(
+        error="connection"
+    )
 
     def unknown(_: str) -> list[str]:
         raise NameUnknown
@@ -194,8 +202,12 @@ def test_no_answer_of_the_network_is_named_as_what_it_is(certificate: Path) -> N
     def refused(_: str) -> list[str]:
         raise TargetRefused
 
-    assert HttpsPoster(resolve=unknown).post(f"https://{NAME}/", {}, b"") == Answer(error="name_unknown")
-    assert HttpsPoster(resolve=refused).post(f"https://{NAME}/", {}, b"") == Answer(error="not_public")
+    assert HttpsPoster(resolve=unknown).post(f"https://{NAME}/", {}, b"") == EndpointResponse(
+        error="name_unknown"
+    )
+    assert HttpsPoster(resolve=refused).post(f"https://{NAME}/", {}, b"") == EndpointResponse(
+        error="not_public"
+    )
 
 
 def test_the_next_address_is_tried_where_the_first_does_not_answer(
@@ -203,7 +215,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
 ) -> None:
     context = ssl.create_default_context(cafile=str(certificate))
     two = HttpsPoster(context, lambda _: ["127.0.0.2", "127.0.0.1"])
-    assert two.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == Answer(204)
+    assert two.post(f"https://{NAME}:{endpoint.port}/", {}, b"{}") == EndpointResponse(204)
 
 
 def test_a_fetch_tries_the_next_address_by_the_same_connection(endpoint: Endpoint, certificate: Path) -> None:

@@ -121,7 +121,7 @@ def test_woocommerces_ping_gets_200(api: Client) -> None:
     assert (answer.status_code, answer.json_body["outcome"]) == (200, "pong")
 
 
-def test_what_cannot_be_applied_is_answered_200_and_named(api: Client) -> None:
+def test_an_inapplicable_event_is_answered_200_and_named(api: Client) -> None:
     unknown = post_woo(api, woo(2, "NO-SUCH", 1, at(1))).json_body["results"]
     assert unknown == [{"sku": "NO-SUCH", "outcome": "unknown_sku"}]
     unreadable = post_woo(api, b"[]")

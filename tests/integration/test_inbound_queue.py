@@ -9,8 +9,8 @@ from chalice.test import Client
 
 import app as cloud
 from chalicelib.domain.stock import Availability
-from chalicelib.inbound.sources import BODY_READERS, Message, NoMessage
-from chalicelib.services.reconciliation import Account, Reconciliation, StockLists
+from chalicelib.inbound.sources import BODY_READERS, InboundMessage, NoMessage
+from chalicelib.services.reconciliation import Reconciliation, SourceAccount, StockLists
 from tests.integration.test_app import api, deployed
 from tests.integration.test_inbound_events import OTHER, SKU, at, stock, woo
 from tests.support.stock_api import Said, stock_api
@@ -97,12 +97,12 @@ def test_a_repeat_of_a_message_without_an_id_and_a_time_changes_nothing() -> Non
 )
 def test_a_text_that_is_no_message_is_refused_by_field_and_value(text: str, reason: str) -> None:
     with pytest.raises(NoMessage) as refused:
-        Message.from_json(text)
+        InboundMessage.from_json(text)
     assert str(refused.value) == reason
 
 
 def test_header_names_of_a_message_are_read_in_any_case() -> None:
-    read = Message.from_json(message("shopify", "{}", X_Shopify_Topic="products/update"))
+    read = InboundMessage.from_json(message("shopify", "{}", X_Shopify_Topic="products/update"))
     assert (read.headers, read.body) == ({"x-shopify-topic": "products/update"}, b"{}")
 
 
@@ -119,7 +119,7 @@ def test_each_hour_the_lists_of_known_accounts_are_applied_and_without_one_nothi
         try:
             cloud.reconcile_stock(HOUR, None)
             assert api.asked == []
-            account = Account(f"{api.url}/stock.csv").to_document()
+            account = SourceAccount(f"{api.url}/stock.csv").to_document()
             client.put_secret_value(SecretId=name, SecretString=json.dumps({"generic": account}))
             cloud.reconcile_stock(HOUR, None)
         finally:

@@ -163,7 +163,7 @@ def test_the_cloud_goes_with_its_command_however_that_goes(
         assert gone(cloud_pid)
 
 
-def test_what_was_saved_while_it_ran_survives_a_kill_and_is_its_owners_alone(settings: CloudSettings) -> None:
+def test_state_saved_while_it_ran_survives_a_kill_and_is_private(settings: CloudSettings) -> None:
     settings = replace(settings, save_every_s=0.05)
     dynamodb = local_stage(record_of(settings)).client("dynamodb")
     saved = settings.state / "dynamodb.json"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.email import Delivery
+from chalicelib.domain.email import DeliveryOutcome
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.smtp import message_of
@@ -47,7 +47,7 @@ def states(shop: TestShop) -> list[Any]:
 
 def test_waves_show_emails_put_off_and_given_up(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
-    shop.sender.deliveries["bob@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["bob@example.com"] = DeliveryOutcome.DEFERRED
     shop.observe(Availability.IN_STOCK)
     shop.work_until(lambda: len(shop.sender.sent) == 2 and states(shop)[0].progress.deferred_now == 1)
     (state,) = states(shop)
@@ -55,7 +55,7 @@ def test_waves_show_emails_put_off_and_given_up(shop: TestShop) -> None:
     assert "1 deferred" in waves_line(state)
     assert waves_document(state)["deferred"] == 1
     while shop.queue.messages:
-        shop.sender.deliveries["bob@example.com"] = Delivery.DEFERRED
+        shop.sender.deliveries["bob@example.com"] = DeliveryOutcome.DEFERRED
         shop.work_once()
     (state,) = states(shop)
     assert (state.waiting, state.progress.deferred_now, state.progress.given_up) == (0, 0, 1)
@@ -64,7 +64,7 @@ def test_waves_show_emails_put_off_and_given_up(shop: TestShop) -> None:
     assert waves_document(state)["given_up"] == 1
 
 
-def test_what_is_wanted_most_comes_first(shop: TestShop) -> None:
+def test_the_variant_with_the_most_people_waiting_comes_first(shop: TestShop) -> None:
     shop.join("ada", "bob")
     shop.clock.pass_s(2 * 24 * 3600)
     shop.join("cyd")

@@ -25,7 +25,7 @@ from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.intake import Move
 from spillway.merchant.rows import EntryRows
-from spillway.merchant.waitlist_report import Demand, reach_sentence
+from spillway.merchant.waitlist_report import WaitlistSize, reach_sentence
 from spillway.operate.state import QUEUES
 from spillway.project import Project
 from spillway.sitegen.release import Release
@@ -159,7 +159,7 @@ def test_every_command_of_a_merchant_speaks_json(
         assert {name: item[name] for name in part} == part
 
 
-def test_what_was_never_on_sale_is_not_sold_out(
+def test_a_variant_that_was_never_on_sale_is_not_sold_out(
     project: Project, shop: TestShop, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
@@ -178,7 +178,7 @@ def test_what_was_never_on_sale_is_not_sold_out(
 
 
 def test_an_sku_in_square_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    found = [Demand("[red]x[/red]", "A [b]bold[/b] one", "", "OutOfStock", 3, 1)]
+    found = [WaitlistSize("[red]x[/red]", "A [b]bold[/b] one", "", "OutOfStock", 3, 1)]
     Console(highlight=False, width=100).print(waiting._waiting_table(found))
     assert "[red]x[/red]  A [b]bold[/b] one" in capsys.readouterr().out
 
@@ -217,7 +217,7 @@ def test_a_bar_is_drawn_for_nobody_but_a_terminal(
     assert CliRunner().invoke(cli, ["waiting"], obj=project, catch_exceptions=False).stderr == ""
 
 
-def test_what_is_said_of_a_stock_is_what_changed(
+def test_the_words_about_a_stock_name_what_changed(
     project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)

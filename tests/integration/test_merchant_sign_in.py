@@ -9,7 +9,7 @@ from chalice.test import Client, HTTPResponse
 
 import app as cloud
 from chalicelib.domain.address import Address
-from chalicelib.domain.email import Delivery, OutgoingEmail, RequestedEmail, SendRefused, SendResult
+from chalicelib.domain.email import DeliveryOutcome, OutgoingEmail, RequestedEmail, SendRefused, SendResult
 from chalicelib.domain.merchant import SESSION_S, SIGN_IN_WITHIN_S, MerchantTokens, Role, Session, merchant_id
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.events import send_requested
@@ -346,7 +346,7 @@ class Outbox:
         if self.refusal:
             raise self.refusal
         self.emails += emails
-        return tuple(SendResult(Delivery.ACCEPTED, f"m{number}") for number, _ in enumerate(emails))
+        return tuple(SendResult(DeliveryOutcome.ACCEPTED, f"m{number}") for number, _ in enumerate(emails))
 
     def link(self) -> str:
         """The path of the link of the newest email."""

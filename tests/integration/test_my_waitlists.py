@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.email import Delivery, SendRefused
-from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, CONFIRM_WITHIN_S, Arrival, EntryState
+from chalicelib.domain.email import DeliveryOutcome, SendRefused
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, REQUESTED_EMAILS_PER_DAY_MAX, Arrival, EntryState
 from chalicelib.domain.tokens import LinkRefused, LinkSubject, Purpose
 from chalicelib.services.requested_emails import MyWaitlistsEmail
 from chalicelib.services.waitlist import Awaited, MyWaitlists
@@ -93,13 +93,13 @@ def test_leaving_follows_an_entry_that_was_moved_while_the_page_was_open(
     assert [item.state for item in looked(shop, yours)] == ["unsubscribed", "unsubscribed"]
 
 
-def test_what_is_taken_along_is_all_there_is(shop: TestShop, yours: MyWaitlists) -> None:
+def test_an_export_of_a_shopper_has_every_stored_row(shop: TestShop, yours: MyWaitlists) -> None:
     shop.join("ada")
     taken = json.loads(json.dumps(yours.export(token(shop))))
     (entry,) = taken["entries"]
     assert taken["shopper"] == shop.shopper("ada")
     assert entry["mailbox"] == "ada@example.com"
-    assert {"asked_at_ms", "confirmed_at_ms", "page", "consent", "sku", "state"} <= entry.keys()
+    assert {"signed_up_at_ms", "confirmed_at_ms", "page", "consent", "sku", "state"} <= entry.keys()
 
 
 def test_erasing_leaves_nothing_but_a_suppression(
@@ -151,24 +151,24 @@ def test_nobody_is_written_to_who_is_unknown_or_suppressed(shop: TestShop, email
 
 def test_these_emails_have_a_cap_of_their_own(shop: TestShop, emails: MyWaitlistsEmail) -> None:
     shop.sign_up("ada")
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX + 2):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX + 2):
         shop.confirmations.send(shop.shopper("ada"), shop.sku)
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX
     shop.sender.sent.clear()
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX + 2):
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX + 2):
         emails.send(shop.shopper("ada"))
-    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
+    assert len(shop.sender.sent) == REQUESTED_EMAILS_PER_DAY_MAX
 
 
 def test_an_email_that_was_not_taken_is_tried_again_and_not_counted(
     shop: TestShop, emails: MyWaitlistsEmail
 ) -> None:
     shop.sign_up("ada")
-    shop.sender.refuses = ASKED_EMAILS_PER_DAY_MAX
-    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
+    shop.sender.refuses = REQUESTED_EMAILS_PER_DAY_MAX
+    for _ in range(REQUESTED_EMAILS_PER_DAY_MAX):
         with pytest.raises(SendRefused):
             emails.send(shop.shopper("ada"))
-    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.DEFERRED
     with pytest.raises(SendRefused):
         emails.send(shop.shopper("ada"))
     emails.send(shop.shopper("ada"))
@@ -192,12 +192,12 @@ def test_each_entry_is_shown_whole_and_in_its_state(shop: TestShop, yours: MyWai
     )
 
 
-def test_what_is_taken_along_is_each_fact_as_it_is_stored(shop: TestShop, yours: MyWaitlists) -> None:
+def test_an_export_of_a_shopper_has_each_fact_as_it_is_stored(shop: TestShop, yours: MyWaitlists) -> None:
     shop.sign_up("ada")
     key = {"shopper": {"S": shop.shopper("ada")}, "sku": {"S": shop.sku}}
     item = shop.dynamodb.get_item(TableName=shop.entries_name, Key=key)["Item"]
     facts = {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items()}
-    assert {"asked_at_ms", "consent", "mailbox", "page", "shopper", "sku", "state"} <= facts.keys()
+    assert {"signed_up_at_ms", "consent", "mailbox", "page", "shopper", "sku", "state"} <= facts.keys()
     assert yours.export(token(shop)) == {"shopper": shop.shopper("ada"), "entries": [facts]}
 
 

@@ -10,7 +10,7 @@ from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.commands.health import _received_words, _show_state
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate import state as operate_state
-from spillway.operate.state import Mail, StageState, state_of
+from spillway.operate.state import SesState, StageState, state_of
 from spillway.operate.teardown import DELETERS, destroy, plan_destruction, retained_ids
 from spillway.sitegen.release import Release
 from tests.support.aws import template
@@ -87,7 +87,7 @@ def test_the_status_begins_with_people_waiting_emails_and_failed_jobs(
             waiting=1_204,
             emails_today=310,
             queues=queues,
-            mail=Mail(14, 50_000, 310, sandbox=True, paused=False),
+            mail=SesState(14, 50_000, 310, sandbox=True, paused=False),
             paused="by [hand]",
         )
     )
@@ -129,7 +129,7 @@ def test_emails_put_back_for_later_are_counted_among_those_that_wait() -> None:
     assert state_of(well(sqs=sqs)).queues["confirmation emails"] == 3
 
 
-def test_what_cannot_be_asked_is_named_and_the_rest_is_shown() -> None:
+def test_an_unreachable_service_is_named_and_the_rest_is_shown() -> None:
     state = state_of(well(sesv2=Client(get_account=error("AccessDenied"))))
     assert state.unknown == ("mail (ClientError)",)
     assert state.entries_rows_about == 42
@@ -204,7 +204,7 @@ def test_data_that_cannot_be_deleted_is_reported_before_anything_goes() -> None:
     assert "delete_stack" not in [operation for operation, _ in place.client("cloudformation").calls]
 
 
-def test_whatever_outlives_the_stack_can_be_deleted_with_it() -> None:
+def test_resources_that_outlive_the_stack_can_be_deleted_with_it() -> None:
     resources = template()["Resources"]
     assert {resources[name]["Type"] for name in retained_ids(template())} <= set(DELETERS)
 

@@ -229,7 +229,7 @@ def test_a_poll_is_one_read_and_a_snapshot_is_made_once_in_two_and_a_half_second
     assert watched.overviews.answer(OverviewQuery()).etag == later.etag
 
 
-def test_of_many_polls_at_once_one_makes_the_snapshot_and_the_others_read_the_last_one(
+def test_one_of_many_polls_at_once_makes_the_snapshot_and_the_others_read_the_last_one(
     watched: Watched,
 ) -> None:
     watched.demand.set(SKU, 1)
@@ -250,7 +250,7 @@ def test_of_many_polls_at_once_one_makes_the_snapshot_and_the_others_read_the_la
     assert newer.document["totals"]["waiting"] == 2
 
 
-def test_who_polls_while_the_very_first_snapshot_is_made_is_asked_to_come_back(watched: Watched) -> None:
+def test_a_poll_during_the_first_snapshot_gets_a_time_to_retry(watched: Watched) -> None:
     assert watched.overviews._tables.snapshots.claim(at_ms=watched.clock(), known_ms=None)
     with pytest.raises(OverviewNotReady):
         watched.overviews.answer(OverviewQuery())

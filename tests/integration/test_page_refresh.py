@@ -150,7 +150,7 @@ def test_the_sitemap_dates_the_pages_that_turned_as_a_build_would(
     assert "/sitemap.xml" in cdn.paths[0]
 
 
-def test_of_two_edits_at_once_neither_is_lost(s3: Any) -> None:
+def test_two_edits_at_once_are_both_kept(s3: Any) -> None:
     pages = PagesBucket(s3, "pages")
     s3.put_object(Bucket="pages", Key="sitemap.xml", Body=b"-", ContentType="application/xml")
     others = [b"- theirs"]
@@ -185,7 +185,7 @@ def test_the_pages_of_every_language_turn(s3: Any, german_release: Release) -> N
     assert cdn.paths == [sorted(["/", *(f"/{key}" for key in (*keys, *german))])]
 
 
-def test_what_the_catalogue_does_not_hold_is_left_alone(
+def test_rows_of_no_product_of_the_catalogue_are_left_alone(
     s3: Any, products: ProductsTable, small_release: Release
 ) -> None:
     put_theme(s3, small_release.theme.to_json())

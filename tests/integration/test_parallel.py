@@ -49,7 +49,7 @@ def test_an_error_of_another_process_is_seen_whole() -> None:
     assert not multiprocessing.active_children()
 
 
-def test_what_only_others_fail_at_is_done_here() -> None:
+def test_work_that_fails_in_workers_only_is_done_in_this_process() -> None:
     here = os.getpid()
 
     def work(chunk: Sequence[int]) -> list[int]:
@@ -62,7 +62,7 @@ def test_what_only_others_fail_at_is_done_here() -> None:
     assert [number for result in results for number in result] == squares(NUMBERS)
 
 
-def test_what_a_killed_process_took_is_done_here() -> None:
+def test_work_of_a_killed_process_is_done_in_this_one() -> None:
     here = os.getpid()
 
     def work(chunk: Sequence[int]) -> list[int]:

@@ -38,7 +38,7 @@ def run(project: Project, *words: str) -> Result:
     return result
 
 
-def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) -> None:
+def test_limits_that_hold_exit_with_0_and_the_tightest_one_is_named(project: Project) -> None:
     result = run(project, *SMALL, "--details")
     assert result.exit_code == 0, result.output
     assert "It holds" in result.output
@@ -46,7 +46,7 @@ def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) ->
     assert "Nothing is lost." in result.output
 
 
-def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Project) -> None:
+def test_a_limit_that_breaks_exits_with_1_and_its_named_fix_repairs_it(project: Project) -> None:
     result = run(project, *SMALL, "--details", "--limit", "emails_per_s=0.1", "--limit", "emails_per_day=200")
     assert result.exit_code == 1
     assert "It would not hold" in result.output

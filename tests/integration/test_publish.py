@@ -11,7 +11,7 @@ from chalicelib.domain.tokens import PERIOD_DAYS, FormTokens, Offer
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud.shopper import forms_of
-from spillway.publish.s3 import Request
+from spillway.publish.s3 import S3Request
 from spillway.publish.saved_sources import source_key
 from spillway.publish.sources import load_folder
 from spillway.sitegen.release import Release
@@ -104,7 +104,7 @@ def test_a_publish_shows_the_stock_that_events_own(env: PublishEnv) -> None:
     assert 'id="waitlist"' in env.page("products/scarf")
 
 
-def test_what_left_the_catalogue_is_reported(env: PublishEnv) -> None:
+def test_withdrawn_products_are_reported(env: PublishEnv) -> None:
     env.publish()
     drop_scarf(env.project)
     assert env.publish().abandoned == ("scarf",)
@@ -158,7 +158,7 @@ def test_a_wrong_folder_does_not_empty_a_shop(env: PublishEnv) -> None:
     assert "note-1" not in env.sink.keys("pages")
 
 
-def test_what_a_shopper_does_on_a_page_of_a_dropped_locale_is_answered_in_the_first(
+def test_requests_from_a_page_of_a_dropped_locale_are_answered_in_the_first_locale(
     env: PublishEnv, sink: S3Sink, products: ProductsTable, tmp_path: Path
 ) -> None:
     bilingual = PublishEnv(sink, products, make_german_shop(tmp_path / "german"))
@@ -243,7 +243,7 @@ def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_th
     assert env.publish_release(small_release).uploaded == 0
 
 
-def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_back(env: PublishEnv) -> None:
+def test_changes_of_a_killed_publish_are_repaired_even_after_the_edit_is_undone(env: PublishEnv) -> None:
     env.publish()
     before = env.content()
     page = env.project.site / "pages" / "privacy.md"
@@ -262,5 +262,5 @@ def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_
 
 def test_a_file_that_changed_after_it_was_counted_is_not_put(env: PublishEnv) -> None:
     with pytest.raises(WorkFailed, match="XAmzContentSHA256Mismatch"):
-        env.bucket("pages").send([Request("PUT", "a", {}, "0" * 64, lambda: b"other")])
+        env.bucket("pages").send([S3Request("PUT", "a", {}, "0" * 64, lambda: b"other")])
     assert env.sink.objects == {}

@@ -9,7 +9,7 @@ from spillway.publish.live_manifest import CLAIM_MS
 from tests.support.publish_env import PublishEnv, drop_notes, drop_scarf, edit_privacy, write_notes
 
 
-def test_what_another_machine_published_since_is_seen_before_anything_is_decided(
+def test_a_later_release_from_another_machine_is_noticed_before_the_plan(
     env: PublishEnv, other: PublishEnv
 ) -> None:
     env.publish()

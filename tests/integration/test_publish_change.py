@@ -244,7 +244,9 @@ def test_a_damaged_database_is_made_again_by_a_whole_publish(tmp_path: Path) -> 
             both.publish()
 
 
-def test_what_another_machine_published_is_compared_whole(env: PublishEnv, other: PublishEnv) -> None:
+def test_a_release_published_from_another_machine_is_compared_in_full(
+    env: PublishEnv, other: PublishEnv
+) -> None:
     for machine in (env, other, env):
         machine.clock.now_ms = env.clock() + 60_000
         machine.publish()

@@ -16,9 +16,9 @@ from chalicelib.domain.stock import Stock, StockedProduct
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import WorkFailed
 from spillway.publish.live_manifest import CLAIM_MS, CLAIM_RENEWED_AFTER_MS, CLAIM_TRUSTED_MS
-from spillway.publish.manifest import Claim, Manifest
+from spillway.publish.manifest import Manifest, PublishClaim
 from spillway.publish.run import _send
-from spillway.publish.s3 import Request
+from spillway.publish.s3 import S3Request
 from spillway.publish.target import claimant_of
 from tests.support.aws import ROOT
 from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, write_notes
@@ -57,7 +57,7 @@ def overtakes(other: PublishEnv) -> Callable[[], None]:
     return publish
 
 
-def test_what_an_overtaken_publish_wrote_is_put_again_by_the_next_and_not_called_unchanged(
+def test_objects_of_an_overtaken_publish_are_put_again_by_the_next_and_not_called_unchanged(
     env: PublishEnv, other: PublishEnv
 ) -> None:
     two_releases(env, other)
@@ -147,7 +147,7 @@ def test_doubts_that_come_while_the_other_publish_is_under_way_outlast_it(
     assert other.manifest.read().manifest.in_doubt == ()
 
 
-def test_who_takes_up_what_overtook_another_keeps_its_doubts(env: PublishEnv, other: PublishEnv) -> None:
+def test_a_publish_after_an_overtaken_one_keeps_its_keys_in_doubt(env: PublishEnv, other: PublishEnv) -> None:
     two_releases(env, other)
     asleep = env.plan()
     env.manifest.claim(env.manifest.read(), asleep)
@@ -158,8 +158,8 @@ def test_who_takes_up_what_overtook_another_keeps_its_doubts(env: PublishEnv, ot
 
 
 def test_a_theme_alone_may_be_in_doubt(env: PublishEnv) -> None:
-    overtaking = Manifest("r", {}, {}, "digest", claim=Claim("other", 1))
-    assert overtaking.with_doubts(()).claim == Claim("other", 1, in_doubt=())
+    overtaking = Manifest("r", {}, {}, "digest", claim=PublishClaim("other", 1))
+    assert overtaking.with_doubts(()).claim == PublishClaim("other", 1, in_doubt=())
     assert Manifest.from_json(overtaking.with_doubts(()).to_json()) == overtaking.with_doubts(())
     assert Manifest("r", {}, {}, "digest").with_doubts(()) == Manifest("r", {}, {}, "")
     assert Manifest("r", in_doubt=("a",)).with_doubts(("c", "b")).in_doubt == ("a", "b", "c")
@@ -174,7 +174,7 @@ def test_a_claim_is_renewed_by_a_publish_that_takes_long(env: PublishEnv, other:
         hold.check()
         with pytest.raises(WorkFailed, match="another publish is under way"):
             other.publish()
-    assert hold.manifest.claim == Claim("me", env.clock(), env.plan().manifest.release)
+    assert hold.manifest.claim == PublishClaim("me", env.clock(), env.plan().manifest.release)
     assert hold.finish().manifest.in_doubt == ()
 
 
@@ -202,7 +202,7 @@ def test_a_batch_ends_when_the_claim_has_to_be_looked_at_again(env: PublishEnv) 
     class SlowBucket:
         def send(
             self,
-            requests: Iterable[Request],
+            requests: Iterable[S3Request],
             on_done: Callable[[], None] = lambda: None,
             *,
             count: int | None = None,
@@ -217,7 +217,7 @@ def test_a_batch_ends_when_the_claim_has_to_be_looked_at_again(env: PublishEnv) 
             raise NotImplementedError
 
     env.sink.asked.clear()
-    _send(SlowBucket(), [Request("PUT", str(number)) for number in range(7)], hold)
+    _send(SlowBucket(), [S3Request("PUT", str(number)) for number in range(7)], hold)
     assert batches == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
     assert env.sink.asked == [("GET", "release/manifest.json")] * 2
 

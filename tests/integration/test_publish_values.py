@@ -25,15 +25,15 @@ from spillway.publish.live_manifest import (
     CLAIM_RENEWED_AFTER_MS,
     CLAIM_TRUSTED_MS,
     Claimant,
-    Hold,
+    HeldClaim,
     LiveManifest,
     ManifestStore,
     StaleManifest,
 )
-from spillway.publish.manifest import Claim, Kept, Manifest
+from spillway.publish.manifest import KeptRelease, Manifest, PublishClaim
 from spillway.publish.plan import (
     RETIRED_KEPT_MS,
-    Plan,
+    PublishPlan,
     Reason,
     Removal,
     Upload,
@@ -42,12 +42,12 @@ from spillway.publish.plan import (
     theme_digest,
 )
 from spillway.publish.run import PASSES_MAX, Published, refuse_mass_deletion, run_publish
-from spillway.publish.s3 import InFlightLimit, PreconditionFailed, Request, S3Bucket
+from spillway.publish.s3 import InFlightLimit, PreconditionFailed, S3Bucket, S3Request
 from spillway.publish.saved_sources import pack, source_key, unpack
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
-from spillway.sitegen.release import Dates, Kind, Release, SiteObject
+from spillway.sitegen.release import ObjectKind, PageDates, Release, SiteObject
 from tests.support.aws import REGION
 from tests.support.clock import Clock
 from tests.support.fake_s3 import S3Sink
@@ -82,7 +82,7 @@ def test_a_head_may_be_as_long_as_the_limit_says() -> None:
         (b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "the response states a size of '-1' bytes"),
     ],
 )
-def test_what_is_no_answer_is_called_so(data: bytes, words: str) -> None:
+def test_a_malformed_response_is_named(data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=f"^{words}$"):
         parse_response(data)
 
@@ -422,7 +422,7 @@ def test_a_connection_is_opened_for_every_four_requests_and_for_none_without_any
 
     monkeypatch.setattr(S3Bucket, "_send_all", all_of_them)
     for count in (0, 1, 4, 5, 1024, 1025, 5000):
-        requests = [Request("PUT", str(number)) for number in range(count)]
+        requests = [S3Request("PUT", str(number)) for number in range(count)]
         Asked().send(requests)
         Asked().send(iter(requests), count=count)
     assert opened == [1, 1, 1, 1, 2, 2, *[256] * 6]
@@ -432,9 +432,9 @@ def test_each_request_is_sent_with_its_body_and_heard_of_when_it_is_done() -> No
     done: list[int] = []
     bucket = Asked(200, 204, 404)
     requests = [
-        Request("PUT", "ü/~a b", load=lambda: b"body"),
-        Request("DELETE", "b"),
-        Request("DELETE", "c"),
+        S3Request("PUT", "ü/~a b", load=lambda: b"body"),
+        S3Request("DELETE", "b"),
+        S3Request("DELETE", "c"),
     ]
     assert error_of(lambda: bucket.send(requests, lambda: done.append(1))) == (
         "DELETE c: status 404 Why",
@@ -447,16 +447,16 @@ def test_each_request_is_sent_with_its_body_and_heard_of_when_it_is_done() -> No
     ]
     assert (len(done), bucket.closed) == (2, 1)
     silent = Asked(200)
-    silent.send([Request("DELETE", "b")])
+    silent.send([S3Request("DELETE", "b")])
     assert silent.asked == [("DELETE /pages/b", b"")]
 
 
 def test_at_most_sixteen_megabytes_of_bodies_are_in_flight() -> None:
     async def uses() -> None:
         limit, most = InFlightLimit(), 16 * 1024 * 1024
-        first = limit.load(Request("PUT", "a", load=lambda: b"x" * (most - 1)))
+        first = limit.load(S3Request("PUT", "a", load=lambda: b"x" * (most - 1)))
         assert not limit.reached
-        second = limit.load(Request("PUT", "b", load=lambda: b"x"))
+        second = limit.load(S3Request("PUT", "b", load=lambda: b"x"))
         assert limit.reached
         waits = asyncio.create_task(limit.wait())
         await asyncio.sleep(0)
@@ -518,7 +518,7 @@ class MemoryBucket:
 
     def send(
         self,
-        requests: Iterable[Request],
+        requests: Iterable[S3Request],
         on_done: Callable[[], None] = lambda: None,
         *,
         count: int | None = None,
@@ -532,9 +532,9 @@ def live_release(bucket: MemoryBucket, folder: Path, clock: Clock, owner: str = 
     )
 
 
-def plan_of(*keys: str, release: str = "r2") -> Plan:
+def plan_of(*keys: str, release: str = "r2") -> PublishPlan:
     removals = tuple(Removal(key, Reason.GONE) for key in keys)
-    return Plan((), removals, 0, Manifest(release, {"x": "1"}, theme="t"), False, True, False, ())
+    return PublishPlan((), removals, 0, Manifest(release, {"x": "1"}, theme="t"), False, True, False, ())
 
 
 TAKEN_OVER = (
@@ -549,7 +549,7 @@ def bucket() -> MemoryBucket:
     return MemoryBucket()
 
 
-def test_what_is_live_is_read_once_and_remembered_in_a_file(
+def test_the_live_manifest_is_read_once_and_cached_in_a_file(
     bucket: MemoryBucket, tmp_path: Path, clock: Clock
 ) -> None:
     live = live_release(bucket, tmp_path, clock)
@@ -638,7 +638,7 @@ def test_a_claim_names_who_publishes_what_and_every_key_in_doubt(
     live = live_release(bucket, tmp_path, clock)
     etag = bucket.etag
     hold = live.claim(live.read(), plan_of("c", "b"))
-    claimed = replace(before, in_doubt=("b", "c", "z"), claim=Claim("me", clock(), "r2", None))
+    claimed = replace(before, in_doubt=("b", "c", "z"), claim=PublishClaim("me", clock(), "r2", None))
     assert (bucket.manifest, hold.manifest) == (claimed, claimed)
     assert bucket.puts == [
         ("manifest.json", claimed.to_json().encode(), {"content-type": "application/json"}, etag)
@@ -666,10 +666,12 @@ def test_a_claim_takes_up_what_another_left_in_doubt(
     in_doubt: tuple[str, ...] | None,
     expected: tuple[str, ...] | None,
 ) -> None:
-    bucket.set(Manifest("r1", in_doubt=("z", "b"), claim=Claim(owner, clock() - age_ms, "r0", in_doubt)))
+    bucket.set(
+        Manifest("r1", in_doubt=("z", "b"), claim=PublishClaim(owner, clock() - age_ms, "r0", in_doubt))
+    )
     live = live_release(bucket, tmp_path, clock)
     hold = live.claim(live.read(), plan_of())
-    assert hold.manifest.claim == Claim("me", clock(), "r2", expected)
+    assert hold.manifest.claim == PublishClaim("me", clock(), "r2", expected)
     ended = hold.finish().manifest
     assert ended == (plan_of().manifest if expected is None else plan_of().manifest.with_doubts(expected))
 
@@ -680,7 +682,7 @@ def test_a_claim_takes_up_what_another_left_in_doubt(
 def test_another_publish_under_way_is_reported_with_its_age(
     bucket: MemoryBucket, tmp_path: Path, clock: Clock, age_ms: int, since: str
 ) -> None:
-    bucket.set(Manifest("r1", claim=Claim("other", clock() - age_ms)))
+    bucket.set(Manifest("r1", claim=PublishClaim("other", clock() - age_ms)))
     live = live_release(bucket, tmp_path, clock)
     seen = live.read()
     assert error_of(lambda: live.claim(seen, plan_of())) == (f"another publish is under way{since}", GIVEN_UP)
@@ -702,10 +704,10 @@ def test_the_second_claim_is_refused_as_such_or_for_its_wrong_precondition(
     assert caught.value.live == LiveManifest(Manifest("r3"), bucket.etag)
     bucket.loses_answer = True
     hold = live.claim(live.read(), plan_of())
-    assert hold.manifest == bucket.manifest == Manifest("r3", claim=Claim("me", clock(), "r2"))
+    assert hold.manifest == bucket.manifest == Manifest("r3", claim=PublishClaim("me", clock(), "r2"))
 
 
-def held(bucket: MemoryBucket, live: ManifestStore, *keys: str) -> Hold:
+def held(bucket: MemoryBucket, live: ManifestStore, *keys: str) -> HeldClaim:
     bucket.set(Manifest("r1"))
     return live.claim(live.read(), plan_of(*keys))
 
@@ -732,15 +734,15 @@ def test_a_claim_is_looked_at_every_five_seconds_and_renewed_every_ten_minutes(
     now_ms = begun_ms + CLAIM_RENEWED_AFTER_MS - 1
     hold.check()
     assert bucket.gets == [("manifest.json", bucket.etag)]
-    assert (hold.trusted, bucket.manifest.claim) == (True, Claim("me", begun_ms, "r2"))
+    assert (hold.trusted, bucket.manifest.claim) == (True, PublishClaim("me", begun_ms, "r2"))
     now_ms = begun_ms + CLAIM_RENEWED_AFTER_MS + CLAIM_TRUSTED_MS
     hold.check()
-    renewed = Manifest("r1", in_doubt=("a",), claim=Claim("me", now_ms, "r2"))
+    renewed = Manifest("r1", in_doubt=("a",), claim=PublishClaim("me", now_ms, "r2"))
     assert bucket.manifest == hold.manifest == renewed
     now_ms += CLAIM_TRUSTED_MS
-    bucket.set(replace(renewed, claim=Claim("me", now_ms, "r2", ("d",))))
+    bucket.set(replace(renewed, claim=PublishClaim("me", now_ms, "r2", ("d",))))
     hold.check()
-    assert hold.manifest.claim == Claim("me", now_ms, "r2", ("d",))
+    assert hold.manifest.claim == PublishClaim("me", now_ms, "r2", ("d",))
     assert hold.finish().manifest == plan_of().manifest.with_doubts(["d"])
 
 
@@ -762,8 +764,8 @@ def test_an_overtaken_publish_leaves_its_keys_in_doubt_and_says_so(
     live = live_release(bucket, tmp_path, clock)
     for theirs, left in (
         (
-            Manifest("r3", claim=Claim("other", 1)),
-            Manifest("r3", claim=Claim("other", 1, in_doubt=("a", "b"))),
+            Manifest("r3", claim=PublishClaim("other", 1)),
+            Manifest("r3", claim=PublishClaim("other", 1, in_doubt=("a", "b"))),
         ),
         (Manifest("r3", theme="t"), Manifest("r3", in_doubt=("a", "b"))),
     ):
@@ -789,7 +791,7 @@ def test_a_manifest_that_others_write_all_the_time_is_given_up_after_ten_attempt
     hold = held(bucket, live, "a")
     written: list[int] = []
 
-    def rewrite(claim: Claim | None) -> Callable[[], None]:
+    def rewrite(claim: PublishClaim | None) -> Callable[[], None]:
         def act() -> None:
             written.append(1)
             bucket.set(Manifest(f"r{len(written)}", claim=claim))
@@ -830,16 +832,18 @@ def test_a_manifest_is_sorted_json_and_doubts_are_added_once() -> None:
         json.loads(manifest.to_json()), sort_keys=True, separators=(",", ":")
     )
     assert manifest.with_doubts(["d", "c", "a"]) == replace(manifest, in_doubt=("a", "c", "d"), theme="")
-    claimed = replace(manifest, claim=Claim("o", 1))
-    assert claimed.with_doubts(["d", "a"]) == replace(manifest, claim=Claim("o", 1, "", ("a", "d")))
+    claimed = replace(manifest, claim=PublishClaim("o", 1))
+    assert claimed.with_doubts(["d", "a"]) == replace(manifest, claim=PublishClaim("o", 1, "", ("a", "d")))
     again = claimed.with_doubts(["d"]).with_doubts(["a", "d"])
-    assert again == replace(manifest, claim=Claim("o", 1, "", ("a", "d")))
+    assert again == replace(manifest, claim=PublishClaim("o", 1, "", ("a", "d")))
     assert Manifest.from_json(again.to_json()) == again
-    assert Manifest.from_json('{"claim": {"owner": "o", "since_ms": 1}}') == Manifest(claim=Claim("o", 1))
+    assert Manifest.from_json('{"claim": {"owner": "o", "since_ms": 1}}') == Manifest(
+        claim=PublishClaim("o", 1)
+    )
 
 
 def test_a_fingerprint_is_the_digest_and_each_header() -> None:
-    page = SiteObject.of("a", b"x", content_type="t", cache_control="c", kind=Kind.PAGE)
+    page = SiteObject.of("a", b"x", content_type="t", cache_control="c", kind=ObjectKind.PAGE)
     digest = hashlib.sha256(b"x").hexdigest()
     assert fingerprint(page) == f"{digest}|t|c"
     assert fingerprint(replace(page, language="de")) == f"{digest}|t|c|de"
@@ -856,17 +860,23 @@ def with_objects(release: Release, *objects: SiteObject) -> Release:
     return replace(release, objects=objects)
 
 
-def made(key: str, kind: Kind = Kind.PAGE, body: bytes = b"x") -> SiteObject:
+def made(key: str, kind: ObjectKind = ObjectKind.PAGE, body: bytes = b"x") -> SiteObject:
     return SiteObject.of(key, body, content_type="t", cache_control="c", kind=kind)
 
 
 def test_a_plan_has_every_step_and_the_manifest_that_is_true_after_it(small_release: Release) -> None:
-    index, page, asset = made("index.html", Kind.INDEX), made("page"), made("assets/a", Kind.ASSET)
+    index, page, asset = (
+        made("index.html", ObjectKind.INDEX),
+        made("page"),
+        made("assets/a", ObjectKind.ASSET),
+    )
     kept, sure = made("kept"), made("sure")
-    release = with_objects(small_release, index, page, asset, kept, sure, made("assets/back", Kind.ASSET))
+    release = with_objects(
+        small_release, index, page, asset, kept, sure, made("assets/back", ObjectKind.ASSET)
+    )
     week_ago = 1000
     at_ms = week_ago + RETIRED_KEPT_MS
-    dead = Claim("o", 1, "begun")
+    dead = PublishClaim("o", 1, "begun")
     live = Manifest(
         "old",
         {
@@ -879,12 +889,12 @@ def test_a_plan_has_every_step_and_the_manifest_that_is_true_after_it(small_rele
         },
         {"assets/back": 5, "assets/unused": week_ago, "assets/waits": week_ago + 1},
         "theme",
-        (Kept("old", week_ago, 1, 2),),
+        (KeptRelease("old", week_ago, 1, 2),),
         in_doubt=("sure", "never"),
         claim=dead,
     )
     plan = diff(live, release, at_ms=at_ms)
-    assert plan == Plan(
+    assert plan == PublishPlan(
         (
             Upload(asset, Reason.NEW),
             Upload(page, Reason.CHANGED),
@@ -902,7 +912,7 @@ def test_a_plan_has_every_step_and_the_manifest_that_is_true_after_it(small_rele
             {object_.key: fingerprint(object_) for object_ in release.objects},
             {"assets/gone": at_ms, "pictures/gone": at_ms, "assets/waits": week_ago + 1},
             theme_digest(release.theme),
-            (Kept(release.id, at_ms, len(release.products), 4), Kept("old", week_ago, 1, 2)),
+            (KeptRelease(release.id, at_ms, len(release.products), 4), KeptRelease("old", week_ago, 1, 2)),
             release.dates,
         ),
         True,
@@ -1062,7 +1072,7 @@ def test_the_site_is_read_once_and_rendered_again_only_when_stock_moved(env: Pub
         counts["read"] += 1
         site = load_folder(env.project)
 
-        def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
+        def render(stock: StockBySlug, form_tokens: FormTokens, dates: PageDates) -> Release:
             counts["rendered"] += 1
             release = site.render(stock, form_tokens, dates)
             if counts["rendered"] <= moves:
@@ -1131,12 +1141,12 @@ def test_a_wrong_catalogue_is_reported_with_a_way_out(
 
 
 def test_a_lost_release_is_reported_with_a_way_out(env: PublishEnv) -> None:
-    kept = Kept("r1", 0, 1, 1)
+    kept = KeptRelease("r1", 0, 1, 1)
     assert error_of(lambda: load_kept(kept, env.project, env.target)) == (
         "what release r1 was made from is gone",
         "go back to another",
     )
-    asset = made("assets/a", Kind.ASSET)
+    asset = made("assets/a", ObjectKind.ASSET)
     pages = env.bucket("pages")
     assert error_of(lambda: sources._with_bodies((asset,), Manifest(), pages)) == (
         "assets/a of that release is gone",
@@ -1151,9 +1161,9 @@ def test_a_lost_release_is_reported_with_a_way_out(env: PublishEnv) -> None:
 
 
 def test_a_release_to_go_back_to_is_chosen_or_the_choices_listed() -> None:
-    manifest = Manifest("b1", kept=(Kept("b1", 0, 1, 1), Kept("a2", 0, 1, 1)))
-    assert choose_kept(manifest, None) == Kept("a2", 0, 1, 1)
-    assert choose_kept(manifest, "b") == Kept("b1", 0, 1, 1)
+    manifest = Manifest("b1", kept=(KeptRelease("b1", 0, 1, 1), KeptRelease("a2", 0, 1, 1)))
+    assert choose_kept(manifest, None) == KeptRelease("a2", 0, 1, 1)
+    assert choose_kept(manifest, "b") == KeptRelease("b1", 0, 1, 1)
     listed = "spillway rollback --list names them"
     assert error_of(lambda: choose_kept(manifest, "c"), BadInput) == (
         "c: no release of that name is kept",

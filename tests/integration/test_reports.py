@@ -151,7 +151,7 @@ def test_the_funnel_has_the_clicked_emails_of_each_product_by_all_its_restocks(
         ("GET", {"x-purpose": "preview"}),
     ],
 )
-def test_who_looks_ahead_is_led_on_and_not_counted(
+def test_a_prefetch_of_a_click_is_redirected_and_not_counted(
     api: Client, restock: Restock, german_release: Release, method: str, headers: dict[str, str]
 ) -> None:
     link, _ = click_link(german_release, restock)

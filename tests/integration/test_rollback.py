@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.rules.rule import Action
+from chalicelib.rules.rule import RuleAction
 from chalicelib.services.domain_events import rules_from_json
 from spillway.commands.publish import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.publish.manifest import Claim, Kept, Manifest
+from spillway.publish.manifest import KeptRelease, Manifest, PublishClaim
 from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, diff
 from spillway.publish.saved_sources import pack, source_key, unpack
 from spillway.publish.sources import choose_kept
-from spillway.sitegen.release import Kind, Release, ReleaseSource
+from spillway.sitegen.release import ObjectKind, Release, ReleaseSource
 from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, sell_out
 from tests.support.small_shop import make_small_shop, own_file
 
@@ -31,7 +31,7 @@ def edit_everything(project: Project) -> None:
         file.write_text(file.read_text() + "\n")
 
 
-def test_going_back_brings_all_of_the_release_before(env: PublishEnv) -> None:
+def test_a_rollback_restores_each_object_of_the_release_before(env: PublishEnv) -> None:
     first = env.publish()
     before, theme, catalogue = (
         env.content(),
@@ -69,7 +69,7 @@ def test_going_back_restores_the_rules_of_then(env: PublishEnv) -> None:
 
     env.roll_back()
 
-    assert [rule.action for rule in (*before, *changed)] == [Action.RESUME, Action.PAUSE]
+    assert [rule.action for rule in (*before, *changed)] == [RuleAction.RESUME, RuleAction.PAUSE]
     assert rules_from_json(env.sink.objects["release/rules.json"].decode()) == before
 
 
@@ -158,8 +158,8 @@ def test_a_half_done_publish_can_be_left_by_going_back(env: PublishEnv) -> None:
 
 
 def test_a_release_that_was_not_finished_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    kept = (Kept("b" * 16, 0, products=2, pages=9),)
-    show_kept(Manifest(release="b" * 16, kept=kept, claim=Claim("here", 0, "a" * 16)))
+    kept = (KeptRelease("b" * 16, 0, products=2, pages=9),)
+    show_kept(Manifest(release="b" * 16, kept=kept, claim=PublishClaim("here", 0, "a" * 16)))
     assert f"{'a' * 16} was not finished" in capsys.readouterr().out
 
     show_kept(Manifest(release="b" * 16, kept=kept))
@@ -193,8 +193,8 @@ def test_only_the_last_releases_are_kept(small_release: Release) -> None:
     assert (again.saves_source, again.dropped_releases) == (False, ())
 
 
-def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release) -> None:
-    asset = next(object_ for object_ in small_release.objects if object_.kind is Kind.ASSET)
+def test_objects_of_a_kept_release_stay_and_are_deleted_with_it(small_release: Release) -> None:
+    asset = next(object_ for object_ in small_release.objects if object_.kind is ObjectKind.ASSET)
     others = tuple(object_ for object_ in small_release.objects if object_ is not asset)
     live = diff(Manifest(), small_release, at_ms=0).manifest
     removed_by: list[str] = []
@@ -232,7 +232,7 @@ def test_release_sources_of_another_form_are_reported(env: PublishEnv) -> None:
     [("zz", "zz: no release of that name is kept"), ("a", "a: several releases begin so")],
 )
 def test_a_release_is_named_by_how_it_begins(asked: str, message: str) -> None:
-    manifest = Manifest("ab1", kept=tuple(Kept(name, 0, 1, 1) for name in ("ab1", "ac2", "bd3")))
+    manifest = Manifest("ab1", kept=tuple(KeptRelease(name, 0, 1, 1) for name in ("ab1", "ac2", "bd3")))
     assert choose_kept(manifest, "b").release == "bd3"
     assert choose_kept(manifest, None).release == "ac2"
     with pytest.raises(BadInput, match=message):

@@ -14,9 +14,9 @@ from spillway.errors import WorkFailed
 from spillway.publish.s3 import (
     ATTEMPTS_MAX,
     SLOW_DOWN_ATTEMPTS_MAX,
-    Request,
     RequestHeaders,
     S3Bucket,
+    S3Request,
     body_loader,
 )
 from tests.support.aws import REGION
@@ -42,8 +42,10 @@ def bucket(sink: S3Sink, *, timeout_s: float = 60.0) -> S3Bucket:
     )
 
 
-def puts(count: int) -> list[Request]:
-    return [Request("PUT", f"page-{number}", load=partial(b"%d".__mod__, number)) for number in range(count)]
+def puts(count: int) -> list[S3Request]:
+    return [
+        S3Request("PUT", f"page-{number}", load=partial(b"%d".__mod__, number)) for number in range(count)
+    ]
 
 
 def test_everything_arrives_once_and_is_heard_of(sink: S3Sink) -> None:
@@ -60,7 +62,7 @@ def test_a_request_is_taken_when_a_connection_is_free_for_it(
 ) -> None:
     taken, ahead, done = 0, 0, 0
 
-    def requests() -> Iterator[Request]:
+    def requests() -> Iterator[S3Request]:
         nonlocal taken, ahead
         for request in puts(600):
             taken += 1
@@ -83,7 +85,7 @@ def test_a_body_is_loaded_when_its_turn_comes(sink: S3Sink) -> None:
         ahead.append(number - len(done))
         return b"x"
 
-    requests = (Request("PUT", str(number), load=partial(load, number)) for number in range(2000))
+    requests = (S3Request("PUT", str(number), load=partial(load, number)) for number in range(2000))
     bucket(sink).send(requests, lambda: done.append(1))
     assert max(ahead) <= 256
 
@@ -101,14 +103,14 @@ def test_large_bodies_wait_for_room(sink: S3Sink) -> None:
         nonlocal on_their_way
         on_their_way -= 1
 
-    bucket(sink).send([Request("PUT", str(number), load=load) for number in range(40)], done)
+    bucket(sink).send([S3Request("PUT", str(number), load=load) for number in range(40)], done)
     assert len(sink.objects) == 40
     # 16 MB are not full with three of them.
     assert most == 4
 
 
 @pytest.mark.parametrize("mood", [BROKEN, SLOW_DOWN, TIMED_OUT, b"nonsense\r\n\r\n", OK + OK])
-def test_what_goes_wrong_is_tried_again(sink: S3Sink, mood: bytes) -> None:
+def test_an_error_is_retried(sink: S3Sink, mood: bytes) -> None:
     sink.moods.extend([mood] * (ATTEMPTS_MAX - 1))
     bucket(sink).send(puts(1))
     assert sink.objects == {"pages/page-0": b"0"}
@@ -122,7 +124,7 @@ def test_a_connection_that_is_closed_without_an_answer_is_opened_again(sink: S3S
     assert sink.connections == ATTEMPTS_MAX
 
 
-def test_what_goes_wrong_each_time_is_reported(sink: S3Sink) -> None:
+def test_an_error_at_each_attempt_is_reported(sink: S3Sink) -> None:
     sink.moods.extend([BROKEN] * 9)
     with pytest.raises(WorkFailed, match="PUT page-0: status 500 Oh"):
         bucket(sink).send(puts(1))
@@ -160,7 +162,7 @@ def test_a_connection_that_ends_with_an_answer_costs_no_attempt(sink: S3Sink, mo
     assert (len(sink.asked), sink.connections) == (4, 4)
 
 
-def test_a_connection_that_is_to_end_is_not_asked_again_though_it_is_open_still(sink: S3Sink) -> None:
+def test_a_connection_marked_for_closing_is_not_reused_though_it_is_still_open(sink: S3Sink) -> None:
     sink.moods.extend([OK[:-4] + b"\r\nconnection: close\r\n\r\n"] * 4)
     bucket(sink).send(puts(4))
     assert (len(sink.asked), sink.connections) == (4, 4)
@@ -176,20 +178,20 @@ def test_over_tls_the_certificate_is_looked_at(tmp_path: Path, monkeypatch: pyte
         assert sink.asked == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         large = b"x" * 1_000_000
-        bucket(sink).send([*puts(30), Request("PUT", "large", load=lambda: large)])
+        bucket(sink).send([*puts(30), S3Request("PUT", "large", load=lambda: large)])
         assert len(sink.objects) == 31
         assert bucket(sink).get("large").body == large
 
 
-def test_a_key_cannot_bring_a_header_along(sink: S3Sink) -> None:
+def test_a_key_cannot_inject_a_header(sink: S3Sink) -> None:
     key = "a b\r\nx-amz-acl: public-read\r\n\r\n?acl#%41/ü"
-    bucket(sink).send([Request("PUT", key, load=lambda: b"1")])
+    bucket(sink).send([S3Request("PUT", key, load=lambda: b"1")])
     assert sink.objects == {f"pages/{key}": b"1"}
     assert "x-amz-acl" not in sink.headers[f"pages/{key}"]
 
 
-def test_a_header_cannot_bring_another_along(sink: S3Sink) -> None:
-    request = Request("PUT", "a", {"content-type": "text/html\r\nx-amz-acl: public-read"})
+def test_a_header_cannot_inject_another(sink: S3Sink) -> None:
+    request = S3Request("PUT", "a", {"content-type": "text/html\r\nx-amz-acl: public-read"})
     with pytest.raises(WorkFailed, match="is not printable"):
         bucket(sink).send([request])
     assert sink.asked == []
@@ -201,8 +203,8 @@ def test_a_file_is_sent_as_it_is(sink: S3Sink, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     bucket(sink).send(
         [
-            Request("PUT", "a", load=body_loader(file)),
-            Request("PUT", "b", load=body_loader(tmp_path / "empty")),
+            S3Request("PUT", "a", load=body_loader(file)),
+            S3Request("PUT", "b", load=body_loader(tmp_path / "empty")),
         ]
     )
     assert sink.objects == {"pages/a": file.read_bytes(), "pages/b": b""}

@@ -18,7 +18,7 @@ from spillway.preflight.built_pages import mean_product_weight, page_refresh
 from spillway.preflight.campaign import FOUNDING_STORY
 from spillway.preflight.usage import usage
 from spillway.project import Project
-from spillway.sitegen.release import Kind, Release
+from spillway.sitegen.release import ObjectKind, Release
 from spillway.sitegen.site import build
 from tests.support.merchant_listing import checked, offers_of
 from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
@@ -77,7 +77,7 @@ def pages(release: Release) -> dict[str, str]:
     return {
         "/" if object_.key == "index.html" else f"/{object_.key}": object_.read().decode()
         for object_ in release.objects
-        if object_.kind is not Kind.ASSET and object_.content_type.startswith("text/html")
+        if object_.kind is not ObjectKind.ASSET and object_.content_type.startswith("text/html")
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.email import Delivery
+from chalicelib.domain.email import DeliveryOutcome
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
 from chalicelib.services.fan_out.worker import LEASE_MS
@@ -28,7 +28,7 @@ def test_rejected_emails_use_up_no_units_of_a_limited_wave(shop: TestShop) -> No
     names = [f"s{number}" for number in range(6)]
     shop.join(*names)
     for name in names[:2]:
-        shop.sender.deliveries[f"{name}@example.com"] = Delivery.REJECTED
+        shop.sender.deliveries[f"{name}@example.com"] = DeliveryOutcome.REJECTED
     shop.policies.put("", ONE_EACH)
     shop.observe(Availability.IN_STOCK, units=3)
     shop.work_until(lambda: len(shop.sender.sent) >= 3)

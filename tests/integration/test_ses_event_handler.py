@@ -83,7 +83,7 @@ def test_a_bounce_of_an_email_about_no_variant_suppresses_too(desk: Desk) -> Non
     assert desk.health.bounced_and_complained([SENT_ON]) == {SENT_ON: (1, 0)}
 
 
-def test_what_ses_did_not_send_because_we_had_it_suppressed_does_not_pause_sending(desk: Desk) -> None:
+def test_an_email_that_ses_suppressed_itself_does_not_pause_sending(desk: Desk) -> None:
     desk.shop.rate_limiter.acquire(200)
     sent = sent_at(desk.shop)
     for number in range(40):
@@ -115,7 +115,7 @@ def test_bounces_and_complaints_are_counted_for_the_restock_they_are_about(desk:
     assert (done.notified, done.bounced, done.complained, done.unsubscribed_after) == (2, 1, 1, 1)
 
 
-def test_who_says_it_is_no_spam_does_not_complain(desk: Desk) -> None:
+def test_a_not_spam_report_is_no_complaint(desk: Desk) -> None:
     desk.hears("Complaint", complaintFeedbackType="not-spam")
     assert desk.state() is None
     assert not desk.suppressed()

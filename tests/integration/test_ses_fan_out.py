@@ -84,7 +84,7 @@ def one_of_fifty(status: str) -> list[str]:
 @pytest.mark.parametrize(
     "status", ["ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED", "TRANSIENT_FAILURE", "FAILED"]
 )
-def test_of_fifty_only_the_one_that_ses_puts_off_is_sent_again(
+def test_the_one_email_of_fifty_that_ses_defers_is_sent_again(
     ses: SesService, fifty: MemoryShop, status: str
 ) -> None:
     ses.answer = answers(one_of_fifty(status))
@@ -95,7 +95,7 @@ def test_of_fifty_only_the_one_that_ses_puts_off_is_sent_again(
 
 
 @pytest.mark.parametrize("status", ["MESSAGE_REJECTED", "INVALID_PARAMETER"])
-def test_of_fifty_the_one_that_ses_rejects_is_settled_and_never_sent_again(
+def test_the_one_email_of_fifty_that_ses_rejects_is_never_sent_again(
     ses: SesService, fifty: MemoryShop, status: str
 ) -> None:
     ses.answer = answers(one_of_fifty(status))

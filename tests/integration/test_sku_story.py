@@ -18,11 +18,11 @@ from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.signup import SignupForm
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
-from chalicelib.domain.tokens import FORM_TOKEN_CHARS_MAX, FormTokens, Links, LinkSubject, Offer, Purpose
+from chalicelib.domain.tokens import FORM_TOKEN_CHARS_MAX, FormTokens, LinkSubject, LinkTokens, Offer, Purpose
 from chalicelib.domain.wave import ShardStep, WaveMessage, from_json, to_json
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.http.merchant_requests import availability_event
-from chalicelib.http.request import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Body, Problem
+from chalicelib.http.request import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Problem, RequestBody
 from chalicelib.http.signup import parse_signup
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.availability import Availabilities
@@ -123,9 +123,9 @@ def posted(email: str, sku: str, form_token: str, at_ms: int, *, json_body: bool
     """The form as the API reads it, from the bytes of a request."""
     fields = {"email": email, "sku": sku, "page": PLACE, "form_token": form_token, "knot": ""}
     body = (
-        Body(JSON_TYPE, json.dumps(fields).encode())
+        RequestBody(JSON_TYPE, json.dumps(fields).encode())
         if json_body
-        else Body(FORM_TYPE, urlencode(fields).encode())
+        else RequestBody(FORM_TYPE, urlencode(fields).encode())
     )
     form_tokens = FormTokens.of(IDENTITY_KEY, at_ms=at_ms)
     return parse_signup(body, form_tokens)
@@ -240,7 +240,7 @@ def entry_state(shop: TestShop, name: str, sku: str) -> EntryState:
 def restock(shop: TestShop, sku: str) -> None:
     """The merchant's system says there are 5, the stream says so, and the waves are walked off."""
     shop.clock.pass_s(60)
-    body = Body(JSON_TYPE, json.dumps({"sku": sku, "units": 5}).encode())
+    body = RequestBody(JSON_TYPE, json.dumps({"sku": sku, "units": 5}).encode())
     known = availability_event(
         body, default_id=f"e{shop.clock()}", default_at_ms=shop.clock(), now_ms=shop.clock()
     )
@@ -299,7 +299,7 @@ def test_feedback_about_an_email_finds_the_entry_it_was_about(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(skus())
 def test_a_link_is_about_its_sku_and_short_enough(clock: Clock, sku: str) -> None:
-    links = Links(["key"], clock)
+    links = LinkTokens(["key"], clock)
     subject = LinkSubject("3dkmlgxmmoilvfwvtnbeh3uc7m", sku)
     token = links.sign(Purpose.UNSUBSCRIBE, subject)
     assert len(token) <= TOKEN_CHARS_MAX
@@ -331,7 +331,7 @@ def test_a_page_of_a_hundred_long_skus_has_a_form_token_that_a_form_can_carry(cl
     body = urlencode(fields).encode()
     assert len(body) <= BODY_BYTES_MAX
     form_tokens = FormTokens.of(IDENTITY_KEY, at_ms=clock())
-    form = parse_signup(Body(FORM_TYPE, body), form_tokens)
+    form = parse_signup(RequestBody(FORM_TYPE, body), form_tokens)
     assert form.skus == tuple(many[:5])
 
 
@@ -364,7 +364,7 @@ def test_a_form_for_what_the_page_does_not_offer_is_refused(clock: Clock) -> Non
     ],
 )
 def test_an_event_names_an_sku_as_a_text_or_by_its_digits(sku: object, read: str) -> None:
-    body = Body(JSON_TYPE, json.dumps({"sku": sku, "units": 1}).encode())
+    body = RequestBody(JSON_TYPE, json.dumps({"sku": sku, "units": 1}).encode())
     assert availability_event(body, default_id="e", default_at_ms=0, now_ms=0).sku == read
 
 
@@ -383,7 +383,7 @@ def test_an_event_names_an_sku_as_a_text_or_by_its_digits(sku: object, read: str
     ],
 )
 def test_an_event_without_an_sku_says_why(sku: object, detail: str) -> None:
-    body = Body(JSON_TYPE, json.dumps({"sku": sku, "units": 1}).encode())
+    body = RequestBody(JSON_TYPE, json.dumps({"sku": sku, "units": 1}).encode())
     with pytest.raises(Problem) as refused:
         availability_event(body, default_id="e", default_at_ms=0, now_ms=0)
     assert [(error.name, error.detail) for error in refused.value.errors] == [("sku", detail)]
@@ -400,7 +400,7 @@ def test_an_sku_like_a_counter_is_an_entry_and_counters_are_none(shop: TestShop)
     shop.sign_up("ada")
     shopper = shop.shopper("ada")
     assert shop.entries.count_requested_email(shopper, at_ms=shop.clock())
-    assert shop.entries.count_admission(Entry(shopper, shop.sku, "m", EntryState.CONFIRMED, shop.clock()))
+    assert shop.entries.count_single_opt_in(Entry(shopper, shop.sku, "m", EntryState.CONFIRMED, shop.clock()))
     kept = ShoppersTable(shop.dynamodb, shop.entries_name)
     assert [item.entry.sku for item in kept.kept(shopper)] == [shop.sku]
     assert kept.erase(shopper) == 3

@@ -15,8 +15,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from chalicelib.domain.email import Delivery, Email, OutgoingEmail, Refusal, SendRefused, SendResult
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.email import (
+    DeliveryOutcome,
+    Email,
+    OutgoingEmail,
+    SendRefusal,
+    SendRefused,
+    SendResult,
+)
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpSender, SmtpServer
 from tests.conftest import free_port
@@ -146,7 +153,7 @@ def outgoing(name: str) -> OutgoingEmail:
 def test_emails_arrive_whole(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
     mailroom, server = smtp
     results = sender(server, certificate).send(SENDER, [outgoing("ada"), outgoing("bob")])
-    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 2
+    assert [result.delivery for result in results] == [DeliveryOutcome.ACCEPTED] * 2
     assert results[0].message_id == "id-1@heron.example"
     assert mailroom.recipients == ["ada@example.com", "bob@example.com"]
     read = message_from_bytes(mailroom.emails[0], policy=policy.default)
@@ -182,14 +189,14 @@ def test_a_wrong_password_is_for_a_person_to_see(
     wrong = SmtpServer(server.host, server.port, "shop", "guess", server.security)
     with pytest.raises(SendRefused) as refused:
         sender(wrong, certificate).send(SENDER, [outgoing("ada")])
-    assert refused.value.refusal is Refusal.INVALID
+    assert refused.value.refusal is SendRefusal.INVALID
 
 
 def test_a_certificate_nobody_vouches_for_is_not_trusted(smtp: tuple[Mailroom, SmtpServer]) -> None:
     mailroom, server = smtp
     with pytest.raises(SendRefused) as refused:
         SmtpSender(server, Clock(), lambda: "id").send(SENDER, [outgoing("ada")])
-    assert refused.value.refusal is Refusal.INVALID
+    assert refused.value.refusal is SendRefusal.INVALID
     assert mailroom.emails == []
 
 
@@ -197,7 +204,7 @@ def test_a_server_that_is_not_there_is_tried_later(certificate: Path) -> None:
     nowhere = SmtpServer("127.0.0.1", free_port(), "shop", "secret")
     with pytest.raises(SendRefused) as refused:
         sender(nowhere, certificate).send(SENDER, [outgoing("ada")])
-    assert refused.value.refusal is Refusal.RETRY
+    assert refused.value.refusal is SendRefusal.RETRY
 
 
 def test_a_fan_out_by_smtp_notifies_everyone_once(
@@ -222,9 +229,9 @@ def test_a_fan_out_by_smtp_notifies_everyone_once(
 def test_a_secret_says_how_to_speak_to_the_server() -> None:
     text = '{"host": "h", "port": 587, "username": "u", "password": "p", "security": "starttls"}'
     assert SmtpServer.from_json(text) == SmtpServer("h", 587, "u", "p", Security.STARTTLS)
-    assert SmtpServer.from_json(text).limits() == Limits(5.0, UNLIMITED)
+    assert SmtpServer.from_json(text).limits() == SendingLimits(5.0, UNLIMITED)
     limited = SmtpServer.from_json(text.replace("}", ', "rate_per_s": 2, "emails_per_day": 500}'))
-    assert limited.limits() == Limits(2, 500, emails_per_day=500)
+    assert limited.limits() == SendingLimits(2, 500, emails_per_day=500)
 
 
 def test_a_days_quota_that_nobody_counts_for_us_is_kept_and_goes_on_the_next_day() -> None:
@@ -255,10 +262,10 @@ def test_a_server_whose_quota_is_used_up_refuses_nobody_for_good(
 
 
 @pytest.mark.parametrize(
-    ("answer", "refusal"), [("553 not yours", Refusal.INVALID), ("451 later", Refusal.RETRY)]
+    ("answer", "refusal"), [("553 not yours", SendRefusal.INVALID), ("451 later", SendRefusal.RETRY)]
 )
 def test_a_sender_that_is_refused_is_no_emails_fault(
-    smtp: tuple[Mailroom, SmtpServer], certificate: Path, answer: str, refusal: Refusal
+    smtp: tuple[Mailroom, SmtpServer], certificate: Path, answer: str, refusal: SendRefusal
 ) -> None:
     mailroom, server = smtp
     mailroom.answer_to_sender = answer
@@ -341,7 +348,7 @@ def sent(clock: Clock, *names: str) -> tuple[SendResult, ...]:
 
 
 def accepted(number: int) -> SendResult:
-    return SendResult(Delivery.ACCEPTED, message_id=f"id-{number}@heron.example")
+    return SendResult(DeliveryOutcome.ACCEPTED, message_id=f"id-{number}@heron.example")
 
 
 @pytest.mark.parametrize("security", list(Security))
@@ -368,15 +375,15 @@ def test_a_conversation_is_over_tls_signed_in_and_ended(wire: Wire, clock: Clock
 @pytest.mark.parametrize(
     ("error", "refusal"),
     [
-        (smtplib.SMTPAuthenticationError(535, b"no"), Refusal.INVALID),
-        (smtplib.SMTPNotSupportedError(), Refusal.INVALID),
-        (ssl.SSLError(), Refusal.INVALID),
-        (smtplib.SMTPConnectError(421, b"busy"), Refusal.RETRY),
-        (TimeoutError(), Refusal.RETRY),
+        (smtplib.SMTPAuthenticationError(535, b"no"), SendRefusal.INVALID),
+        (smtplib.SMTPNotSupportedError(), SendRefusal.INVALID),
+        (ssl.SSLError(), SendRefusal.INVALID),
+        (smtplib.SMTPConnectError(421, b"busy"), SendRefusal.RETRY),
+        (TimeoutError(), SendRefusal.RETRY),
     ],
 )
 def test_each_failure_to_connect_is_named(
-    wire: Wire, clock: Clock, error: Exception, refusal: Refusal
+    wire: Wire, clock: Clock, error: Exception, refusal: SendRefusal
 ) -> None:
     wire.at_login = {1: error}
     with pytest.raises(SendRefused) as refused:
@@ -386,25 +393,25 @@ def test_each_failure_to_connect_is_named(
     # Where a second connection fails, what is left waits for the same.
     wire.at_login = {3: error}
     wire.at_mailbox = {"bob@example.com": smtplib.SMTPServerDisconnected()}
-    broken = SendResult(Delivery.DEFERRED, reason="SMTPServerDisconnected")
-    later = SendResult(Delivery.POSTPONED, reason=type(error).__name__, refusal=refusal)
+    broken = SendResult(DeliveryOutcome.DEFERRED, reason="SMTPServerDisconnected")
+    later = SendResult(DeliveryOutcome.POSTPONED, reason=type(error).__name__, refusal=refusal)
     assert sent(clock, "ada", "bob", "cyd", "dan") == (accepted(1), broken, later, later)
 
 
 @pytest.mark.parametrize(
     ("error", "result"),
     [
-        (smtplib.SMTPDataError(500, b"no"), SendResult(Delivery.REJECTED, reason="500")),
-        (smtplib.SMTPDataError(499, b"no"), SendResult(Delivery.DEFERRED, reason="499")),
-        (smtplib.SMTPDataError(550, "5.4.5 quota"), SendResult(Delivery.DEFERRED, reason="550")),
-        (smtplib.SMTPDataError(550, b"not 5.4.5"), SendResult(Delivery.REJECTED, reason="550")),
+        (smtplib.SMTPDataError(500, b"no"), SendResult(DeliveryOutcome.REJECTED, reason="500")),
+        (smtplib.SMTPDataError(499, b"no"), SendResult(DeliveryOutcome.DEFERRED, reason="499")),
+        (smtplib.SMTPDataError(550, "5.4.5 quota"), SendResult(DeliveryOutcome.DEFERRED, reason="550")),
+        (smtplib.SMTPDataError(550, b"not 5.4.5"), SendResult(DeliveryOutcome.REJECTED, reason="550")),
         (
             smtplib.SMTPRecipientsRefused({"bob@example.com": (551, b"moved")}),
-            SendResult(Delivery.REJECTED, reason="551"),
+            SendResult(DeliveryOutcome.REJECTED, reason="551"),
         ),
         (
             smtplib.SMTPRecipientsRefused({"bob@example.com": (450, b"later")}),
-            SendResult(Delivery.DEFERRED, reason="450"),
+            SendResult(DeliveryOutcome.DEFERRED, reason="450"),
         ),
     ],
 )
@@ -418,14 +425,18 @@ def test_each_answer_is_one_whole_result_and_the_connection_goes_on(
 
 @pytest.mark.parametrize(
     ("code", "words", "refusal"),
-    [(553, b"no", Refusal.INVALID), (451, b"later", Refusal.RETRY), (550, b"5.4.5 quota", Refusal.RETRY)],
+    [
+        (553, b"no", SendRefusal.INVALID),
+        (451, b"later", SendRefusal.RETRY),
+        (550, b"5.4.5 quota", SendRefusal.RETRY),
+    ],
 )
 def test_a_sender_refused_in_mid_batch_leaves_the_rest_for_later(
-    wire: Wire, clock: Clock, code: int, words: bytes, refusal: Refusal
+    wire: Wire, clock: Clock, code: int, words: bytes, refusal: SendRefusal
 ) -> None:
     error = smtplib.SMTPSenderRefused(code, words, "hello@heron.example")
     wire.at_mailbox = {"bob@example.com": error}
-    later = SendResult(Delivery.POSTPONED, reason=str(code), refusal=refusal)
+    later = SendResult(DeliveryOutcome.POSTPONED, reason=str(code), refusal=refusal)
     assert sent(clock, "ada", "bob", "cyd") == (accepted(1), later, later)
     assert wire.verbs == ["tls", "login", "sendmail ada", "sendmail bob", "close"]
     wire.at_mailbox = {"ada@example.com": error}
@@ -439,8 +450,8 @@ def test_a_connection_that_breaks_each_time_is_made_three_times(wire: Wire, cloc
     names = ("ada", "bob", "cyd", "dan", "eve")
     wire.at_mailbox = {f"{name}@example.com": OSError() for name in names}
     broken, later = (
-        SendResult(Delivery.DEFERRED, reason="OSError"),
-        SendResult(Delivery.POSTPONED, reason="OSError"),
+        SendResult(DeliveryOutcome.DEFERRED, reason="OSError"),
+        SendResult(DeliveryOutcome.POSTPONED, reason="OSError"),
     )
     assert sent(clock, *names) == (broken, broken, broken, later, later)
     assert wire.verbs == [
@@ -451,31 +462,31 @@ def test_a_connection_that_breaks_each_time_is_made_three_times(wire: Wire, cloc
 
 
 @pytest.mark.parametrize(("each_ms", "count_sent"), [(SEND_MS_MAX, 1), (SEND_MS_MAX - 1, 2)])
-def test_what_there_is_no_time_for_is_postponed_as_slow(
+def test_emails_without_time_left_are_postponed_as_slow(
     wire: Wire, clock: Clock, each_ms: int, count_sent: int
 ) -> None:
     def passes() -> None:
         clock.now_ms += each_ms
 
     wire.on_mailbox = passes
-    slow = SendResult(Delivery.POSTPONED, reason="slow")
+    slow = SendResult(DeliveryOutcome.POSTPONED, reason="slow")
     results = sent(clock, "ada", "bob", "cyd")
     assert results == (*map(accepted, range(1, count_sent + 1)), *[slow] * (3 - count_sent))
     assert SEND_MS_MAX == 8_000
 
 
-def test_what_cannot_be_written_is_deferred_alone_and_a_whole_batch_of_it_is_our_mistake(
+def test_one_unwritable_email_is_deferred_alone_and_a_whole_batch_of_them_is_an_error(
     wire: Wire, clock: Clock
 ) -> None:
     bad = OutgoingEmail("é@example.com", Email("s", "t", "h"))
-    unwritten = SendResult(Delivery.DEFERRED, reason="not written: HeaderRefused")
+    unwritten = SendResult(DeliveryOutcome.DEFERRED, reason="not written: HeaderRefused")
     box = wired(clock)
     assert box.send(SENDER, [bad, outgoing("ada")]) == (unwritten, accepted(2))
     with pytest.raises(SendRefused) as refused:
         box.send(SENDER, [bad, bad])
     assert (refused.value.reason, refused.value.refusal, refused.value.about_emails) == (
         unwritten.reason,
-        Refusal.INVALID,
+        SendRefusal.INVALID,
         True,
     )
     assert box.send(SENDER, []) == ()
@@ -486,4 +497,4 @@ def test_a_secret_needs_no_more_than_the_server_and_the_account() -> None:
     assert SmtpServer.from_json(text) == SmtpServer("h", 465, "u", "p", Security.TLS, 5.0, None)
     assert SmtpServer.from_json(text).security is Security.TLS
     zero = SmtpServer.from_json(text.replace("}", ', "emails_per_day": 0}'))
-    assert zero.limits() == Limits(5.0, 0, emails_per_day=0)
+    assert zero.limits() == SendingLimits(5.0, 0, emails_per_day=0)

@@ -62,7 +62,7 @@ def test_the_same_files_become_the_same_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_what_is_never_imported_stays_behind_and_licences_do_not(tmp_path: Path) -> None:
+def test_unused_modules_are_left_out_of_the_package_and_licences_are_not(tmp_path: Path) -> None:
     archive = made_by_chalice(tmp_path / "deployment.zip", FILES)
     finish(archive, PYTHON)
     names = ZipFile(archive).namelist()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from spillway.deploy.package import Package
-from spillway.deploy.stack import Outcome, adopt, deploy
-from spillway.deploy.template import Change, ChangeSet, import_template, resources_to_import
+from spillway.deploy.stack import DeployOutcome, adopt, deploy
+from spillway.deploy.template import ChangeSet, ResourceChange, import_template, resources_to_import
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud.record import CloudRecord
 from spillway.operate.teardown import destroy, plan_destruction
@@ -63,26 +63,29 @@ class Operator:
 def test_a_stack_is_created_once_and_then_only_changed(stage: Stage, tmp_path: Path) -> None:
     operator = Operator(says_yes=True)
     package = package_of(TEMPLATE, tmp_path)
-    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.CHANGED
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is DeployOutcome.CHANGED
     assert stage.outputs()["Emails"].startswith(stage.stack_name)
-    assert deploy(stage, package, {}, operator.approve) is Outcome.UNCHANGED
-    assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
+    assert deploy(stage, package, {}, operator.approve) is DeployOutcome.UNCHANGED
+    assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is DeployOutcome.CHANGED
     created, changed = operator.asked
-    assert (created.creates_stack, created.changes) == (True, (Change("Add", "Emails", "AWS::SQS::Queue"),))
+    assert (created.creates_stack, created.changes) == (
+        True,
+        (ResourceChange("Add", "Emails", "AWS::SQS::Queue"),),
+    )
     assert (changed.creates_stack, changed.changes) == (
         False,
-        (Change("Modify", "Emails", "AWS::SQS::Queue"),),
+        (ResourceChange("Modify", "Emails", "AWS::SQS::Queue"),),
     )
 
 
 def test_nothing_is_executed_without_a_yes(stage: Stage, tmp_path: Path) -> None:
     operator = Operator(says_yes=False)
     package = package_of(TEMPLATE, tmp_path)
-    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.DECLINED
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is DeployOutcome.DECLINED
     with pytest.raises(BadInput, match="nothing is deployed"):
         stage.outputs()
     operator.says_yes = True
-    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.CHANGED
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is DeployOutcome.CHANGED
 
 
 def test_a_failed_deployment_names_the_resource_and_the_reason(stage: Stage, tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_a_failed_first_deployment_leaves_nothing_that_stops_the_next(stage: Sta
         deploy(stage, package, {"Seconds": SECONDS_TOO_MANY}, operator.approve)
     # The stack is the second one of its name; the table's own name is free again.
     said: list[str] = []
-    assert deploy(stage, package, {"Seconds": "30"}, operator.approve, said.append) is Outcome.CHANGED
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve, said.append) is DeployOutcome.CHANGED
     assert said == [
         f"Stack {stage.stack_name}: its first deployment failed. It is deleted before the next one."
     ]
@@ -130,11 +133,11 @@ def test_a_table_that_outlived_its_stack_is_taken_into_a_new_one(stage: Stage, t
     dynamodb.put_item(TableName=name, Item={"id": {"S": "ada"}})
     said: list[str] = []
     destroy(stage, plan_destruction(stage, with_data=False), said.append)
-    assert adopt(stage, package, {"Entries": name}, operator.approve) is Outcome.CHANGED
+    assert adopt(stage, package, {"Entries": name}, operator.approve) is DeployOutcome.CHANGED
     assert [(change.action, change.logical_id) for change in operator.asked[-1].changes] == [
         ("Import", "Entries")
     ]
-    assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
+    assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is DeployOutcome.CHANGED
     # The table is changed by nothing, and beside it stands a new queue.
     assert {(change.action, change.logical_id) for change in operator.asked[-1].changes} == {
         ("Add", "Emails")
@@ -163,7 +166,7 @@ def test_only_what_outlives_its_stack_is_adopted_and_no_parameter_decides_of_it(
         import_template(template_of_the_stack(), {"WavesQueue": "q"})
 
 
-def test_what_a_failed_deployment_left_behind_is_named(stage: Stage, tmp_path: Path) -> None:
+def test_remains_of_a_failed_deployment_are_named(stage: Stage, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("before", "now")]
     for folder in folders:
         folder.mkdir()
@@ -173,7 +176,8 @@ def test_what_a_failed_deployment_left_behind_is_named(stage: Stage, tmp_path: P
     said: list[str] = []
     now = package_of(TEMPLATE, folders[1])
     assert (
-        deploy(stage, now, {"Seconds": "30"}, Operator(says_yes=True).approve, said.append) is Outcome.CHANGED
+        deploy(stage, now, {"Seconds": "30"}, Operator(says_yes=True).approve, said.append)
+        is DeployOutcome.CHANGED
     )
     assert said[1:] == [f"  left behind: Entries (AWS::DynamoDB::Table) {stage.stack_name}-entries"]
 

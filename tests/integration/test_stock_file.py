@@ -111,7 +111,7 @@ def test_a_plan_says_what_would_change_and_how_many_wait(shop: TestShop, tmp_pat
     assert units(shop, "FJ-MOSS-M") == 0
 
 
-def test_what_was_planned_is_taken_in(shop: TestShop, tmp_path: Path) -> None:
+def test_the_planned_import_is_carried_out(shop: TestShop, tmp_path: Path) -> None:
     taking = planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n")
     assert apply_import(taking.changes, Availabilities(shop.products)) == []
     assert units(shop, "FJ-MOSS-M") == 5
@@ -150,7 +150,7 @@ def test_none_in_a_file_is_a_back_order_where_the_catalogue_wants_that(
     assert planned(shop, tmp_path, text).changes == ()
 
 
-def test_what_newer_events_overtook_is_named(shop: TestShop, tmp_path: Path) -> None:
+def test_events_that_newer_ones_overtook_are_named(shop: TestShop, tmp_path: Path) -> None:
     taking = planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n")
     shop.observe(Availability.IN_STOCK, units=9)
     overtaken = apply_import(taking.changes, Availabilities(shop.products))
@@ -158,7 +158,7 @@ def test_what_newer_events_overtook_is_named(shop: TestShop, tmp_path: Path) -> 
     assert units(shop, "FJ-MOSS-M") == 9
 
 
-def test_all_of_it_or_nothing(shop: TestShop, tmp_path: Path) -> None:
+def test_an_atomic_stock_file_applies_each_change_or_none(shop: TestShop, tmp_path: Path) -> None:
     text = "sku,stock\nFJ-MOSS-M,5\nFJ-MOSS-S,6\nSCARF,0\n"
     taking = planned(shop, tmp_path, text)
     shop.observe(Availability.IN_STOCK, units=9)
@@ -211,6 +211,6 @@ def test_a_number_that_is_not_plain_is_named_with_its_line(tmp_path: Path, writt
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_what_spreadsheets_save_is_read(tmp_path: Path, separator: str, encoding: str) -> None:
+def test_files_saved_by_spreadsheets_are_read(tmp_path: Path, separator: str, encoding: str) -> None:
     text = f"SKU{separator}Stock\r\nÄrmel{separator}5\r\n0042{separator}0\r\n".encode(encoding)
     assert [(line.sku, line.units) for line in read(tmp_path, text).lines] == [("Ärmel", 5), ("0042", 0)]

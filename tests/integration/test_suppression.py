@@ -105,15 +105,15 @@ def test_the_strongest_reason_is_given() -> None:
         assert known.suppression is not None
         assert known.suppression.reason == reason
     assert known.suppression == Suppression(SuppressionReason.COMPLAINED, 6, None)
-    assert known.retried(at_ms=at(999), asked_at_ms=at(999)) == known
+    assert known.retried(at_ms=at(999), signed_up_at_ms=at(999)) == known
 
 
-def test_what_an_operator_lifted_stays_lifted_until_something_new_comes() -> None:
+def test_a_lifted_suppression_stays_lifted_until_a_new_event() -> None:
     known = MailboxHistory(complained_at_ms=at(1), blocked_at_ms=at(2), bounced=frozenset({at(3)}))
-    pardoned = known.pardoned(at_ms=at(4))
-    assert pardoned.suppression is None
-    assert pardoned.joined(known).suppression is None
-    again = pardoned.joined(MailboxHistory(complained_at_ms=at(5)))
+    lifted = known.lifted_by_operator(at_ms=at(4))
+    assert lifted.suppression is None
+    assert lifted.joined(known).suppression is None
+    again = lifted.joined(MailboxHistory(complained_at_ms=at(5)))
     assert again.suppression == Suppression(SuppressionReason.COMPLAINED, at(5), None)
 
 
@@ -298,7 +298,7 @@ def test_a_complaint_is_never_asked_again_nor_lifted_by_a_confirmation(ada: Mail
     assert ada.asks() == 0
 
 
-def test_who_unsubscribed_in_another_tool_is_asked_at_their_next_signup(ada: Mailboxes) -> None:
+def test_a_person_unsubscribed_in_another_tool_confirms_at_the_next_signup(ada: Mailboxes) -> None:
     ada.shop.suppressions.suppress(ada.id, reason="unsubscribed", at_ms=ada.shop.clock() - 1)
     assert ada.asks() == 1
     ada.confirms()

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chalicelib.domain.email import Delivery, OutcomeUnknown, SendRefused
+from chalicelib.domain.email import DeliveryOutcome, OutcomeUnknown, SendRefused
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Stock, restocks
 from chalicelib.domain.wave import NO_LIMIT, LimitedWave, WaveBudget, WaveMessage, WavePolicy
 from tests.support.clock import Clock
@@ -110,7 +110,7 @@ def test_the_pause_holds_across_restocks_and_then_all_units_left_are_offered() -
 
 def test_units_sold_in_mid_wave_take_the_unsent_emails_back() -> None:
     shop = shop_with(200)
-    shop.account.now = Limits(5.0, UNLIMITED)
+    shop.account.now = SendingLimits(5.0, UNLIMITED)
     count(shop, 100)
     while len(notified(shop)) < 50:
         shop.work(unexpected)
@@ -205,7 +205,7 @@ class LateIndex(MemoryDynamoDb):
         return answer
 
 
-def test_who_confirms_too_late_for_the_index_is_found_by_one_more_look() -> None:
+def test_an_entry_that_the_index_shows_late_is_found_by_the_sweep() -> None:
     dynamodb = LateIndex()
     shop = MemoryShop(Clock(), dynamodb=dynamodb)
     shop.policy = ONE_EACH
@@ -384,8 +384,8 @@ class UnitsAsABudget(RuleBasedStateMachine):
         self.work()
         self.shop.sender.dies_after_sending = False
 
-    @rule(delivery=st.sampled_from([Delivery.DEFERRED, Delivery.REJECTED]), data=st.data())
-    def one_email_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
+    @rule(delivery=st.sampled_from([DeliveryOutcome.DEFERRED, DeliveryOutcome.REJECTED]), data=st.data())
+    def one_email_is_not_taken(self, delivery: DeliveryOutcome, data: st.DataObject) -> None:
         if self.joined:
             shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
             self.shop.sender.deliveries[f"{shopper}@example.com"] = delivery

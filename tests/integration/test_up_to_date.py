@@ -12,7 +12,7 @@ import pytest
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import Report
-from spillway.sitegen.incremental import Comparison
+from spillway.sitegen.incremental import FileComparison
 from spillway.sitegen.last_build import LastBuild, Written, signatures_under
 
 LONG_AGO_NS = 10**18
@@ -33,14 +33,14 @@ def changed(project: Project, base_url: str | None = None) -> tuple[str, ...] | 
     """The files that changed since the last build; None where anything can have."""
     folder = project.root / "build" / "site"
     with LastBuild(project, folder) as last:
-        return Comparison(project, folder, base_url=base_url).changed_inputs(last)
+        return FileComparison(project, folder, base_url=base_url).changed_inputs(last)
 
 
 def record(project: Project, while_it_runs: Callable[[], None] = lambda: None) -> None:
     """A build with `REPORT` that writes one file."""
     folder = project.root / "build" / "site"
     with LastBuild(project, folder) as last:
-        running = Comparison(project, folder, base_url=None)
+        running = FileComparison(project, folder, base_url=None)
         while_it_runs()
         made = {path: Written("job", "sha", text) for path, text in signatures_under(folder).items()}
         last.keep_written(made, last.written())
@@ -101,7 +101,7 @@ def test_anything_can_have_changed_when_the_output_or_the_names_of_files_did(
     assert changed(project) is None
 
 
-def test_what_is_edited_while_a_build_runs_is_built_next(project: Project) -> None:
+def test_an_edit_during_a_build_is_built_next(project: Project) -> None:
     record(project, lambda: edit(project.root / "site/products/hat.toml"))
 
     assert changed(project) == ("site/products/hat.toml",)

@@ -22,11 +22,11 @@ from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from spillway.errors import BadInput
 from spillway.merchant.export_columns import Column, Tool
-from spillway.merchant.export_rows import Asked, ExportRow, in_order
-from spillway.merchant.export_words import Outcome
+from spillway.merchant.export_rows import ExportOptions, ExportRow, in_order
+from spillway.merchant.export_words import RowOutcome
 from spillway.merchant.import_details import write_details
-from spillway.merchant.intake import Decision, available, decide, write
-from spillway.merchant.reasons import Verdict
+from spillway.merchant.intake import RowDecision, available, decide, write
+from spillway.merchant.reasons import WaitingState
 from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import in_line, write_csv
 from spillway.sitegen.release import Release
@@ -35,8 +35,8 @@ from tests.support.people import export, here, react, stored, why
 from tests.support.shop import TestShop
 
 SKU = "FJ-MOSS-M"
-CSV = Asked(Tool.CSV)
-TEXT = Asked(Tool.CSV, sku=SKU, consent_text="Email me when it is back")
+CSV = ExportOptions(Tool.CSV)
+TEXT = ExportOptions(Tool.CSV, sku=SKU, consent_text="Email me when it is back")
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
 
 
 def decided(
-    shop: TestShop, folder: Path, text: str, asked: Asked = CSV, *, ask: bool = False
-) -> list[Decision]:
+    shop: TestShop, folder: Path, text: str, asked: ExportOptions = CSV, *, ask: bool = False
+) -> list[RowDecision]:
     rows = export(folder, text, asked, now_ms=shop.clock())
     return decide(
         rows,
@@ -64,18 +64,18 @@ def imported(
     shop: TestShop,
     folder: Path,
     text: str,
-    asked: Asked = CSV,
+    asked: ExportOptions = CSV,
     *,
     ask: bool = False,
     arrival: Arrival = Arrival.NEXT_RESTOCK,
     entries: EntryRows | None = None,
-) -> list[Decision]:
+) -> list[RowDecision]:
     decisions = decided(shop, folder, text, asked, ask=ask)
     rows = entries or EntryRows(shop.dynamodb, shop.entries_name)
     return write(decisions, rows, arrival, lambda _: None, at_ms=shop.clock())
 
 
-def outcomes(decisions: list[Decision]) -> list[Outcome]:
+def outcomes(decisions: list[RowDecision]) -> list[RowOutcome]:
     return [decision.outcome for decision in decisions]
 
 
@@ -92,10 +92,10 @@ def test_people_are_added_by_their_time_with_the_proof_of_their_consent(
         f"Ada@Example.com,{SKU},2026-03-01T10:00:00+02:00,yes,\n"
     )
     shop.join("cyd")
-    assert outcomes(imported(shop, tmp_path, text)) == [Outcome.ADD, Outcome.ADD]
+    assert outcomes(imported(shop, tmp_path, text)) == [RowOutcome.ADD, RowOutcome.ADD]
     assert waiting(shop) == ["Ada", "bob", "cyd"]
     row = stored(shop, "ada")
-    assert row["asked_at_ms"] == row["confirmed_at_ms"] == {"N": "1772352000000"}
+    assert row["signed_up_at_ms"] == row["confirmed_at_ms"] == {"N": "1772352000000"}
     assert row["shard_position"]["S"].startswith("1772352000000#")
     assert (row["mailbox"]["S"], row["page"]["S"]) == ("Ada@example.com", "/products/field-jacket")
     assert row["consent"] == {"S": "imported:csv"}
@@ -134,31 +134,33 @@ dan@example.com;FJ-MOSS-M;trash;January 7, 2026 08:00
     [
         (
             KLAVIYO,
-            Asked(Tool.KLAVIYO, sku=SKU),
-            [Outcome.ADD, Outcome.LEFT_THERE, Outcome.NO_CONSENT, Outcome.SUPPRESSED_THERE],
+            ExportOptions(Tool.KLAVIYO, sku=SKU),
+            [RowOutcome.ADD, RowOutcome.LEFT_THERE, RowOutcome.NO_CONSENT, RowOutcome.SUPPRESSED_THERE],
         ),
         (
             SWYM,
-            Asked(Tool.SWYM, skus={"41254709264582": SKU}),
-            [Outcome.ADD, Outcome.NOTIFIED_THERE, Outcome.LEFT_THERE, Outcome.WRONG],
+            ExportOptions(Tool.SWYM, skus={"41254709264582": SKU}),
+            [RowOutcome.ADD, RowOutcome.NOTIFIED_THERE, RowOutcome.LEFT_THERE, RowOutcome.WRONG],
         ),
         (
             WOOCOMMERCE,
-            Asked(Tool.WOOCOMMERCE),
-            [Outcome.ADD, Outcome.NOTIFIED_THERE, Outcome.LEFT_THERE, Outcome.LEFT_THERE],
+            ExportOptions(Tool.WOOCOMMERCE),
+            [RowOutcome.ADD, RowOutcome.NOTIFIED_THERE, RowOutcome.LEFT_THERE, RowOutcome.LEFT_THERE],
         ),
     ],
     ids=["klaviyo", "swym", "woocommerce"],
 )
 def test_exports_of_the_known_tools_are_read(
-    shop: TestShop, tmp_path: Path, text: str, asked: Asked, came: list[Outcome]
+    shop: TestShop, tmp_path: Path, text: str, asked: ExportOptions, came: list[RowOutcome]
 ) -> None:
     assert outcomes(imported(shop, tmp_path, text, asked)) == came
     assert waiting(shop) == ["ada"]
-    assert stored(shop, "ada")["asked_at_ms"] == {"N": "1767600000000"}
+    assert stored(shop, "ada")["signed_up_at_ms"] == {"N": "1767600000000"}
 
 
-def test_people_here_are_never_overwritten_moved_back_or_brought_back(shop: TestShop, tmp_path: Path) -> None:
+def test_an_import_never_overwrites_moves_or_resubscribes_people_of_the_shop(
+    shop: TestShop, tmp_path: Path
+) -> None:
     shop.join("notified")
     shop.observe(Availability.IN_STOCK)
     shop.work()
@@ -171,12 +173,12 @@ def test_people_here_are_never_overwritten_moved_back_or_brought_back(shop: Test
     before = {name: stored(shop, name) for name in names}
     text = "email,time\n" + "".join(f"{name}@example.com,2026-01-0{n}\n" for n, name in enumerate(names, 1))
     assert outcomes(imported(shop, tmp_path, text, TEXT)) == [
-        Outcome.NOTIFIED_HERE,
-        Outcome.HERE,
-        Outcome.LEFT_HERE,
-        Outcome.PENDING_HERE,
-        Outcome.SUPPRESSED_HERE,
-        Outcome.ADD,
+        RowOutcome.NOTIFIED_HERE,
+        RowOutcome.HERE,
+        RowOutcome.LEFT_HERE,
+        RowOutcome.PENDING_HERE,
+        RowOutcome.SUPPRESSED_HERE,
+        RowOutcome.ADD,
     ]
     assert {name: stored(shop, name) for name in names[:5]} == {name: before[name] for name in names[:5]}
     assert waiting(shop) == ["new", "here"]
@@ -195,7 +197,7 @@ def test_a_signup_that_was_not_confirmed_in_time_is_free_for_an_import(
     )
     shop.clock.pass_s(72 * 3600)
     before = stored(shop, "ada")
-    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [Outcome.ADD]
+    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [RowOutcome.ADD]
     assert waiting(shop) == ["ada"]
     assert react(shop, before, stored(shop, "ada")) is None
 
@@ -205,7 +207,7 @@ def test_the_same_file_again_changes_nothing(shop: TestShop, tmp_path: Path) -> 
     imported(shop, tmp_path, text, TEXT)
     rows = [stored(shop, name) for name in ("ada", "bob")]
     shop.clock.pass_s(60)
-    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [Outcome.IMPORTED_BEFORE] * 2
+    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [RowOutcome.IMPORTED_BEFORE] * 2
     assert [stored(shop, name) for name in ("ada", "bob")] == rows
 
 
@@ -218,7 +220,7 @@ def test_an_imported_person_who_signs_up_again_stays_confirmed_at_the_old_positi
     shop.sign_up("ada")
     again = stored(shop, "ada")
     assert (again["state"], again["shard_position"]) == ({"S": "confirmed"}, before["shard_position"])
-    assert react(shop, before, again) is Reaction.SAY_ALREADY
+    assert react(shop, before, again) is Reaction.SEND_ALREADY_WAITING
     assert waiting(shop) == ["ada", "bob"]
 
 
@@ -242,7 +244,7 @@ def test_an_import_that_was_interrupted_is_finished_by_the_same_file(shop: TestS
     written = len(waiting(shop))
     assert written == 200
     came = Counter(outcomes(imported(shop, tmp_path, text, TEXT)))
-    assert came == {Outcome.ADD: 250, Outcome.IMPORTED_BEFORE: 200}
+    assert came == {RowOutcome.ADD: 250, RowOutcome.IMPORTED_BEFORE: 200}
     assert waiting(shop) == names
 
 
@@ -262,7 +264,7 @@ def test_somebody_who_acts_while_an_import_runs_has_the_last_word(shop: TestShop
     entries.shop = shop
     text = "email,time\nada@example.com,2026-01-01\nbob@example.com,2026-01-01\n"
     came = imported(shop, tmp_path, text, TEXT, entries=entries)
-    assert outcomes(came) == [Outcome.LEFT_HERE, Outcome.ADD]
+    assert outcomes(came) == [RowOutcome.LEFT_HERE, RowOutcome.ADD]
     assert waiting(shop) == ["bob"]
     assert stored(shop, "ada")["state"] == {"S": "unsubscribed"}
 
@@ -291,11 +293,11 @@ def test_somebody_who_acts_while_an_import_runs_has_the_last_word(shop: TestShop
         (["no,", "unsubscribed,", "yes,"], ["LEFT_THERE", "LEFT_THERE", "LEFT_THERE"]),
     ],
 )
-def test_of_several_rows_of_one_person_the_last_word_counts(
+def test_the_last_refusal_or_consent_of_a_person_counts(
     shop: TestShop, tmp_path: Path, rows: list[str], came: list[str]
 ) -> None:
     text = "email,consent,time\n" + "".join(f"ada@example.com,{row}\n" for row in rows)
-    asked = Asked(Tool.CSV, sku=SKU)
+    asked = ExportOptions(Tool.CSV, sku=SKU)
     assert [item.outcome.name for item in decided(shop, tmp_path, text, asked)] == came
 
 
@@ -323,7 +325,7 @@ def test_a_refusal_counts_whatever_else_is_wrong_in_its_row(
 ) -> None:
     text = f"Email,SKU,Time,Status\nada@example.com,{SKU},2026-01-02,subscribed\nAda@example.com,{refusal}\n"
     first, second = imported(shop, tmp_path, text)
-    assert (first.outcome.name, second.outcome) == (came, Outcome.WRONG)
+    assert (first.outcome.name, second.outcome) == (came, RowOutcome.WRONG)
     assert waiting(shop) == (["ada"] if came == "ADD" else [])
     holds = f". Other rows of this address are not imported: {first.outcome}"
     assert str(second.note).endswith(holds) is (came != "ADD"), second.note
@@ -331,7 +333,7 @@ def test_a_refusal_counts_whatever_else_is_wrong_in_its_row(
 
 def test_a_bounce_without_an_sku_here_is_counted_as_one(shop: TestShop, tmp_path: Path) -> None:
     text = f"email,sku,status\nada@example.com,NOPE,bounced\nada@example.com,{SKU},subscribed\n"
-    assert outcomes(decided(shop, tmp_path, text)) == [Outcome.SUPPRESSED_THERE] * 2
+    assert outcomes(decided(shop, tmp_path, text)) == [RowOutcome.SUPPRESSED_THERE] * 2
 
 
 def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None:
@@ -377,7 +379,9 @@ def test_every_column_that_can_say_no_is_read(
     shop: TestShop, tmp_path: Path, tool: str, header: str, cells: str, came: str
 ) -> None:
     text = f"Email,{header}\nada@example.com,{cells}\n"
-    assert [item.outcome.name for item in decided(shop, tmp_path, text, Asked(Tool(tool), sku=SKU))] == [came]
+    assert [
+        item.outcome.name for item in decided(shop, tmp_path, text, ExportOptions(Tool(tool), sku=SKU))
+    ] == [came]
 
 
 @pytest.mark.parametrize(
@@ -402,14 +406,14 @@ def test_a_word_of_consent_is_read_with_its_signs(
     shop: TestShop, tmp_path: Path, word: str, came: str
 ) -> None:
     text = f"email,consent\nada@example.com,{word}\n"
-    asked = Asked(Tool.CSV, sku=SKU)
+    asked = ExportOptions(Tool.CSV, sku=SKU)
     assert [item.outcome.name for item in decided(shop, tmp_path, text, asked)] == [came]
 
 
 def test_a_column_named_on_the_command_line_for_a_time_ends_nothing(shop: TestShop, tmp_path: Path) -> None:
-    asked = Asked(Tool.CSV, sku=SKU, columns={Column.TIME: "Sent At"})
+    asked = ExportOptions(Tool.CSV, sku=SKU, columns={Column.TIME: "Sent At"})
     text = "email,consent,Sent At\nada@example.com,yes,2026-01-01\n"
-    assert outcomes(decided(shop, tmp_path, text, asked)) == [Outcome.ADD]
+    assert outcomes(decided(shop, tmp_path, text, asked)) == [RowOutcome.ADD]
 
 
 @pytest.mark.parametrize(
@@ -497,7 +501,7 @@ def test_the_export_of_a_waitlist_is_imported_with_the_same_addresses(shop: Test
     assert "'=eq@example.com" in written.getvalue()
     again = decided(shop, tmp_path, written.getvalue(), TEXT)
     assert [item.row.address and item.row.address.mailbox for item in again] == list(HARD)
-    assert outcomes(again) == [Outcome.HERE] * len(HARD)
+    assert outcomes(again) == [RowOutcome.HERE] * len(HARD)
 
 
 WRONG = [
@@ -526,7 +530,7 @@ def test_a_row_that_is_wrong_says_why_and_is_not_imported(
 ) -> None:
     text = f"email,time\nbob@example.com,2026-01-01\n{address},{time}\n"
     came = imported(shop, tmp_path, text, TEXT)
-    assert outcomes(came) == [Outcome.ADD, Outcome.WRONG]
+    assert outcomes(came) == [RowOutcome.ADD, RowOutcome.WRONG]
     assert (came[1].row.line, str(came[1].note).startswith(note)) == (3, True), came[1].note
     assert waiting(shop) == ["bob"]
 
@@ -549,14 +553,14 @@ def test_an_unknown_sku_is_named_with_those_that_look_like_it(shop: TestShop, tm
         ("email,sku", CSV, ":1: no column says who agreed to be emailed", "--consent-column NAME"),
         (
             "email,sku",
-            Asked(Tool.CSV, columns={Column.TIME: "When"}),
+            ExportOptions(Tool.CSV, columns={Column.TIME: "When"}),
             "--time-column 'When': ",
             "its columns: email, sku",
         ),
     ],
 )
 def test_a_file_without_a_column_that_is_needed_is_refused(
-    shop: TestShop, tmp_path: Path, header: str, asked: Asked, message: str, hint: str
+    shop: TestShop, tmp_path: Path, header: str, asked: ExportOptions, message: str, hint: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
         export(tmp_path, f"{header}\na@example.com,x\n", asked, now_ms=shop.clock())
@@ -565,7 +569,7 @@ def test_a_file_without_a_column_that_is_needed_is_refused(
 
 
 def test_a_column_named_on_the_command_line_counts_before_those_known(shop: TestShop, tmp_path: Path) -> None:
-    asked = Asked(Tool.CSV, sku=SKU, columns={Column.EMAIL: "kontakt", Column.CONSENT: "Ja?"})
+    asked = ExportOptions(Tool.CSV, sku=SKU, columns={Column.EMAIL: "kontakt", Column.CONSENT: "Ja?"})
     text = "Email,Kontakt,Ja?\nold@example.com,ada@example.com,yes\n"
     imported(shop, tmp_path, text, asked)
     assert waiting(shop) == ["ada"]
@@ -576,12 +580,12 @@ def test_asking_writes_everybody_down_as_not_confirmed_at_their_old_position(
 ) -> None:
     text = "email,consent,time\nada@example.com,yes,2026-01-02\nbob@example.com,,2026-01-01\n"
     text += "cyd@example.com,unsubscribed,2026-01-01\n"
-    came = imported(shop, tmp_path, text, Asked(Tool.CSV, sku=SKU), ask=True)
-    assert outcomes(came) == [Outcome.ASK, Outcome.ASK, Outcome.LEFT_THERE]
+    came = imported(shop, tmp_path, text, ExportOptions(Tool.CSV, sku=SKU), ask=True)
+    assert outcomes(came) == [RowOutcome.ASK, RowOutcome.ASK, RowOutcome.LEFT_THERE]
     assert waiting(shop) == []
     row = stored(shop, "bob")
     assert react(shop, {}, row) is Reaction.SEND_CONFIRMATION
-    assert row["asked_at_ms"] == {"N": str(shop.clock())}
+    assert row["signed_up_at_ms"] == {"N": str(shop.clock())}
     assert row["expires_at_s"] == {"N": str(shop.clock() // 1000 + 72 * 3600)}
     for name in ("ada", "bob"):
         assert shop.entries.confirm(shop.shopper(name), SKU, at_ms=shop.clock())
@@ -605,7 +609,7 @@ def test_people_imported_into_stock_are_emailed_only_where_that_was_asked_for(
     shop.work()
     assert shop.sender.mailboxes() == ["early@example.com", "now@example.com"]
     explanation = why(shop, "later")
-    assert explanation.verdict is Verdict.NEXT_RESTOCK
+    assert explanation.verdict is WaitingState.NEXT_RESTOCK
     assert explanation.sentence.startswith(
         "No email yet: the person came onto the waitlist at 2026-09-21 14:14:52Z, when FJ-MOSS-M was in stock"
     )
@@ -639,7 +643,7 @@ def test_imported_people_are_notified_in_the_order_of_their_time(shop: TestShop,
 
 
 def row(line: int, time_ms: int | None) -> ExportRow:
-    return ExportRow(line, Outcome.ADD, f"s{line}@example.com", SKU, time_ms=time_ms)
+    return ExportRow(line, RowOutcome.ADD, f"s{line}@example.com", SKU, time_ms=time_ms)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.entry import Arrival, EntryState, Reaction
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.tokens import LinkSubject, Purpose
-from spillway.merchant.intake import Move, Moved
+from spillway.merchant.intake import Move, MoveOutcome
 from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import demand, in_line
 from spillway.sitegen.release import Release
@@ -22,7 +22,7 @@ from tests.support.shop import TestShop
 
 OLD, NEW, NEWER = "FJ-MOSS-M", "FJ-SLATE-M", "FJ-MOSS-L"
 # Attributes that move with an entry.
-KEPT = ("mailbox", "asked_at_ms", "confirmed_at_ms", "shard_position", "page", "consent")
+KEPT = ("mailbox", "signed_up_at_ms", "confirmed_at_ms", "shard_position", "page", "consent")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def move(
     arrival: Arrival = Arrival.NEXT_RESTOCK,
     client: Any = None,
     skus: tuple[str, str] = (OLD, NEW),
-) -> Counter[Moved]:
+) -> Counter[MoveOutcome]:
     entries = EntryRows(client or shop.dynamodb, shop.entries_name)
     return Move(entries, *skus, arrival, shop.clock()).carry_out(lambda _: None)
 
@@ -68,7 +68,7 @@ def test_everybody_keeps_position_and_consent(shop: TestShop) -> None:
     join(shop, OLD, "ada", "bob")
     join(shop, NEW, "cyd")
     before = stored(shop, "ada")
-    assert move(shop) == {Moved.MOVED: 2}
+    assert move(shop) == {MoveOutcome.MOVED: 2}
     assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], ["ada", "bob", "cyd"])
     after, old = stored(shop, "ada", NEW), stored(shop, "ada")
     assert {name: after[name] for name in KEPT} == {name: before[name] for name in KEPT}
@@ -85,7 +85,7 @@ def test_a_mark_of_one_confirmation_email_is_not_moved(shop: TestShop) -> None:
     entry = shop.entry("ada")
     assert entry is not None
     assert shop.entries.mark_retry(entry, at_ms=shop.clock())
-    assert move(shop) == {Moved.ASKED: 1}
+    assert move(shop) == {MoveOutcome.ASKED: 1}
     assert "retried_at_ms" not in stored(shop, "ada", NEW)
 
 
@@ -94,7 +94,7 @@ def test_moving_again_moves_only_who_came_since(shop: TestShop) -> None:
     move(shop)
     row = stored(shop, "ada", NEW)
     join(shop, OLD, "bob")
-    assert move(shop) == {Moved.MOVED: 1}
+    assert move(shop) == {MoveOutcome.MOVED: 1}
     assert stored(shop, "ada", NEW) == row
     assert waiting(shop, NEW) == ["ada", "bob"]
 
@@ -103,7 +103,7 @@ def test_people_on_both_waitlists_get_the_earlier_position(shop: TestShop) -> No
     join(shop, OLD, "ada")
     join(shop, NEW, "bob", "ada", "cyd")
     join(shop, OLD, "cyd")
-    assert move(shop) == {Moved.WAITS_THERE: 2}
+    assert move(shop) == {MoveOutcome.WAITS_THERE: 2}
     assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], ["ada", "bob", "cyd"])
 
 
@@ -112,7 +112,7 @@ def test_somebody_notified_about_the_new_sku_since_is_not_emailed_again(shop: Te
     join(shop, NEW, "ada", "bob")
     notify(shop, NEW)
     join(shop, OLD, "bob")
-    assert move(shop) == {Moved.NOTIFIED_THERE: 1, Moved.MOVED: 1}
+    assert move(shop) == {MoveOutcome.NOTIFIED_THERE: 1, MoveOutcome.MOVED: 1}
     # Bob was notified, and asked for the old SKU after that.
     assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], ["bob"])
     assert "restock_id" not in stored(shop, "bob", NEW)
@@ -125,7 +125,7 @@ def test_somebody_who_unsubscribed_from_the_new_sku_since_stays_so(shop: TestSho
     leave(shop, NEW, "bob")
     shop.clock.pass_s(1)
     join(shop, OLD, "bob")
-    assert move(shop) == {Moved.LEFT_THERE: 1, Moved.MOVED: 1}
+    assert move(shop) == {MoveOutcome.LEFT_THERE: 1, MoveOutcome.MOVED: 1}
     assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], ["bob"])
     assert stored(shop, "ada", NEW)["state"] == {"S": "unsubscribed"}
 
@@ -145,7 +145,7 @@ def test_people_not_confirmed_are_asked_for_the_new_sku_and_expired_ones_are_not
     shop.sign_up("old")
     shop.clock.pass_s(72 * 3600)
     shop.sign_up("ada")
-    assert move(shop) == {Moved.ASKED: 1}
+    assert move(shop) == {MoveOutcome.ASKED: 1}
     row = stored(shop, "ada", NEW)
     assert (row["state"], row["expires_at_s"]) == (
         {"S": "pending"},
@@ -162,7 +162,7 @@ def test_a_confirmed_person_counts_before_their_own_unconfirmed_signup(shop: Tes
     shop.sku = NEW
     shop.sign_up("ada")
     before = stored(shop, "ada", NEW)
-    assert move(shop) == {Moved.MOVED: 1}
+    assert move(shop) == {MoveOutcome.MOVED: 1}
     assert waiting(shop, NEW) == ["ada"]
     assert react(shop, before, stored(shop, "ada", NEW)) is None
 
@@ -235,7 +235,7 @@ def test_a_link_ends_the_entry_that_took_the_place_of_its_own(shop: TestShop) ->
     join(shop, NEW, "ada")
     join(shop, OLD, "bob")
     join(shop, NEW, "cyd", "bob")
-    assert move(shop) == {Moved.WAITS_THERE: 2}
+    assert move(shop) == {MoveOutcome.WAITS_THERE: 2}
     leave(shop, OLD, "ada")
     leave(shop, OLD, "bob")
     assert waiting(shop, NEW) == ["cyd"]
@@ -267,12 +267,12 @@ def test_a_used_link_does_not_end_a_signup_after_it(shop: TestShop) -> None:
     assert waiting(shop, NEW) == ["ada"]
 
 
-def test_a_move_does_not_bring_back_who_unsubscribed_by_the_link_of_a_moved_entry(shop: TestShop) -> None:
+def test_a_move_leaves_people_unsubscribed_who_used_the_link_of_a_moved_entry(shop: TestShop) -> None:
     join(shop, NEWER, "ada")
     join(shop, OLD, "ada")
     move(shop)
     leave(shop, OLD, "ada")
-    assert move(shop, skus=(NEWER, OLD)) == {Moved.LEFT_THERE: 1}
+    assert move(shop, skus=(NEWER, OLD)) == {MoveOutcome.LEFT_THERE: 1}
     assert waiting(shop, OLD) == []
 
 
@@ -298,7 +298,7 @@ ACTIONS = st.sampled_from(["move", "die", "join old", "join new", "leave old", "
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(ACTIONS, st.sampled_from("abc")), max_size=10))
-def test_whatever_happens_between_moves_nobody_is_lost_and_nobody_is_twice_on_a_waitlist(
+def test_no_person_is_lost_or_on_a_waitlist_twice_after_any_moves(
     small_release: Release, actions: list[tuple[str, str]]
 ) -> None:
     shop = TestShop(small_release, Clock(), slug="field-jacket", sku=OLD)
@@ -337,7 +337,7 @@ def test_whatever_happens_between_moves_nobody_is_lost_and_nobody_is_twice_on_a_
             assert waiting(shop, OLD) == []
 
 
-def test_what_is_no_longer_sold_is_listed_while_people_wait_for_it(shop: TestShop) -> None:
+def test_a_withdrawn_variant_is_listed_while_people_wait_for_it(shop: TestShop) -> None:
     join(shop, OLD, "ada", "bob")
     stocked = shop.products.get("field-jacket")
     assert stocked is not None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.domain.email import Delivery
+from chalicelib.domain.email import DeliveryOutcome
 from chalicelib.domain.entry import Arrival
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.stock import Availability
@@ -13,7 +13,7 @@ from chalicelib.domain.wave import WavePolicy
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.merchant.intake import Move
 from spillway.merchant.people import People
-from spillway.merchant.reasons import Verdict
+from spillway.merchant.reasons import WaitingState
 from spillway.merchant.rows import EntryRows
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
@@ -34,7 +34,9 @@ def at(shop: TestShop) -> str:
     return f"{datetime.fromtimestamp(shop.clock() / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def notified(shop: TestShop, state: FeedbackState | None = None, delivery: Delivery | None = None) -> None:
+def notified(
+    shop: TestShop, state: FeedbackState | None = None, delivery: DeliveryOutcome | None = None
+) -> None:
     """Ada is emailed, and it comes to `state`."""
     shop.join("ada")
     if delivery is not None:
@@ -108,7 +110,7 @@ def paused(shop: TestShop) -> None:
 
 def deferred(shop: TestShop) -> None:
     shop.join("ada")
-    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.DEFERRED
     shop.observe(IN_STOCK)
     # Each shard is walked twice; then only the email that is tried again is queued.
     shop.work_until(lambda: shop.queue.messages_waiting() == 1)
@@ -117,7 +119,7 @@ def deferred(shop: TestShop) -> None:
 def given_up(shop: TestShop) -> None:
     deferred(shop)
     while shop.queue.messages_waiting():
-        shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+        shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.DEFERRED
         shop.work_once()
 
 
@@ -163,94 +165,124 @@ def asked_again_after_the_email(shop: TestShop) -> None:
 
 BEFORE_ONE = "1 person is before this one on the waitlist"
 AGAIN = "; signing up again puts the person on the waitlist once more."
-STATES: list[tuple[Callable[[TestShop], None], Verdict, str]] = [
+STATES: list[tuple[Callable[[TestShop], None], WaitingState, str]] = [
     (
         unknown_sku,
-        Verdict.UNKNOWN_SKU,
+        WaitingState.UNKNOWN_SKU,
         "No email: this shop sells nothing under the SKU NOPE, and nobody at this address is on a waitlist"
         " for it.",
     ),
-    (never, Verdict.NEVER_SIGNED_UP, f"No email: this address is not on the waitlist for {SKU}. It never"),
-    (pending, Verdict.NOT_CONFIRMED, "the link in the confirmation email works until 2026-09-24 14:13:20Z."),
+    (
+        never,
+        WaitingState.NEVER_SIGNED_UP,
+        f"No email: this address is not on the waitlist for {SKU}. It never",
+    ),
+    (
+        pending,
+        WaitingState.NOT_CONFIRMED,
+        "the link in the confirmation email works until 2026-09-24 14:13:20Z.",
+    ),
     (
         pending_suppressed,
-        Verdict.NOT_CONFIRMED_SUPPRESSED,
+        WaitingState.NOT_CONFIRMED_SUPPRESSED,
         "not even the confirmation: the address is suppressed (bounced, since 2026-09-21 14:13:21Z).",
     ),
-    (expired, Verdict.EXPIRED, "No email: the signup was not confirmed by 2026-09-24 14:13:20Z, when its"),
+    (
+        expired,
+        WaitingState.EXPIRED,
+        "No email: the signup was not confirmed by 2026-09-24 14:13:20Z, when its",
+    ),
     (
         sold_out,
-        Verdict.SOLD_OUT,
+        WaitingState.SOLD_OUT,
         f"No email yet: {SKU} has not come back since the signup; 2 people are before this one on the",
     ),
     (
         sold_out_before,
-        Verdict.SOLD_OUT_BEFORE,
+        WaitingState.SOLD_OUT_BEFORE,
         "and sold out before this person's turn, after 1 email; nobody is before this person on the",
     ),
     (
         next_wave,
-        Verdict.NEXT_WAVE,
+        WaitingState.NEXT_WAVE,
         f"No email yet: this wave has 0 emails left, the next may begin at 2026-09-21 14:43:24Z if units are"
         f" left; {BEFORE_ONE}.",
     ),
     (
         in_turn,
-        Verdict.IN_TURN,
+        WaitingState.IN_TURN,
         f"No email yet: emails about {SKU} are being sent in order; {BEFORE_ONE}.",
     ),
     (
         too_small,
-        Verdict.TOO_SMALL,
+        WaitingState.TOO_SMALL,
         "No email yet: 2 units in stock, and the wave policy notifies nobody of fewer than 5.",
     ),
-    (paused, Verdict.PAUSED, "No email yet: sending is paused (2 complaints of 900 emails); spillway resume"),
+    (
+        paused,
+        WaitingState.PAUSED,
+        "No email yet: sending is paused (2 complaints of 900 emails); spillway resume",
+    ),
     (
         deferred,
-        Verdict.DEFERRED,
+        WaitingState.DEFERRED,
         "No email yet: the mailbox put it off; it is tried again by itself for up to 32 hours.",
     ),
     (
         given_up,
-        Verdict.GIVEN_UP,
+        WaitingState.GIVEN_UP,
         "put it off each time, and it was given up; the position is kept for the next",
     ),
     (
         suppressed,
-        Verdict.SUPPRESSED,
+        WaitingState.SUPPRESSED,
         "No email: the address is suppressed (complained, since 2026-09-21 14:13:21Z).",
     ),
-    (taken_off, Verdict.TAKEN_OFF, "No email: the address is suppressed (complained, since"),
-    (unsubscribed, Verdict.UNSUBSCRIBED, "No email: unsubscribed at 2026-09-21 14:13:21Z."),
-    (unsubscribed_after, Verdict.UNSUBSCRIBED_AFTER_EMAIL, ", and unsubscribed at 2026-09-21 14:13:"),
+    (taken_off, WaitingState.TAKEN_OFF, "No email: the address is suppressed (complained, since"),
+    (unsubscribed, WaitingState.UNSUBSCRIBED, "No email: unsubscribed at 2026-09-21 14:13:21Z."),
+    (unsubscribed_after, WaitingState.UNSUBSCRIBED_AFTER_EMAIL, ", and unsubscribed at 2026-09-21 14:13:"),
     (
         withdrawn,
-        Verdict.WITHDRAWN,
+        WaitingState.WITHDRAWN,
         f"No email: the shop no longer sells {SKU}; 2 people on its waitlist can be moved with",
     ),
-    (moved, Verdict.MOVED, "Moved to FJ-SLATE-M at 2026-09-21 14:13:21Z: spillway why says for that SKU"),
+    (
+        moved,
+        WaitingState.MOVED,
+        "Moved to FJ-SLATE-M at 2026-09-21 14:13:21Z: spillway why says for that SKU",
+    ),
     (
         asked_again_after_the_email,
-        Verdict.SOLD_OUT,
+        WaitingState.SOLD_OUT,
         f"No email yet: {SKU} has not come back since the signup",
     ),
 ]
 AFTER_SENDING = [
-    (None, None, Verdict.HANDED_OVER, "the mail service took it, nothing more is known"),
-    (FeedbackState.DELIVERED, None, Verdict.DELIVERED, "the mail server of the address took it"),
-    (FeedbackState.DELAYED, None, Verdict.DELAYED, "the mail server of the address keeps putting it off"),
+    (None, None, WaitingState.HANDED_OVER, "the mail service took it, nothing more is known"),
+    (FeedbackState.DELIVERED, None, WaitingState.DELIVERED, "the mail server of the address took it"),
+    (
+        FeedbackState.DELAYED,
+        None,
+        WaitingState.DELAYED,
+        "the mail server of the address keeps putting it off",
+    ),
     (
         FeedbackState.BOUNCED_SOFT,
         None,
-        Verdict.BOUNCED_SOFT,
+        WaitingState.BOUNCED_SOFT,
         "it bounced for now: a full mailbox, for example",
     ),
-    (FeedbackState.BOUNCED, None, Verdict.BOUNCED, "it bounced for good: there is no such mailbox"),
-    (FeedbackState.COMPLAINED, None, Verdict.COMPLAINED, "the person reported it as spam"),
-    (FeedbackState.FAILED, None, Verdict.FAILED, "SES could not render it"),
-    (FeedbackState.REJECTED, None, Verdict.REJECTED, "SES refused to send it"),
-    (None, Delivery.REJECTED, Verdict.REJECTED, "the mail service refused this address for good"),
-    (None, Delivery.UNKNOWN, Verdict.UNCLEAR, "the mail service broke off twice without an answer"),
+    (FeedbackState.BOUNCED, None, WaitingState.BOUNCED, "it bounced for good: there is no such mailbox"),
+    (FeedbackState.COMPLAINED, None, WaitingState.COMPLAINED, "the person reported it as spam"),
+    (FeedbackState.FAILED, None, WaitingState.FAILED, "SES could not render it"),
+    (FeedbackState.REJECTED, None, WaitingState.REJECTED, "SES refused to send it"),
+    (None, DeliveryOutcome.REJECTED, WaitingState.REJECTED, "the mail service refused this address for good"),
+    (
+        None,
+        DeliveryOutcome.UNKNOWN,
+        WaitingState.UNCLEAR,
+        "the mail service broke off twice without an answer",
+    ),
 ]
 
 
@@ -258,7 +290,7 @@ AFTER_SENDING = [
     ("story", "verdict", "words"), STATES, ids=lambda value: getattr(value, "__name__", "")
 )
 def test_every_state_has_its_words(
-    shop: TestShop, story: Callable[[TestShop], None], verdict: Verdict, words: str
+    shop: TestShop, story: Callable[[TestShop], None], verdict: WaitingState, words: str
 ) -> None:
     story(shop)
     explanation = why(shop, "ada")
@@ -267,8 +299,12 @@ def test_every_state_has_its_words(
 
 
 @pytest.mark.parametrize(("state", "delivery", "verdict", "words"), AFTER_SENDING)
-def test_what_became_of_an_email_has_its_words(
-    shop: TestShop, state: FeedbackState | None, delivery: Delivery | None, verdict: Verdict, words: str
+def test_each_outcome_of_an_email_has_its_words(
+    shop: TestShop,
+    state: FeedbackState | None,
+    delivery: DeliveryOutcome | None,
+    verdict: WaitingState,
+    words: str,
 ) -> None:
     notified(shop, state, delivery)
     explanation = why(shop, "ada")
@@ -279,14 +315,14 @@ def test_what_became_of_an_email_has_its_words(
 def test_a_suppression_that_was_lifted_is_in_nobodys_way(shop: TestShop) -> None:
     suppressed(shop)
     shop.clock.pass_s(1)
-    shop.suppressions.change(shop.shopper("ada"), lambda known: known.pardoned(at_ms=shop.clock()))
-    assert why(shop, "ada").verdict is Verdict.SOLD_OUT
+    shop.suppressions.change(shop.shopper("ada"), lambda known: known.lifted_by_operator(at_ms=shop.clock()))
+    assert why(shop, "ada").verdict is WaitingState.SOLD_OUT
 
 
 def test_every_verdict_has_a_state_in_these_tables() -> None:
     played = {verdict for _, verdict, _ in STATES} | {verdict for _, _, verdict, _ in AFTER_SENDING}
     # Played where people are imported.
-    assert set(Verdict) - played == {Verdict.NEXT_RESTOCK}
+    assert set(WaitingState) - played == {WaitingState.NEXT_RESTOCK}
 
 
 def test_each_line_has_its_time_and_its_row_and_none_has_the_address(shop: TestShop) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from chalicelib.domain.email import Delivery, Email, OutgoingEmail, Refusal, SendRefused
+from chalicelib.domain.email import DeliveryOutcome, Email, OutgoingEmail, SendRefusal, SendRefused
 from chalicelib.domain.entry import HOUR_MS, EntryState, shard_of
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.services.fan_out.rate_limiter import (
@@ -131,7 +131,7 @@ def test_a_products_own_policy_counts_before_the_shops(shop: TestShop) -> None:
     assert shop.policies.of("field-jacket") == ONE_EACH
 
 
-def test_who_confirms_while_there_are_too_few_units_waits(shop: TestShop) -> None:
+def test_a_confirmation_while_too_few_units_are_left_waits(shop: TestShop) -> None:
     shop.policies.put("", WavePolicy(units_min=3))
     shop.observe(IN_STOCK, units=2)
     shop.join("late")
@@ -157,7 +157,7 @@ def test_a_worker_that_dies_after_sending_does_not_let_the_wave_grow(shop: TestS
 
 
 def test_the_rate_holds_however_many_workers_send(shop: TestShop) -> None:
-    shop.account.now = Limits(14.0, UNLIMITED)
+    shop.account.now = SendingLimits(14.0, UNLIMITED)
     crowd(shop, 70)
     shop.observe(IN_STOCK)
     sent_ms: list[int] = []
@@ -172,12 +172,12 @@ def test_the_rate_holds_however_many_workers_send(shop: TestShop) -> None:
 
 def test_a_quota_used_up_today_resumes_by_itself(shop: TestShop) -> None:
     names = crowd(shop, 12)
-    shop.account.now = Limits(1000.0, 5)
+    shop.account.now = SendingLimits(1000.0, 5)
     shop.observe(IN_STOCK)
     shop.work_until(lambda: QUOTA_WAIT_S in shop.queue.delays_s)
     assert len(notified(shop)) <= 5
     shop.clock.pass_s(24 * 3600)
-    shop.account.now = Limits(1000.0, 50_000)
+    shop.account.now = SendingLimits(1000.0, 50_000)
     shop.work()
     assert sorted(notified(shop)) == names
 
@@ -185,11 +185,11 @@ def test_a_quota_used_up_today_resumes_by_itself(shop: TestShop) -> None:
 def test_a_quota_used_up_in_mid_wave_parks_it_and_the_next_day_goes_on_in_order(shop: TestShop) -> None:
     names = crowd(shop, 12)
     shop.policies.put("", ONE_EACH)
-    shop.account.now = Limits(1000.0, 5)
+    shop.account.now = SendingLimits(1000.0, 5)
     shop.observe(IN_STOCK, units=12)
     shop.work_until(lambda: QUOTA_WAIT_S in shop.queue.delays_s)
     assert (notified(shop), shop.sender.calls) == (names[:5], 1)
-    shop.account.now = Limits(1000.0, 0)
+    shop.account.now = SendingLimits(1000.0, 0)
     parked_ms, looks = shop.clock(), 0
     while shop.clock() - parked_ms < 23 * 3600 * 1000:
         assert shop.work_once()
@@ -197,14 +197,14 @@ def test_a_quota_used_up_in_mid_wave_parks_it_and_the_next_day_goes_on_in_order(
     # A look in a quarter of an hour, and no call of SES that it would refuse.
     assert looks <= 23 * 4 + 2
     assert (notified(shop), shop.sender.calls, shop.alarms) == (names[:5], 1, [])
-    shop.account.now = Limits(1000.0, 50_000)
+    shop.account.now = SendingLimits(1000.0, 50_000)
     shop.work_until(lambda: len(notified(shop)) >= 12)
     assert notified(shop) == names
 
 
 def test_a_days_quota_counts_an_hour_until_the_whole_of_it_is_a_day_old(shop: TestShop) -> None:
     shop.clock.now_ms -= shop.clock.now_ms % HOUR_MS
-    shop.account.now = Limits(1000.0, 100, emails_per_day=100)
+    shop.account.now = SendingLimits(1000.0, 100, emails_per_day=100)
     shop.rate_limiter.acquire(30)
     for hours, left in ((24.5, 70), (0.75, 99)):
         shop.clock.pass_s(hours * 3600)
@@ -232,7 +232,7 @@ def test_limits_are_read_once_and_kept_a_while(shop: TestShop) -> None:
 
 
 def test_a_turn_too_far_away_is_not_waited_for(shop: TestShop) -> None:
-    shop.account.now = Limits(1.0, UNLIMITED)
+    shop.account.now = SendingLimits(1.0, UNLIMITED)
     for _ in range(WAIT_MS_MAX // 1000):
         shop.rate_limiter.acquire(1)
     shop.clock.now_ms -= WAIT_MS_MAX
@@ -257,7 +257,7 @@ def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(
 ) -> None:
     shop.join("ada", "bob")
     shop.observe(IN_STOCK)
-    shop.sender.refusal = Refusal.PAUSED
+    shop.sender.refusal = SendRefusal.PAUSED
     shop.sender.refuses = 1
     shop.work_until(lambda: shop.sender.calls >= 1)
     calls = shop.sender.calls
@@ -276,7 +276,7 @@ def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(
 def test_a_stopped_account_rings_once_and_fills_no_dead_letters_while_nobody_looks(shop: TestShop) -> None:
     names = crowd(shop, 24)
     shop.observe(IN_STOCK)
-    shop.sender.refusal, shop.sender.refuses = Refusal.PAUSED, 1_000
+    shop.sender.refusal, shop.sender.refuses = SendRefusal.PAUSED, 1_000
     steps = len(shop.queue.messages)
     stopped_ms = shop.clock()
     while shop.clock() - stopped_ms < 12 * 3600 * 1000:
@@ -304,7 +304,7 @@ def test_the_log_says_what_a_restock_came_to(shop: TestShop, capsys: pytest.Capt
     assert restock is not None
     about = {"restock": restock.id, "sku": shop.sku}
     shop.sender.refuses = 1
-    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["ada@example.com"] = DeliveryOutcome.DEFERRED
     shop.work()
     events = ("waves_opened", "wave_put_back", "email_deferred", "shoppers_notified")
     shards = logged(capsys, *events)
@@ -345,7 +345,7 @@ def test_the_log_says_what_a_wave_waits_for_and_that_it_was_dropped(
 def test_an_email_the_transport_calls_wrong_is_for_a_person_to_see(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
-    shop.sender.refusal = Refusal.INVALID
+    shop.sender.refusal = SendRefusal.INVALID
     shop.sender.refuses = 1
     hers = shard_of(shop.sku, shop.shopper("ada"))
     with pytest.raises(SendRefused):
@@ -367,7 +367,7 @@ def test_an_unknown_outcome_is_repeated_once_and_then_counted(shop: TestShop) ->
 
 
 def test_single_emails_await_their_turn_too(shop: TestShop) -> None:
-    shop.account.now = Limits(1000.0, 1)
+    shop.account.now = SendingLimits(1000.0, 1)
     shop.join("ada")
     paced = RateLimitedSender(shop.sender, shop.rate_limiter)
     outgoing = OutgoingEmail("ada@example.com", Email("s", "t", "h"))
@@ -377,7 +377,7 @@ def test_single_emails_await_their_turn_too(shop: TestShop) -> None:
     assert shop.sender.calls == 1
 
 
-def test_of_many_workers_one_asks_for_the_limits_and_the_others_go_on_with_what_they_know(
+def test_one_of_many_workers_reads_the_limits_and_the_others_use_the_known_ones(
     shop: TestShop,
 ) -> None:
     workers = [RateLimiter(shop.rate_table, shop.account, shop.clock, shop.clock.pass_s) for _ in range(60)]
@@ -388,7 +388,7 @@ def test_of_many_workers_one_asks_for_the_limits_and_the_others_go_on_with_what_
     shop.clock.pass_s(LIMITS_KEPT_MS / 1000)
     asked, limits = shop.account.limits, shop.account.now
 
-    def while_asked() -> Limits:
+    def while_asked() -> SendingLimits:
         # Deeds of the others in the meantime.
         shop.account.limits = asked  # type: ignore[method-assign]
         for worker in workers[1:]:
@@ -405,7 +405,7 @@ def test_limits_that_cannot_be_read_leave_the_old_ones_in_force(shop: TestShop) 
     shop.rate_limiter.acquire(1)
     shop.clock.pass_s(LIMITS_KEPT_MS / 1000)
 
-    def fail() -> Limits:
+    def fail() -> SendingLimits:
         raise RuntimeError
 
     shop.account.limits = fail  # type: ignore[method-assign]
@@ -415,7 +415,7 @@ def test_limits_that_cannot_be_read_leave_the_old_ones_in_force(shop: TestShop) 
 def test_without_any_limits_a_throttled_account_is_waited_for_and_any_other_fault_is_raised(
     shop: TestShop,
 ) -> None:
-    def throttled() -> Limits:
+    def throttled() -> SendingLimits:
         raise SendRefused("TooManyRequestsException")
 
     shop.account.limits = throttled  # type: ignore[method-assign]
@@ -424,7 +424,7 @@ def test_without_any_limits_a_throttled_account_is_waited_for_and_any_other_faul
     assert (not_now.value.reason, not_now.value.delay_s) == ("limits", LIMITS_WAIT_S)
     shop.clock.pass_s(ELECTED_MS / 1000 + 1)
 
-    def forbidden() -> Limits:
+    def forbidden() -> SendingLimits:
         raise PermissionError
 
     shop.account.limits = forbidden  # type: ignore[method-assign]
@@ -433,7 +433,7 @@ def test_without_any_limits_a_throttled_account_is_waited_for_and_any_other_faul
 
 
 def test_a_stopped_account_pauses_single_emails_too(shop: TestShop) -> None:
-    shop.sender.refusal, shop.sender.refuses = Refusal.PAUSED, 1
+    shop.sender.refusal, shop.sender.refuses = SendRefusal.PAUSED, 1
     paced = RateLimitedSender(shop.sender, shop.rate_limiter)
     outgoing = OutgoingEmail("ada@example.com", Email("s", "t", "h"))
     with pytest.raises(SendRefused):

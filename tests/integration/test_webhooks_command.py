@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 import app as cloud
 from chalicelib.domain.domain_event import DomainEvent, EventType, event_id
 from chalicelib.outbound.addresses import NameUnknown, TargetRefused
-from chalicelib.outbound.deliveries import Answer, Attempt, Delivery, State
+from chalicelib.outbound.deliveries import Attempt, Delivery, EndpointResponse, State
 from chalicelib.outbound.signing import secrets_by_endpoint
 from chalicelib.services.webhook_delivery import DeliveryStore, WebhookDelivery
 from chalicelib.settings import clock_ms
@@ -48,9 +48,9 @@ class FakePoster:
 
     def __init__(self) -> None:
         self.posted: list[tuple[str, Mapping[str, str], bytes]] = []
-        self.answer = Answer(204)
+        self.answer = EndpointResponse(204)
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         self.posted.append((url, headers, body))
         return self.answer
 
@@ -217,12 +217,12 @@ def test_a_test_posts_a_signed_event_and_names_what_went_wrong(run: Run, poster:
     assert url == URL
     document = Webhook(secret).verify(body, dict(headers))
     assert (document["type"], document["data"]) == ("schedule", {"test": True})
-    poster.answer = Answer(error="timeout")
+    poster.answer = EndpointResponse(error="timeout")
     failed = run("test", "crm")
     assert isinstance(failed.exception, WorkFailed)
     assert failed.exception.message.startswith("crm: timeout after ")
     assert failed.exception.hint == webhooks.HINTS["timeout"]
-    poster.answer = Answer(302)
+    poster.answer = EndpointResponse(302)
     assert run("test", "crm").exception.hint == "answer a status from 200 to 299"  # type: ignore[union-attr]
 
 

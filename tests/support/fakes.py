@@ -4,8 +4,15 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from chalicelib.domain.email import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.email import (
+    DeliveryOutcome,
+    OutcomeUnknown,
+    OutgoingEmail,
+    SendRefusal,
+    SendRefused,
+    SendResult,
+)
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.domain.wave import WaveMessage
 from chalicelib.queues import WavesQueue
 from chalicelib.storage import ThemeStore
@@ -23,10 +30,10 @@ class FakeSender:
         self.sent: list[OutgoingEmail] = []
         self.calls = 0
         self.refuses = 0
-        self.refusal = Refusal.RETRY
+        self.refusal = SendRefusal.RETRY
         self.times_out = 0
         self.dies_after_sending = False
-        self.deliveries: dict[str, Delivery] = {}
+        self.deliveries: dict[str, DeliveryOutcome] = {}
         self.before_sending: Callable[[], None] = lambda: None
         self.on_emails: Callable[[int], None] = lambda _: None
 
@@ -52,8 +59,8 @@ class FakeSender:
         return [outgoing.mailbox for outgoing in self.sent]
 
     def _result(self, outgoing: OutgoingEmail) -> SendResult:
-        delivery = self.deliveries.pop(outgoing.mailbox, Delivery.ACCEPTED)
-        if delivery is Delivery.ACCEPTED:
+        delivery = self.deliveries.pop(outgoing.mailbox, DeliveryOutcome.ACCEPTED)
+        if delivery is DeliveryOutcome.ACCEPTED:
             self.sent.append(outgoing)
             return SendResult(delivery, message_id=f"m-{len(self.sent)}")
         return SendResult(delivery, reason=delivery.upper(), refusal=self.refusal)
@@ -104,11 +111,11 @@ class FakeWavesQueue(WavesQueue):
 class FakeAccount:
     """An account with limits of one's choice."""
 
-    def __init__(self, limits: Limits = Limits(1000.0, UNLIMITED)) -> None:  # noqa: B008 - a frozen value
+    def __init__(self, limits: SendingLimits = SendingLimits(1000.0, UNLIMITED)) -> None:  # noqa: B008 - a frozen value
         self.now = limits
         self.reads = 0
 
-    def limits(self) -> Limits:
+    def limits(self) -> SendingLimits:
         """See `SendingAccount.limits`."""
         self.reads += 1
         return self.now

@@ -9,7 +9,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.inbound.readings import ReceivedEvent
 from chalicelib.inbound.sources import BODY_READERS
 from chalicelib.outbound.fetching import HttpsFetcher
-from chalicelib.services.availability import Availabilities, Webhooks
+from chalicelib.services.availability import Availabilities, AvailabilityWebhooks
 from chalicelib.services.inbound import InboundEvents
 from chalicelib.services.reconciliation import Reconciliation, StockLists
 from chalicelib.tables.inbound import EventsTable
@@ -72,7 +72,9 @@ class InboundShop:
         self.products = ProductsTable(self.dynamodb, names["ProductsTable"])
         self.events = EventsTable(self.dynamodb, names["EventsTable"])
         availabilities = Availabilities(self.products)
-        webhooks = Webhooks(availabilities, WebhooksTable(self.dynamodb, names["SendingTable"]), clock)
+        webhooks = AvailabilityWebhooks(
+            availabilities, WebhooksTable(self.dynamodb, names["SendingTable"]), clock
+        )
         ids = count(1)
         self.inbound = InboundEvents(
             self.events, availabilities, webhooks, clock, lambda: f"id-{next(ids):06d}"

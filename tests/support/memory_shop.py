@@ -75,7 +75,7 @@ class MemoryShop(ShopBase):
                 "mailbox": {"S": f"{shopper}@example.com"},
                 "shard": {"S": shard_of(SKU, shopper)},
                 "shard_position": {"S": position_of(at_ms, shopper)},
-                "asked_at_ms": now,
+                "signed_up_at_ms": now,
                 "confirmed_at_ms": now,
             }
             item = {**row, **own}

@@ -9,8 +9,8 @@ from chalicelib.domain.entry import Reaction, reaction_to
 from chalicelib.settings import Keys
 from chalicelib.tables.entries import entry_from
 from spillway.importing.table import read_table
-from spillway.merchant.export_rows import Asked, ExportRow, read_rows
-from spillway.merchant.import_rules import Here
+from spillway.merchant.export_rows import ExportOptions, ExportRow, read_rows
+from spillway.merchant.import_rules import ImportContext
 from spillway.merchant.people import People
 from spillway.merchant.reasons import Explanation, explain
 from spillway.stage import settings_of
@@ -31,13 +31,15 @@ def why(shop: TestShop, name: str, sku: str = "") -> Explanation:
     return explain(facts, at_ms=shop.clock())
 
 
-def here(shop: TestShop) -> Here:
+def here(shop: TestShop) -> ImportContext:
     """The facts that an import knows of the shop."""
     sold = {sku: stocked for stocked in shop.products.scan() for sku in stocked.product.skus}
-    return Here(sold, IDENTITY_KEY, frozenset({"mailinator.com"}), lambda stocked: stocked.product.path)
+    return ImportContext(
+        sold, IDENTITY_KEY, frozenset({"mailinator.com"}), lambda stocked: stocked.product.path
+    )
 
 
-def export(folder: Path, text: str, asked: Asked, *, now_ms: int) -> list[ExportRow]:
+def export(folder: Path, text: str, asked: ExportOptions, *, now_ms: int) -> list[ExportRow]:
     """The rows of an export with this text."""
     file = folder / "export.csv"
     file.write_text(text, encoding="utf-8")

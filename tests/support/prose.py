@@ -21,6 +21,7 @@ EVERY_WORD = (re.compile(rf"\b{_OPENER}"), WORDS)
 SUSPECTS = (re.compile(rf"#.*\b{_OPENER}"), re.compile(f"#.*{WORDS.pattern}", re.IGNORECASE))
 CODE = re.compile(r"```.*?```|`[^`\n]*`|^ {4,}.*$|<[^>]+>|^\|?[-| :]+\|?$", re.MULTILINE | re.DOTALL)
 TEMPLATE_COMMENT = re.compile(r"\{#-?(.*?)-?#\}", re.DOTALL)
+TEST_NAME = re.compile(r" *(?:async )?def test_(\w+)")
 FENCED = re.compile(r"```.*?```", re.DOTALL)
 
 Fault = tuple[int, str]
@@ -47,6 +48,13 @@ def of_python(file: Path) -> Iterator[Fault]:
     if any(suspect.search(source) for suspect in SUSPECTS):
         for line, text in _comments(source):
             yield from ((line, fault) for fault in faults(text))
+
+
+def of_test_names(file: Path) -> Iterator[Fault]:
+    """Yield line and fault of the names of a file's tests, which are sentences."""
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        if found := TEST_NAME.match(line):
+            yield from ((number, fault) for fault in faults(found[1].replace("_", " ").capitalize()))
 
 
 def of_markdown(file: Path) -> Iterator[Fault]:

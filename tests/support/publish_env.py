@@ -12,7 +12,7 @@ from chalicelib.tables.products import DomainListsTable, ProductsTable
 from spillway.project import Project
 from spillway.publish.change import publish_shop
 from spillway.publish.live_manifest import Claimant, ManifestStore
-from spillway.publish.plan import Plan
+from spillway.publish.plan import PublishPlan
 from spillway.publish.run import Progress, Published, plan_publish, run_publish
 from spillway.publish.s3 import S3Bucket
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
@@ -67,7 +67,7 @@ class PublishEnv:
             clock_ms=self.clock,
         )
 
-    def plan(self) -> Plan:
+    def plan(self) -> PublishPlan:
         return plan_publish(partial(load_folder, self.project), self.target)
 
     def publish(self, progress: Progress | None = None, *, delete_many: bool = False) -> Published:

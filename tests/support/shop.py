@@ -8,7 +8,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.email import OutcomeUnknown, SendRefused
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, restocks
-from chalicelib.domain.tokens import Links, LinkSubject, Purpose
+from chalicelib.domain.tokens import LinkSubject, LinkTokens, Purpose
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.email_composer import EmailComposer
@@ -40,7 +40,7 @@ class TestShop(ShopBase):
         dynamodb: MemoryDynamoDb | None = None,
     ) -> None:
         themes = FixedTheme(Renderer(release.theme))
-        self.links = Links(["key"], clock)
+        self.links = LinkTokens(["key"], clock)
         client: Any = dynamodb or MemoryDynamoDb()
         super().__init__(clock, lambda: EmailComposer(themes.live(), self.links), client=client)
         self.slug, self.sku = slug, sku

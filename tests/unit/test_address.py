@@ -49,7 +49,7 @@ def test_an_address_keeps_its_local_part_and_its_domain_becomes_an_a_label(typed
         "a" * 10_000 + "@example.com",
     ],
 )
-def test_what_is_no_address_we_can_write_to_is_refused_with_a_reason(typed: str) -> None:
+def test_an_unusable_address_is_refused_with_a_reason(typed: str) -> None:
     with pytest.raises(AddressRefused) as refused:
         Address.parse(typed)
     assert refused.value.reason

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.settings import Settings
-from chalicelib.tables.merchant import Kind
-from chalicelib.tables.sending import Row
+from chalicelib.tables.merchant import MerchantRowKind
+from chalicelib.tables.sending import SendingRowKind
 from spillway.commands import COMMANDS
 from spillway.sitegen import cache
 from tests.support.aws import ROOT, template
@@ -92,6 +92,17 @@ def against_the_arrows(file: Path) -> set[str]:
 
 def test_imports_follow_the_arrows() -> None:
     assert {file: wrong for file in CLOUD_FILES if (wrong := against_the_arrows(file))} == {}
+
+
+def test_a_class_that_other_modules_see_has_its_name_alone() -> None:
+    files = [ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "spillway").rglob("*.py")]
+    places: dict[str, list[Path]] = {}
+    for file in files:
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(file)
+    assert places
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_benchmarks_and_load_tests_import_no_test() -> None:
@@ -287,15 +298,15 @@ def held_to(table: str) -> set[str]:
 
 
 def test_a_role_that_is_held_to_rows_of_a_table_names_rows_that_are_there() -> None:
-    read = {Row.WAVE, Row.NOTIFIED, Row.RECEIVED}
-    acted_on = {Row.POLICY, Row.ACCESS, Row.HEALTH}
-    controlled = {Row.RATE, Row.ALERT_STATE, Row.AUTOPILOT_BOUNDS}
-    assert held_to("SendingTable") == {Row.WEBHOOK} | controlled | read | acted_on
-    assert held_to("MerchantTable") <= set(Kind)
+    read = {SendingRowKind.WAVE, SendingRowKind.NOTIFIED, SendingRowKind.RECEIVED}
+    acted_on = {SendingRowKind.POLICY, SendingRowKind.ACCESS, SendingRowKind.HEALTH}
+    controlled = {SendingRowKind.RATE, SendingRowKind.ALERT_STATE, SendingRowKind.AUTOPILOT_BOUNDS}
+    assert held_to("SendingTable") == {SendingRowKind.WEBHOOK} | controlled | read | acted_on
+    assert held_to("MerchantTable") <= set(MerchantRowKind)
 
 
 def test_no_function_adds_a_merchant_or_changes_the_audit() -> None:
-    assert not held_to("MerchantTable") & {Kind.MERCHANT, Kind.SETTING}
+    assert not held_to("MerchantTable") & {MerchantRowKind.MERCHANT, MerchantRowKind.SETTING}
     for name, resource in template()["Resources"].items():
         for policy in resource.get("Properties", {}).get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -308,7 +319,7 @@ def test_no_function_adds_a_merchant_or_changes_the_audit() -> None:
                 ]
                 writing = set(listed(statement["Action"])) - READING_TABLES
                 assert rows or not writing, name
-                assert Kind.AUDIT not in rows or writing == {"dynamodb:PutItem"}, name
+                assert MerchantRowKind.AUDIT not in rows or writing == {"dynamodb:PutItem"}, name
 
 
 def listed(value: Any) -> list[Any]:

@@ -10,10 +10,10 @@ import pytest
 
 from chalicelib.domain.autopilot import (
     CONTROL_OF,
-    Action,
+    AutopilotAction,
+    AutopilotDecision,
     Bounds,
     Control,
-    Decision,
     Observation,
     RuleBounds,
     decide,
@@ -37,24 +37,24 @@ def test_a_calm_shop_is_left_alone() -> None:
 def test_a_spike_warms_the_table_within_bounds_and_sets_environments_aside() -> None:
     spike = replace(CALM, writes_per_s=3_000, concurrent=100)
     warm, reserve = decide(spike, BOUNDS)
-    assert (warm.action, warm.value) == (Action.WARM_TABLE, 9_000)
-    assert (reserve.action, reserve.value) == (Action.RAISE_CONCURRENCY, 300)
+    assert (warm.action, warm.value) == (AutopilotAction.WARM_TABLE, 9_000)
+    assert (reserve.action, reserve.value) == (AutopilotAction.RAISE_CONCURRENCY, 300)
     flood = replace(CALM, writes_per_s=50_000, concurrent=5_000)
     assert [decision.value for decision in decide(flood, BOUNDS)] == [20_000, 500]
     assert decide(flood, Bounds()) == ()
 
 
-def test_what_was_raised_is_not_raised_again_and_is_lowered_when_the_flood_is_over() -> None:
+def test_raised_concurrency_is_not_raised_again_and_is_lowered_after_the_flood() -> None:
     raised = replace(CALM, concurrent=100, concurrency_reserved=300)
     assert decide(raised, BOUNDS) == ()
     (lowered,) = decide(replace(raised, concurrent=3), BOUNDS)
-    assert (lowered.action, lowered.value) == (Action.LOWER_CONCURRENCY, 0)
+    assert (lowered.action, lowered.value) == (AutopilotAction.LOWER_CONCURRENCY, 0)
 
 
 @pytest.mark.parametrize("rates", [{"complaint_rate": 0.0041}, {"bounce_rate": 0.081}])
 def test_sending_is_paused_once_before_ses_would_pause_the_account(rates: dict[str, float]) -> None:
     (paused,) = decide(replace(CALM, **rates), Bounds())
-    assert paused.action is Action.PAUSE_SENDING
+    assert paused.action is AutopilotAction.PAUSE_SENDING
     assert decide(replace(CALM, sending=False, **rates), Bounds()) == ()
 
 
@@ -65,9 +65,9 @@ def test_dead_letters_raise_one_notice() -> None:
 
 def test_dead_letters_that_come_after_a_redrive_raise_an_alert_again() -> None:
     (fewer,) = decide(replace(CALM, dead_letters=1, dead_letters_before=3), Bounds())
-    assert (fewer.action, fewer.value) == (Action.RESET_DEAD_LETTER_COUNT, 1)
+    assert (fewer.action, fewer.value) == (AutopilotAction.RESET_DEAD_LETTER_COUNT, 1)
     (more,) = decide(replace(CALM, dead_letters=2, dead_letters_before=fewer.value), Bounds())
-    assert more.action is Action.ALERT_DEAD_LETTERS
+    assert more.action is AutopilotAction.ALERT_DEAD_LETTERS
 
 
 def flooded(**metrics: list[float]) -> FakeStage:
@@ -112,14 +112,18 @@ def changed(place: FakeStage) -> list[str]:
 
 def autopilot_acted(
     place: FakeStage, tmp_path: Path, *controls: Control, dry_run: bool = False
-) -> tuple[list[Action], FileActionLog]:
+) -> tuple[list[AutopilotAction], FileActionLog]:
     log = FileActionLog(tmp_path / "tend" / "production.jsonl")
     wanted = controls or tuple(Control)
     decisions = run_autopilot(place, BOUNDS, log, lambda: 1_790_000_000_000, dry_run=dry_run, controls=wanted)
     return [decision.action for decision in decisions], log
 
 
-IN_A_FLOOD = [Action.WARM_TABLE, Action.RAISE_CONCURRENCY, Action.ALERT_DEAD_LETTERS]
+IN_A_FLOOD = [
+    AutopilotAction.WARM_TABLE,
+    AutopilotAction.RAISE_CONCURRENCY,
+    AutopilotAction.ALERT_DEAD_LETTERS,
+]
 
 
 def test_the_autopilot_does_what_was_decided_and_logs_the_reason(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_the_autopilot_does_what_was_decided_and_logs_the_reason(tmp_path: Path)
 def test_complaints_pause_the_shops_sending_and_not_the_accounts(tmp_path: Path) -> None:
     place = flooded(complaints=[0.0041])
     actions, _ = autopilot_acted(place, tmp_path, Control.SENDING)
-    assert actions == [Action.PAUSE_SENDING]
+    assert actions == [AutopilotAction.PAUSE_SENDING]
     ((_, paused),) = [call for call in place.client("dynamodb").calls if call[0] == "update_item"]
     assert paused["TableName"] == "sendingtable"
     assert paused["ExpressionAttributeValues"] == {":paused": {"S": "complaints at 0.41%"}}
@@ -157,7 +161,7 @@ def test_a_dry_run_of_each_loop_says_the_same_and_does_nothing(control: Control,
 
 
 def test_every_action_belongs_to_a_loop() -> None:
-    assert set(CONTROL_OF) == set(Action)
+    assert set(CONTROL_OF) == set(AutopilotAction)
 
 
 def test_the_autopilot_in_the_cloud_acts_and_remembers_its_alerts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +235,7 @@ class Watched:
     def dead_letters_alerted(self) -> int:
         return self.notified
 
-    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+    def write(self, decision: AutopilotDecision, *, at_ms: int, done: bool) -> None:
         self.written.append((decision.action, at_ms, done))
 
     def autopilot(self, bounds: Bounds = BOUNDS) -> Autopilot:
@@ -309,7 +313,7 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
             Watched(),
             BOUNDS,
             Control.TABLE,
-            Action.WARM_TABLE,
+            AutopilotAction.WARM_TABLE,
             (
                 "update_table",
                 {
@@ -322,21 +326,21 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
             Watched(),
             BOUNDS,
             Control.CONCURRENCY,
-            Action.RAISE_CONCURRENCY,
+            AutopilotAction.RAISE_CONCURRENCY,
             ("put_function_concurrency", {"FunctionName": "api", "ReservedConcurrentExecutions": 240}),
         ),
         (
             Watched(get_function_concurrency={"ReservedConcurrentExecutions": 900}),
             BOUNDS,
             Control.CONCURRENCY,
-            Action.LOWER_CONCURRENCY,
+            AutopilotAction.LOWER_CONCURRENCY,
             ("delete_function_concurrency", {"FunctionName": "api"}),
         ),
         (
             Watched(),
             Bounds(),
             Control.SENDING,
-            Action.PAUSE_SENDING,
+            AutopilotAction.PAUSE_SENDING,
             (
                 "update_item",
                 {
@@ -353,7 +357,7 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
             Watched(),
             Bounds(),
             Control.DEAD_LETTERS,
-            Action.ALERT_DEAD_LETTERS,
+            AutopilotAction.ALERT_DEAD_LETTERS,
             (
                 "publish",
                 {
@@ -364,11 +368,11 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
                 },
             ),
         ),
-        (Watched(alerted=8), Bounds(), Control.DEAD_LETTERS, Action.RESET_DEAD_LETTER_COUNT, None),
+        (Watched(alerted=8), Bounds(), Control.DEAD_LETTERS, AutopilotAction.RESET_DEAD_LETTER_COUNT, None),
     ],
 )
 def test_each_action_is_one_request_and_one_line_of_the_journal(
-    watched: Watched, bounds: Bounds, control: Control, action: Action, request_: Any
+    watched: Watched, bounds: Bounds, control: Control, action: AutopilotAction, request_: Any
 ) -> None:
     (decision,) = watched.autopilot(bounds).run(dry_run=False, controls=[control])
     assert decision.action is action
@@ -386,8 +390,8 @@ def test_the_action_log_of_the_cloud_has_the_decision_and_remembers_the_alerts(
     action_log = CloudActionLog(AlertStateTable(rows, "sending"))
     assert action_log.dead_letters_alerted() == 5
     rows.calls.clear()
-    noticed = Decision(Action.ALERT_DEAD_LETTERS, 3, "because")
-    action_log.write(Decision(Action.WARM_TABLE, 9, "because"), at_ms=4, done=True)
+    noticed = AutopilotDecision(AutopilotAction.ALERT_DEAD_LETTERS, 3, "because")
+    action_log.write(AutopilotDecision(AutopilotAction.WARM_TABLE, 9, "because"), at_ms=4, done=True)
     action_log.write(noticed, at_ms=5, done=False)
     assert rows.calls == []
     action_log.write(noticed, at_ms=6, done=True)

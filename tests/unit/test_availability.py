@@ -17,8 +17,8 @@ from chalicelib.domain.product import Product, Variant, WhenSoldOut
 from chalicelib.domain.stock import (
     Availability,
     AvailabilityEvent,
+    EventOutcome,
     EventResult,
-    Outcome,
     Restock,
     Stock,
     StockedProduct,
@@ -26,7 +26,7 @@ from chalicelib.domain.stock import (
 )
 from chalicelib.http.merchant_requests import MerchantKeys, NotTheMerchant
 from chalicelib.inbound.authenticity import OWN_TOLERANCE_S, own_signature
-from chalicelib.services.availability import Availabilities, Webhooks
+from chalicelib.services.availability import Availabilities, AvailabilityWebhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.sending import WebhooksTable
 from spillway.sitegen.release import Release
@@ -78,7 +78,7 @@ def api(
         clock_ms=clock,
         merchant_keys=MerchantKeys((KEY, "older")),
         availabilities=Availabilities(products),
-        webhooks=Webhooks(Availabilities(products), noted, clock),
+        webhooks=AvailabilityWebhooks(Availabilities(products), noted, clock),
     )
     monkeypatch.setattr(cloud, "container", container)
     with Client(cloud.app) as client:
@@ -319,19 +319,19 @@ def test_events_in_any_order_and_any_number_lead_to_the_newest(
     }
 
 
-def test_what_the_shop_does_not_sell_is_unknown(products: ProductsTable) -> None:
+def test_an_sku_that_the_shop_does_not_sell_is_unknown(products: ProductsTable) -> None:
     event = AvailabilityEvent("e", "NOWHERE", IN_STOCK, 1, 10**13)
-    assert Availabilities(products).apply(event).outcome is Outcome.UNKNOWN_SKU
+    assert Availabilities(products).apply(event).outcome is EventOutcome.UNKNOWN_SKU
 
 
-def test_of_many_events_one_about_a_product_that_is_gone_is_none_at_all(products: ProductsTable) -> None:
+def test_one_event_about_a_removed_product_stops_all_of_its_batch(products: ProductsTable) -> None:
     events = [(slug, AvailabilityEvent("e", SKU, IN_STOCK, 9, 10**13)) for slug in ("field-jacket", "gone")]
     before = stock(products)
     assert not Availabilities(products).apply_all(events)
     assert stock(products) == before
 
 
-def test_all_of_many_events_or_none(products: ProductsTable) -> None:
+def test_many_events_are_applied_together_or_not_at_all(products: ProductsTable) -> None:
     def event(sku: str, at_ms: int) -> AvailabilityEvent:
         return AvailabilityEvent(f"{sku}-{at_ms}", sku, IN_STOCK, 9, at_ms)
 
@@ -373,7 +373,7 @@ def test_as_many_products_are_taken_in_at_once_as_one_transaction_takes(over: in
     ]
 
 
-def test_of_many_events_those_that_are_no_news_write_nothing_and_an_older_one_stops_all() -> None:
+def test_unchanged_events_write_nothing_and_an_older_one_stops_all_of_its_batch() -> None:
     recorder = Recorder()
     known = Stock(IN_STOCK, 9, 100, "e1")
     event = AvailabilityEvent("e2", "A", IN_STOCK, 9, 100)
@@ -404,7 +404,7 @@ def test_one_event_is_looked_up_written_as_known_and_tried_twenty_times() -> Non
     event = AvailabilityEvent("e1", "A", IN_STOCK, 9, 100)
     stored = event.applied_to(known).stock
     products = recorder.part("products", slug_of="p", get=stocked, observe=False)
-    assert Availabilities(products).apply(event) == EventResult(Outcome.BUSY)
+    assert Availabilities(products).apply(event) == EventResult(EventOutcome.BUSY)
     tried = [("products.get", "p"), ("products.observe", "p", "A", stored, {"known": known})]
     assert recorder.taken() == [("products.slug_of", "A"), *tried * 20]
     products.answers["observe"] = True
@@ -416,7 +416,7 @@ def test_one_event_is_looked_up_written_as_known_and_tried_twenty_times() -> Non
     assert "products.observe" not in recorder.names()
     for answers in ({"slug_of": None}, {"get": None}, {"get": StockedProduct(product, {})}):
         unknown = recorder.part("products", **{"slug_of": "p", "get": stocked, **answers})
-        assert Availabilities(unknown).apply(event) == EventResult(Outcome.UNKNOWN_SKU)
+        assert Availabilities(unknown).apply(event) == EventResult(EventOutcome.UNKNOWN_SKU)
 
 
 def let_back_order(products: ProductsTable, *skus: str) -> None:
@@ -739,9 +739,11 @@ def test_events_at_once_are_each_stored_or_asked_to_come_again(
 
     monkeypatch.setattr(products, "observe", beaten)
     taken = availabilities.apply(AvailabilityEvent("last", SKU, IN_STOCK, 3, 0, by_arrival=True))
-    assert (taken.outcome, stock(products).units, stock(products).version) == (Outcome.CHANGED, 3, 3)
+    assert (taken.outcome, stock(products).units, stock(products).version) == (EventOutcome.CHANGED, 3, 3)
     monkeypatch.setattr(products, "observe", lambda *_, **__: False)
-    assert availabilities.apply(AvailabilityEvent("x", SKU, IN_STOCK, 4, 0, True)).outcome is Outcome.BUSY
+    assert (
+        availabilities.apply(AvailabilityEvent("x", SKU, IN_STOCK, 4, 0, True)).outcome is EventOutcome.BUSY
+    )
 
 
 def test_a_variant_too_busy_is_answered_503_and_nothing_is_stored(
@@ -766,30 +768,30 @@ class OneAnswer(Availabilities):
         return self.answer
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_webhook_is_noted_at_its_time_unless_its_event_is_to_come_again(
-    noted: MemoryWebhooks, clock: Clock, outcome: Outcome
+@pytest.mark.parametrize("outcome", list(EventOutcome))
+def test_a_webhook_is_noted_at_its_time_unless_its_event_has_to_be_repeated(
+    noted: MemoryWebhooks, clock: Clock, outcome: EventOutcome
 ) -> None:
     answer, event = EventResult(outcome), AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
     availabilities = OneAnswer(answer)
-    webhooks = Webhooks(availabilities, noted, clock)
+    webhooks = AvailabilityWebhooks(availabilities, noted, clock)
     assert webhooks.apply(event, "d1") is answer
-    comes_again = outcome in {Outcome.UNKNOWN_SKU, Outcome.BUSY}
+    comes_again = outcome in {EventOutcome.UNKNOWN_SKU, EventOutcome.BUSY}
     assert noted.digests == ({} if comes_again else {"d1": clock()})
     again = webhooks.apply(event, "d1")
-    assert again == (answer if comes_again else EventResult(Outcome.REPLAYED))
+    assert again == (answer if comes_again else EventResult(EventOutcome.REPLAYED))
     assert availabilities.taken == [event] * (2 if comes_again else 1)
 
 
-def test_of_a_webhook_that_came_twice_at_once_one_is_a_replay(clock: Clock) -> None:
+def test_one_of_two_equal_webhooks_at_once_is_a_replay(clock: Clock) -> None:
     class Late(MemoryWebhooks):
         def is_known(self, digest: str) -> bool:
             return False
 
-    late, answer = Late(), EventResult(Outcome.CHANGED)
-    webhooks = Webhooks(OneAnswer(answer), late, clock)
+    late, answer = Late(), EventResult(EventOutcome.CHANGED)
+    webhooks = AvailabilityWebhooks(OneAnswer(answer), late, clock)
     event = AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
     assert [webhooks.apply(event, "d1"), webhooks.apply(event, "d1")] == [
         answer,
-        EventResult(Outcome.REPLAYED),
+        EventResult(EventOutcome.REPLAYED),
     ]

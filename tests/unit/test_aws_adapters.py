@@ -32,7 +32,7 @@ from chalicelib.aws.services import (
 )
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
-from chalicelib.domain.email import Refusal, RequestedEmail, SendRefused
+from chalicelib.domain.email import RequestedEmail, SendRefusal, SendRefused
 from chalicelib.domain.wave import ShardStep, from_json
 from chalicelib.mail.ses import SesAccount
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
@@ -48,7 +48,7 @@ from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import ProgressTable
 from chalicelib.tables.shards import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from chalicelib.tables.table import Put, Read, Table, Update, batch_get
+from chalicelib.tables.table import Put, ReadByKey, Table, Update, batch_get
 from tests.support.aws import create_table
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb, Paginator
@@ -351,7 +351,7 @@ def test_keys_that_dynamodb_leaves_over_are_asked_for_again(wire: Wire) -> None:
         json_reply(200, {"Responses": {"t": [{"id": {"S": "b"}}]}, "UnprocessedKeys": left}),
         json_reply(200, {"Responses": {"t": [KEY]}, "UnprocessedKeys": {}}),
     ]
-    found = batch_get(Read(Table(wire.client, "t"), [{"id": "a"}, {"id": "b"}], ["id"]))
+    found = batch_get(ReadByKey(Table(wire.client, "t"), [{"id": "a"}, {"id": "b"}], ["id"]))
     assert found == ([{"id": "b"}, {"id": "a"}],)
     assert wire.params[1]["RequestItems"] == left
 
@@ -490,7 +490,7 @@ def test_only_too_many_in_progress_makes_cloudfront_busy(wire: Wire) -> None:
         assert len(wire.requests) == 1
 
 
-def test_what_cloudfront_is_sent_names_each_path_once(wire: Wire) -> None:
+def test_a_cloudfront_invalidation_names_each_path_once(wire: Wire) -> None:
     wire.replies = [(201, {}, b"<Invalidation><Id>I</Id></Invalidation>")]
     assert Cdn(wire.client, "E1").invalidate(["/", "/a"], reference="r") == ("/", "/a", "/index.html")
     (params,) = wire.params
@@ -518,7 +518,7 @@ def test_limits_of_a_sesv2_account_are_read_and_a_throttle_says_later(wire: Wire
         if code in {"TooManyRequestsException", "ThrottlingException", "Throttling"}:
             with pytest.raises(SendRefused) as refused:
                 SesAccount(wire.client).limits()
-            assert (refused.value.refusal, refused.value.reason) == (Refusal.RETRY, code)
+            assert (refused.value.refusal, refused.value.reason) == (SendRefusal.RETRY, code)
         else:
             with pytest.raises(ClientError) as raised:
                 SesAccount(wire.client).limits()
@@ -587,7 +587,7 @@ STRONG_READS: dict[str, tuple[str, Callable[[Any, str], object]]] = {
 
 
 @pytest.mark.parametrize("kind", STRONG_READS)
-def test_what_is_decided_by_is_read_as_it_is_now(kind: str) -> None:
+def test_reads_that_decide_are_consistent(kind: str) -> None:
     table, read = STRONG_READS[kind]
     reads: Any = Reads()
     read(reads, create_table(reads, table))

@@ -107,7 +107,7 @@ def test_a_call_names_its_operation_and_carries_the_session() -> None:
         answer(200, b"{"),
     ],
 )
-def test_what_passes_is_tried_again_and_in_the_end_given_up(failure: Response | AwsError) -> None:
+def test_a_temporary_error_is_retried_until_the_limit(failure: Response | AwsError) -> None:
     result, connections, pauses = call(*[failure] * (ATTEMPTS_MAX - 1), answer(200, {}))
     assert result == {}
     assert len(connections.sent) == ATTEMPTS_MAX
@@ -121,7 +121,7 @@ def test_what_passes_is_tried_again_and_in_the_end_given_up(failure: Response | 
 @pytest.mark.parametrize(
     "code", ["ConditionalCheckFailedException", "ValidationException", "AccessDeniedException"]
 )
-def test_what_does_not_pass_is_not_tried_again(code: str) -> None:
+def test_a_permanent_error_is_not_retried(code: str) -> None:
     result, connections, pauses = call(refused(code))
     assert isinstance(result, AwsRefused)
     assert (result.code, result.status) == (code, 400)

@@ -164,7 +164,7 @@ def test_a_host_that_takes_no_connection_is_reported_without_its_address(http: N
     assert str(caught.value) == "cannot connect: ConnectionRefusedError"
 
 
-def test_a_connection_is_kept_unless_it_is_to_close_or_its_answer_is_too_long(
+def test_a_connection_is_kept_unless_it_closes_or_its_answer_is_too_long(
     http: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections = Connections("http://host")

@@ -99,7 +99,7 @@ def test_a_body_of_no_known_length_ends_with_the_connection() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_what_has_no_body_is_not_waited_for(status: int) -> None:
+def test_a_response_without_a_body_is_complete_at_once(status: int) -> None:
     answer = parse_response(b"HTTP/1.1 %d X\r\ncontent-length: 7\r\n\r\n" % status)
     assert answer is not None
     assert (answer.status, answer.body) == (status, b"")
@@ -108,7 +108,7 @@ def test_what_has_no_body_is_not_waited_for(status: int) -> None:
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nConnection: Close\r\n", b"HTTP/1.0 200 OK\r\n"], ids=["said", "old"]
 )
-def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
+def test_a_connection_closed_by_the_server_is_not_used_again(head: bytes) -> None:
     answer = parse_response(head + b"content-length: 0\r\n\r\n")
     assert answer is not None
     assert answer.closes
@@ -137,6 +137,6 @@ def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nx: " + b"a" * HEAD_BYTES_MAX,
     ],
 )
-def test_what_is_no_answer_or_more_than_one_is_refused(text: bytes) -> None:
+def test_a_malformed_response_or_a_second_one_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"response|invalid literal"):
         parse_response(text)

@@ -65,7 +65,7 @@ def test_pictures_may_be_shown_elsewhere_where_a_server_allows_it() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_refused_does_not_reach_the_application() -> None:
+async def test_a_refused_request_does_not_reach_the_application() -> None:
     app = BrowserGuard(hosts_of(8000)).around(PlainTextResponse("secret"))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
         assert (await client.get("http://127.0.0.1:8000/")).text == "secret"

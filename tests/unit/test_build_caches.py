@@ -10,7 +10,7 @@ import pytest
 
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.incremental import Comparison, build_what_changed
+from spillway.sitegen.incremental import FileComparison, build_what_changed
 from spillway.sitegen.last_build import LastBuild
 from spillway.sitegen.site import build
 from tests.support.damaged_database import damage_databases
@@ -91,7 +91,7 @@ def test_an_edit_under_a_linked_folder_is_seen(
     file = next((file for file in sorted(elsewhere.iterdir()) if file.is_file()), elsewhere / "no.html")
     file.touch()
     build_what_changed(shop, shop.output / "site")
-    comparison = partial(Comparison, shop, shop.output / "site", base_url=None)
+    comparison = partial(FileComparison, shop, shop.output / "site", base_url=None)
     with LastBuild(shop, shop.output / "site") as last:
         assert comparison().changed_inputs(last) == ()
     os.utime(file, ns=(1, 1))

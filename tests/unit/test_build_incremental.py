@@ -75,7 +75,7 @@ def made_again(shop: Project, edit: Callable[[], None]) -> set[str]:
     return {key for key in files(folder) if before.get(key) != (folder / key).stat().st_mtime_ns}
 
 
-def test_what_nobody_touched_is_not_made_again(shop: Project) -> None:
+def test_an_unchanged_file_is_not_rendered_again(shop: Project) -> None:
     assert made_again(shop, lambda: None) == set()
 
 

@@ -20,7 +20,7 @@ from spillway.preflight.built_pages import BROTLI_QUALITY
 from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.addresses import redirect_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
-from spillway.sitegen.release import Kind, Release
+from spillway.sitegen.release import ObjectKind, Release
 from spillway.sitegen.site import build
 from tests.support.small_shop import make_small_shop, own_file
 
@@ -40,7 +40,7 @@ def page(release: Release, key: str) -> str:
 def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project) -> None:
     release = build(shop)
 
-    pages = {item.key for item in release.objects if item.kind is not Kind.ASSET}
+    pages = {item.key for item in release.objects if item.kind is not ObjectKind.ASSET}
     assert pages == {
         *("index.html", "404", "privacy", "checkout", "products/field-jacket", "products/scarf"),
         *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt", "feed.xml"),
@@ -54,7 +54,7 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
 def test_pages_are_asked_for_again_and_assets_are_kept_for_ever(shop: Project) -> None:
     for item in build(shop).objects:
         kept_for_ever = item.cache_control == "public, max-age=31536000, immutable"
-        assert kept_for_ever == (item.kind is Kind.ASSET)
+        assert kept_for_ever == (item.kind is ObjectKind.ASSET)
         assert kept_for_ever == item.key.startswith(("assets/", "pictures/"))
 
 
@@ -294,7 +294,7 @@ def test_the_command_says_what_it_made(shop: Project) -> None:
     result = CliRunner().invoke(cli, ["build"], obj=shop)
 
     assert result.exit_code == 0
-    pages = sum(item.kind is not Kind.ASSET for item in build(shop).objects)
+    pages = sum(item.kind is not ObjectKind.ASSET for item in build(shop).objects)
     assert f"2 products, {pages} pages" in result.output
     assert (shop.output / "site/products/scarf").is_file()
 

@@ -174,7 +174,7 @@ def test_a_low_stock_is_a_small_number_or_is_not_there(shop: Project, value: str
     assert load_catalogue(shop).storefront.shop.low_stock is None
 
 
-def test_what_an_export_does_not_say_of_the_checkout_stays(shop: Project) -> None:
+def test_checkout_settings_that_an_export_lacks_stay(shop: Project) -> None:
     mug = product("mug", variant("M-1", ("Size", "S"), line=2), variant("M-2", ("Size", "L"), line=3))
     import_products(shop, [mug])
     file = shop.site / "products" / "mug.toml"

@@ -17,7 +17,7 @@ from chalicelib.domain.stock import (
     SCHEMA_ORG_WORDS,
     Availability,
     AvailabilityEvent,
-    Outcome,
+    EventOutcome,
     Stock,
     StockedProduct,
     is_restock,
@@ -71,7 +71,7 @@ def page_of(release: Release, product: Product, stock: dict[str, Stock], root: s
 def test_an_event_to_buy_launches_a_variant(availability: Availability) -> None:
     applied = event(availability, 5).applied_to(SOON)
 
-    assert (applied.outcome, applied.stock.availability) == (Outcome.CHANGED, availability)
+    assert (applied.outcome, applied.stock.availability) == (EventOutcome.CHANGED, availability)
     assert applied.stock.is_launch
     assert is_restock(SOON, applied.stock)
 

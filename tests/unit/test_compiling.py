@@ -28,10 +28,10 @@ from chalicelib.storefront.environment import (
 )
 from chalicelib.storefront.localization import DayFormat, Texts
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.theme import Link, ReturnBy, ReturnPolicy, Theme
+from chalicelib.storefront.theme import MenuLink, ReturnBy, ReturnPolicy, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, theme
 
-LINKS = (Link("About", "/about"), Link("Privacy", "/privacy"))
+LINKS = (MenuLink("About", "/about"), MenuLink("Privacy", "/privacy"))
 
 
 def common() -> EditionContext:
@@ -72,7 +72,7 @@ def said_by(source: str) -> str:
         ('{% filter upper %}{% include "static/shop.css" %}{% endfilter %}', "P::AFTER{CONTENT:'<' \"&\"}"),
     ],
 )
-def test_what_is_the_same_on_every_page_is_not_asked_for_again(source: str, said: str | None) -> None:
+def test_values_that_are_constant_for_an_edition_are_folded(source: str, said: str | None) -> None:
     tree = tree_of(source)
 
     assert not list(tree.find_all((nodes.Name, nodes.Include, nodes.For, nodes.FilterBlock)))
@@ -100,7 +100,7 @@ def test_a_template_keeps_what_it_means_itself(source: str, said: str) -> None:
     assert said_by(source) == said
 
 
-def test_what_is_set_in_a_loop_is_not_seen_behind_it() -> None:
+def test_a_variable_set_in_a_loop_is_not_visible_after_it() -> None:
     source = "{% set last = 0 %}{% for item in navigation %}{% set last = item.title %}{% endfor %}{{ last }}"
 
     assert said_by(source) == "0"

@@ -116,7 +116,7 @@ class Stage:
 
     def give_up_on(self, first: int, last: int) -> None:
         """As Lambda puts it: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""
-        email = {
+        letter = {
             "requestContext": {
                 "requestId": "316aa6d0-8154-xmpl-9af7-85d5f4a6bc81",
                 "functionArn": FUNCTION,
@@ -140,7 +140,7 @@ class Stage:
                 "streamArn": STREAM,
             },
         }
-        self.queues.put("StreamDeadLetterQueue", json.dumps(email))
+        self.queues.put("StreamDeadLetterQueue", json.dumps(letter))
 
     def redrive(self, **how: bool) -> Counter[Redriven]:
         self.queues.hidden.clear()
@@ -152,15 +152,15 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(stage: Stage) -> None:
+def test_failed_jobs_are_listed_without_addresses_and_redriven(stage: Stage) -> None:
     sent = [
         json.dumps({"kind": "one", "sku": "A", "shopper": f"s{n}", "mailbox": "a@b.c"}) for n in range(13)
     ]
     stage.queues.put("WavesDeadLetterQueue", *sent, "poison")
     assert stage.dead.count("waves") == 14
     seen = list(stage.dead.look("waves", most=14))
-    assert {"unreadable": True} in [email.facts for email in seen]
-    assert all("mailbox" not in email.facts for email in seen)
+    assert {"unreadable": True} in [letter.facts for letter in seen]
+    assert all("mailbox" not in letter.facts for letter in seen)
     stage.queues.hidden.clear()
     assert stage.dead.redrive("waves") == {Redriven.PUT_BACK: 14}
     assert stage.dead.count("waves") == 0
@@ -180,7 +180,7 @@ def test_a_notification_of_an_access_log_is_looked_at_by_the_logs_name_and_put_b
     assert stage.queues.bodies("TrafficQueue")[0] == body
 
 
-def test_what_was_put_back_is_deleted_only_then(stage: Stage) -> None:
+def test_a_dead_letter_is_deleted_after_it_was_put_back(stage: Stage) -> None:
     stage.queues.put("WavesDeadLetterQueue", "a")
 
     def broken(**_: Any) -> None:
@@ -203,10 +203,10 @@ def test_records_of_a_stream_are_read_back_and_handed_over_once_more(stage: Stag
     assert stage.dead.count("streams") == 0
 
 
-def test_a_stream_email_says_what_it_is_about(stage: Stage) -> None:
+def test_a_dead_letter_of_a_stream_names_its_records(stage: Stage) -> None:
     stage.give_up_on(102, 105)
-    (email,) = stage.dead.look("streams", most=5)
-    assert email.facts == {
+    (letter,) = stage.dead.look("streams", most=5)
+    assert letter.facts == {
         "function": "spillway-on-product-changed",
         "table": "spillway-products",
         "records": 4,
@@ -229,8 +229,8 @@ def test_records_that_fail_again_stay(stage: Stage, ends: bool) -> None:
 def test_records_that_are_no_longer_kept_are_listed_apart_and_forgotten_when_asked(stage: Stage) -> None:
     stage.give_up_on(101, 103)
     stage.streams.horizon = 102
-    (email,) = stage.dead.look("streams", most=5)
-    assert email.facts["gone"] is True
+    (letter,) = stage.dead.look("streams", most=5)
+    assert letter.facts["gone"] is True
     assert stage.redrive() == {Redriven.GONE: 1}
     assert stage.dead.count("streams") == 1
     assert stage.redrive(forget_gone=True) == {Redriven.GONE: 1}
@@ -243,13 +243,13 @@ def test_a_shard_that_ends_before_the_last_record_has_lost_it(stage: Stage) -> N
     assert stage.redrive() == {Redriven.GONE: 1}
 
 
-def test_what_is_no_email_of_lambdas_stays(stage: Stage) -> None:
+def test_a_dead_letter_of_another_sender_stays(stage: Stage) -> None:
     stage.queues.put("StreamDeadLetterQueue", "poison", "{}")
-    assert [email.facts for email in stage.dead.look("streams", most=5)] == [{"unreadable": True}] * 2
+    assert [letter.facts for letter in stage.dead.look("streams", most=5)] == [{"unreadable": True}] * 2
     assert stage.redrive(forget_gone=True) == {Redriven.FAILED: 2}
 
 
-def test_what_is_put_back_has_a_new_budget_of_hops(stage: Stage) -> None:
+def test_a_redriven_message_has_a_new_budget_of_hops(stage: Stage) -> None:
     step = {"kind": "step", "restock_id": "r", "sku": "A", "line": "A#1", "tries": 5771, "hops": 9000}
     email = {"shopper": "s", "sku": "A", "hops": 654, "deferrals": 2}
     stage.queues.put("WavesDeadLetterQueue", json.dumps(step))

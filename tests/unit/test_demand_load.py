@@ -11,7 +11,7 @@ import pytest
 from chalicelib.domain.demand import HOURS_KEPT, DemandEvent
 from chalicelib.tables.demand import EVENTS_MAX, FLOOD_EVENTS_MIN, PARTS, DemandTable, home_part, part_name
 from spillway.preflight.campaign import Campaign, Shape, rates_per_s
-from spillway.preflight.limits import Limits
+from spillway.preflight.limits import FloodLimits
 from tests.support.aws import create_table
 from tests.support.dynamodb import MemoryDynamoDb
 
@@ -21,7 +21,7 @@ DAY = 20_800
 # Signed up, and confirmed: with a confirmation in the same second, a signup's two records fall together.
 CHANGES = ({"pending": 1, f"h{HOUR}": 1}, {"pending": -1, "waiting": 1, f"w{DAY}": 1})
 A_MILLION = Campaign(1_000_000, 3600, signup_rate=1.0)
-UNITS_PER_PARTITION = Limits().partition_write_units_per_s.value
+UNITS_PER_PARTITION = FloodLimits().partition_write_units_per_s.value
 
 
 class Metered:

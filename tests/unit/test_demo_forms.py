@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.domain.ids import Sku
-from spillway.local_cloud.shopper import Field, Form, forms_of, waitlist_form
+from spillway.local_cloud.shopper import Form, FormField, forms_of, waitlist_form
 
 PAGE = """
 <form action="/search"><input name="q" value="coat"><button name="go" value="1">Go</button></form>
@@ -35,7 +35,7 @@ def test_a_control_outside_its_form_belongs_to_the_form_that_it_names() -> None:
     assert form.filled({"sku": ["FJ-M"]}) == [("sku", "FJ-M"), ("email", "")]
 
 
-def test_what_nobody_touched_is_sent_as_it_is(waitlist: Form) -> None:
+def test_an_untouched_form_is_sent_as_it_is(waitlist: Form) -> None:
     assert waitlist.filled({}) == [
         ("sku", "FJ-L"),
         ("page", "/products/field-jacket"),
@@ -59,14 +59,14 @@ def test_the_choices_of_a_field_are_those_on_the_page(waitlist: Form) -> None:
 
 
 @pytest.mark.parametrize("answers", [{"sku": ["FJ-XL"]}, {"name": ["Ada"]}, {"page": ["/elsewhere"]}])
-def test_what_the_form_does_not_offer_cannot_be_sent(waitlist: Form, answers: dict[str, list[str]]) -> None:
+def test_a_value_that_the_form_lacks_cannot_be_sent(waitlist: Form, answers: dict[str, list[str]]) -> None:
     with pytest.raises(KeyError):
         waitlist.filled(answers)
 
 
 def test_a_box_without_a_value_says_on() -> None:
     (form,) = forms_of('<form><input type="checkbox" name="yes" checked></form>')
-    assert form.fields == (Field("yes", "on", "checkbox", sent=True),)
+    assert form.fields == (FormField("yes", "on", "checkbox", sent=True),)
 
 
 def test_a_variant_is_awaited_where_it_is_marked_as_sold_out_or_the_only_one() -> None:

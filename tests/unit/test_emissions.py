@@ -27,7 +27,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.traffic.hour import HourStats
 from chalicelib.domain.traffic.report import Coverage
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep
-from chalicelib.rules.rule import Action, Rule
+from chalicelib.rules.rule import Rule, RuleAction
 from chalicelib.services.domain_events import EventEmitter, LiveRules, rules_to_json
 
 SKU, SLUG, ADA = Sku("MUG"), Slug("mug"), ShopperId("ada")
@@ -199,7 +199,7 @@ class Bucket:
 
 @pytest.mark.parametrize("has_rule", [False, True])
 def test_an_event_of_a_shopper_is_emitted_only_where_a_rule_is_about_it(*, has_rule: bool) -> None:
-    bucket: Any = Bucket(*[Rule("r", EventType.SIGNUP_CONFIRMED, {}, Action.RESUME)] * has_rule)
+    bucket: Any = Bucket(*[Rule("r", EventType.SIGNUP_CONFIRMED, {}, RuleAction.RESUME)] * has_rule)
     sent: list[DomainEvent] = []
 
     class Queue:

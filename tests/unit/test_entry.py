@@ -20,7 +20,7 @@ from chalicelib.domain.entry import (
     shards_of,
 )
 
-PENDING = Entry("ada", "A", "ada@example.com", EntryState.PENDING, asked_at_ms=1000, expires_at_s=5)
+PENDING = Entry("ada", "A", "ada@example.com", EntryState.PENDING, signed_up_at_ms=1000, expires_at_s=5)
 CONFIRMED = replace(PENDING, state=EntryState.CONFIRMED, expires_at_s=None)
 QUIET = replace(CONFIRMED, arrival=Arrival.NEXT_RESTOCK, arrived_at_ms=9000)
 PROMPT = replace(QUIET, arrival=Arrival.NOW)
@@ -36,10 +36,10 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
     ("before", "after", "reaction"),
     [
         (None, PENDING, Reaction.SEND_CONFIRMATION),
-        (PENDING, replace(PENDING, asked_at_ms=2000), Reaction.SEND_CONFIRMATION),
+        (PENDING, replace(PENDING, signed_up_at_ms=2000), Reaction.SEND_CONFIRMATION),
         (
             replace(PENDING, state=EntryState.UNSUBSCRIBED),
-            replace(PENDING, asked_at_ms=2000),
+            replace(PENDING, signed_up_at_ms=2000),
             Reaction.SEND_CONFIRMATION,
         ),
         (PENDING, replace(PENDING, mailbox="b@example.com"), None),
@@ -47,13 +47,13 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
         (None, CONFIRMED, Reaction.ACCEPT_SINGLE_OPT_IN),
         (
             replace(PENDING, state=EntryState.UNSUBSCRIBED),
-            replace(CONFIRMED, asked_at_ms=2000),
+            replace(CONFIRMED, signed_up_at_ms=2000),
             Reaction.ACCEPT_SINGLE_OPT_IN,
         ),
-        (PENDING, replace(CONFIRMED, asked_at_ms=2000), Reaction.ACCEPT_SINGLE_OPT_IN),
+        (PENDING, replace(CONFIRMED, signed_up_at_ms=2000), Reaction.ACCEPT_SINGLE_OPT_IN),
         (CONFIRMED, CONFIRMED, None),
-        (CONFIRMED, replace(CONFIRMED, asked_at_ms=2000), Reaction.SAY_ALREADY),
-        (replace(CONFIRMED, asked_at_ms=2000), CONFIRMED, None),
+        (CONFIRMED, replace(CONFIRMED, signed_up_at_ms=2000), Reaction.SEND_ALREADY_WAITING),
+        (replace(CONFIRMED, signed_up_at_ms=2000), CONFIRMED, None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.NOTIFIED), None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.UNSUBSCRIBED), None),
         (None, QUIET, None),
@@ -67,11 +67,11 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
         ),
         (None, replace(QUIET, state=EntryState.PENDING), Reaction.SEND_CONFIRMATION),
         # Imported once, and signed up since: confirmed already, as anybody.
-        (QUIET, replace(QUIET, asked_at_ms=9900), Reaction.SAY_ALREADY),
+        (QUIET, replace(QUIET, signed_up_at_ms=9900), Reaction.SEND_ALREADY_WAITING),
         (replace(QUIET, state=EntryState.PENDING), QUIET, Reaction.NOTIFY_IF_AVAILABLE),
     ],
 )
-def test_what_the_writing_of_an_entry_calls_for(
+def test_each_write_of_an_entry_has_its_reaction(
     before: Entry | None, after: Entry, reaction: Reaction | None
 ) -> None:
     assert reaction_to(before, after) is reaction
@@ -79,19 +79,19 @@ def test_what_the_writing_of_an_entry_calls_for(
 
 def test_only_a_shopper_who_was_gone_joins_again() -> None:
     before = replace(PENDING, expires_at_s=2)
-    assert rejoins(before, replace(PENDING, asked_at_ms=2000))
-    assert not rejoins(before, replace(PENDING, asked_at_ms=1999))
+    assert rejoins(before, replace(PENDING, signed_up_at_ms=2000))
+    assert not rejoins(before, replace(PENDING, signed_up_at_ms=1999))
     assert not rejoins(None, PENDING)
-    assert not rejoins(replace(before, state=EntryState.UNSUBSCRIBED), replace(PENDING, asked_at_ms=2000))
-    assert not rejoins(before, replace(CONFIRMED, asked_at_ms=2000))
+    assert not rejoins(replace(before, state=EntryState.UNSUBSCRIBED), replace(PENDING, signed_up_at_ms=2000))
+    assert not rejoins(before, replace(CONFIRMED, signed_up_at_ms=2000))
 
 
 def test_an_import_keeps_its_position_where_an_unconfirmed_signup_had_expired() -> None:
     before = replace(PENDING, expires_at_s=2)
-    assert not rejoins(before, replace(QUIET, state=EntryState.PENDING, asked_at_ms=5000))
+    assert not rejoins(before, replace(QUIET, state=EntryState.PENDING, signed_up_at_ms=5000))
     assert rejoins(
         replace(QUIET, state=EntryState.PENDING, expires_at_s=2),
-        replace(QUIET, state=EntryState.PENDING, asked_at_ms=5000),
+        replace(QUIET, state=EntryState.PENDING, signed_up_at_ms=5000),
     )
 
 

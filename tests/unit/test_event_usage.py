@@ -14,14 +14,14 @@ from chalicelib.outbound.deliveries import (
     DELAYS_S,
     QUEUE_DELAY_S_MAX,
     TRIES_MAX,
-    Answer,
     Delivery,
     Endpoint,
+    EndpointResponse,
     Probe,
 )
 from chalicelib.outbound.signing import make_secret
 from chalicelib.queues import DeliveriesQueue, DomainEventsQueue
-from chalicelib.rules.rule import Action, Rule
+from chalicelib.rules.rule import Rule, RuleAction
 from chalicelib.services.domain_events import DomainEvents
 from chalicelib.services.rules import Effects, RuleRunner
 from chalicelib.services.webhook_circuit import Circuit
@@ -34,10 +34,10 @@ from spillway.preflight.amounts import (
     MEMORY_MB,
     QUEUE_BATCH,
     QUEUE_REQUESTS_PER_MESSAGE,
+    BillPart,
     Item,
     Measured,
-    Part,
-    Used,
+    UsedAmount,
 )
 from spillway.preflight.bill import Bill, bill
 from spillway.preflight.built_pages import PageWeight
@@ -59,13 +59,13 @@ from tests.support.dynamodb import MemoryDynamoDb
 
 MILLION = 1_000_000
 PAGE = PageWeight("/products/one", requests=4, bytes_sent=50_000)
-PARTS = (Part.SHOP_EVENTS, Part.RULES, Part.DELIVERIES)
+PARTS = (BillPart.SHOP_EVENTS, BillPart.RULES, BillPart.DELIVERIES)
 UUID = "8a5f7c0e-1b2d-4c3e-9f00-1234567890ab"
 # DynamoDB adds 100 bytes to each row; CloudWatch adds 26 to each line.
 ROW_OVERHEAD_BYTES, LINE_OVERHEAD_BYTES = 100, 26
 URL = "https://crm.example/in"
 DATA = {"product": "field-jacket", "restock": "FJ-MOSS-M:7:wms-10442", "sku": "FJ-MOSS-M", "units": 4}
-RULE = Rule("wanted", EventType.RESTOCK_OPENED, {}, Action.EMAIL, {"subject": "Look", "message": "Back."})
+RULE = Rule("wanted", EventType.RESTOCK_OPENED, {}, RuleAction.EMAIL, {"subject": "Look", "message": "Back."})
 
 
 class Cloud:
@@ -96,8 +96,8 @@ class Cloud:
     def send_message(self, **_: Any) -> None:
         self.calls.append("probe")
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        return Answer(204)
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
+        return EndpointResponse(204)
 
     def rows(self, kind: str) -> list[int]:
         """Return the sizes of the rows of a kind, in bytes."""
@@ -159,7 +159,7 @@ def priced(**campaign: int) -> Bill:
     return bill(usage(Campaign(1_000, 3600, **campaign), PAGE, Measured.read(), site_bytes=0))
 
 
-def amounts(found: Bill, part: Part) -> dict[Item, float]:
+def amounts(found: Bill, part: BillPart) -> dict[Item, float]:
     return {line.used.item: line.used.amount for line in found.lines if line.part is part}
 
 
@@ -253,20 +253,20 @@ def test_events_firings_and_deliveries_are_parts_of_the_bill_and_none_of_them_co
 def test_one_call_queues_an_event_for_ten_endpoints_and_their_answers_are_awaited_at_once() -> None:
     def requests(endpoints: int) -> float:
         found = priced(shop_events=MILLION, endpoints=endpoints)
-        return amounts(found, Part.DELIVERIES)[Item.QUEUE_REQUESTS]
+        return amounts(found, BillPart.DELIVERIES)[Item.QUEUE_REQUESTS]
 
     assert requests(10) == pytest.approx(MILLION * (1 + 10 * 0.2))
     assert requests(11) == pytest.approx(MILLION * (2 + 11 * 0.2))
-    assert priced(endpoints=10).part(Part.DELIVERIES) == 0
+    assert priced(endpoints=10).part(BillPart.DELIVERIES) == 0
     assert DELIVERIES_AT_ONCE == QUEUE_BATCH
 
 
 @pytest.mark.parametrize(
     ("page", "part"),
-    [("rules", Part.SHOP_EVENTS), ("rules", Part.RULES), ("webhooks", Part.DELIVERIES)],
+    [("rules", BillPart.SHOP_EVENTS), ("rules", BillPart.RULES), ("webhooks", BillPart.DELIVERIES)],
     ids=["event", "firing", "delivery"],
 )
-def test_the_docs_have_the_dollars_of_the_bill(page: str, part: Part) -> None:
+def test_the_docs_have_the_dollars_of_the_bill(page: str, part: BillPart) -> None:
     found = priced(shop_events=MILLION, rule_firings=MILLION, endpoints=1)
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     names = {
@@ -305,7 +305,7 @@ def test_the_docs_have_the_dollars_of_a_delivery_that_fails_for_three_days() -> 
         Item.LOG_BYTES: log_bytes,
         Item.TABLE_STORAGE: DELIVERY.row_bytes,
     }
-    found = bill(Used(item, amount * MILLION, "each fails") for item, amount in each.items())
+    found = bill(UsedAmount(item, amount * MILLION, "each fails") for item, amount in each.items())
 
     assert f"ten attempts, {passes} passes through the queue | | {found.usd:.0f} |" in docs_of_webhooks()
 
@@ -318,7 +318,7 @@ def test_the_docs_have_the_dollars_of_an_event_that_is_kept_while_its_endpoint_i
         Item.READ_UNITS: KEEPING.read_units,
         Item.TABLE_STORAGE: KEEPING.row_bytes,
     }
-    found = bill(Used(item, amount * MILLION, "each is kept") for item, amount in each.items())
+    found = bill(UsedAmount(item, amount * MILLION, "each is kept") for item, amount in each.items())
 
     assert f"1 of SQS for ten | 6 ms | {found.usd:.2f} |" in docs_of_webhooks()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.tables.expressions import (
     Attr,
     Condition,
-    Given,
+    Param,
     Placeholders,
     decode,
     encode,
@@ -76,7 +76,7 @@ def test_a_name_without_an_underscore_is_a_placeholder_since_it_may_be_reserved(
         "attribute_exists(#state)",
         {"ExpressionAttributeNames": {"#state": "state"}},
     )
-    assert written(Attr("asked_at_ms").exists()) == ("attribute_exists(asked_at_ms)", {})
+    assert written(Attr("signed_up_at_ms").exists()) == ("attribute_exists(signed_up_at_ms)", {})
     assert not [word for word in RESERVED.read_text().split() if "_" in word]
 
 
@@ -155,7 +155,7 @@ def test_a_prepared_statement_says_what_the_update_of_each_item_says() -> None:
         condition = Attr("state").eq("y") & Attr("page").eq(page)
         return Update(Table(None, "t"), {"id": sku}, values, condition=condition)
 
-    prepared = PreparedStatement(marked(Given("sku"), Given("page"), Given("restock")))
+    prepared = PreparedStatement(marked(Param("sku"), Param("page"), Param("restock")))
     items = [{"sku": "A", "page": 1}, {"sku": "B", "page": Colour.RED}]
     statements = prepared.each(items, restock="r")
     assert statements == [marked(**item, restock="r").statement() for item in items]

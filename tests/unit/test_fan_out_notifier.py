@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     Email,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
 )
@@ -133,17 +133,17 @@ def test_a_batch_of_a_shard_is_looked_up_composed_sent_marked_and_counted(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = (
-        SendResult(Delivery.ACCEPTED, "m-1"),
-        SendResult(Delivery.REJECTED, reason="MessageRejected"),
-        SendResult(Delivery.UNKNOWN),
+        SendResult(DeliveryOutcome.ACCEPTED, "m-1"),
+        SendResult(DeliveryOutcome.REJECTED, reason="MessageRejected"),
+        SendResult(DeliveryOutcome.UNKNOWN),
     )
     batches = Batches(clock, waiting=(ADA, BOB, CYD), suppressed=(DAN,), sent=results)
     batches.notifier.notify(Batch(RESTOCK, "A#1", (ADA, BOB, CYD, DAN)), STOCKED)
     tag = {"restock": RESTOCK.tag}
     notified = [
-        Notified(ADA, Delivery.ACCEPTED, "m-1"),
-        Notified(BOB, Delivery.REJECTED, ""),
-        Notified(CYD, Delivery.UNKNOWN, ""),
+        Notified(ADA, DeliveryOutcome.ACCEPTED, "m-1"),
+        Notified(BOB, DeliveryOutcome.REJECTED, ""),
+        Notified(CYD, DeliveryOutcome.UNKNOWN, ""),
     ]
     assert batches.recorder.taken() == [
         ("shards.still_waiting", (ADA, BOB, CYD, DAN), {"not_deferred_for": "A:1:e1"}),
@@ -169,21 +169,21 @@ def test_where_nobody_may_be_mailed_nothing_is_written_sent_or_logged(
 @pytest.mark.parametrize(
     ("deliveries", "taken"),
     [
-        ((Delivery.ACCEPTED, Delivery.ACCEPTED, Delivery.REJECTED), 2),
-        ((Delivery.ACCEPTED, Delivery.UNKNOWN, Delivery.ACCEPTED), 3),
-        ((Delivery.REJECTED, Delivery.REJECTED, Delivery.REJECTED), 0),
+        ((DeliveryOutcome.ACCEPTED, DeliveryOutcome.ACCEPTED, DeliveryOutcome.REJECTED), 2),
+        ((DeliveryOutcome.ACCEPTED, DeliveryOutcome.UNKNOWN, DeliveryOutcome.ACCEPTED), 3),
+        ((DeliveryOutcome.REJECTED, DeliveryOutcome.REJECTED, DeliveryOutcome.REJECTED), 0),
     ],
 )
 def test_a_batch_of_a_limited_wave_is_marked_together_with_what_it_takes_off_the_wave(
-    clock: Clock, deliveries: tuple[Delivery, ...], taken: int
+    clock: Clock, deliveries: tuple[DeliveryOutcome, ...], taken: int
 ) -> None:
     results = tuple(SendResult(delivery, "m") for delivery in deliveries)
     batches = Batches(clock, waiting=(ADA, BOB, CYD), sent=results)
     now = {"at_ms": clock()}
     emails = {
         "notified": 3,
-        "rejected": deliveries.count(Delivery.REJECTED),
-        "unclear": deliveries.count(Delivery.UNKNOWN),
+        "rejected": deliveries.count(DeliveryOutcome.REJECTED),
+        "unclear": deliveries.count(DeliveryOutcome.UNKNOWN),
     }
     notified = [
         Notified(entry, delivery, "m") for entry, delivery in zip((ADA, BOB, CYD), deliveries, strict=True)
@@ -197,9 +197,9 @@ def test_a_batch_of_a_limited_wave_is_marked_together_with_what_it_takes_off_the
     ]
 
 
-@pytest.mark.parametrize(("delivery", "back"), [(Delivery.ACCEPTED, 0), (Delivery.REJECTED, 1)])
+@pytest.mark.parametrize(("delivery", "back"), [(DeliveryOutcome.ACCEPTED, 0), (DeliveryOutcome.REJECTED, 1)])
 def test_an_email_that_was_deferred_is_counted_out_of_those_deferred_once_it_is_sent(
-    clock: Clock, delivery: Delivery, back: int
+    clock: Clock, delivery: DeliveryOutcome, back: int
 ) -> None:
     batches = Batches(clock, waiting=(ADA,), sent=(SendResult(delivery, "m-1"),))
     one = NotifyOne("A:1:e1", "A", "ada", deferrals=2, wave=4)
@@ -216,7 +216,7 @@ def test_an_email_that_was_deferred_is_counted_out_of_those_deferred_once_it_is_
 
 
 def test_a_rejected_email_of_a_shard_gives_nothing_back(clock: Clock) -> None:
-    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.REJECTED),))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(DeliveryOutcome.REJECTED),))
     calls = batches.notify(ADA, one=NotifyOne("A:1:e1", "A", "ada", deferrals=1))
     assert [call[0] for call in calls] == ["shards.mark_each", "progress.add"]
 
@@ -254,7 +254,10 @@ def test_a_deferred_email_whose_shopper_unsubscribed_while_it_waited_for_its_tur
 def test_a_deferred_email_is_queued_noted_and_counted_once(
     clock: Clock, shard: str, noted: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = (SendResult(Delivery.DEFERRED, reason="MailboxFull"), SendResult(Delivery.ACCEPTED, "m-1"))
+    results = (
+        SendResult(DeliveryOutcome.DEFERRED, reason="MailboxFull"),
+        SendResult(DeliveryOutcome.ACCEPTED, "m-1"),
+    )
     batches = Batches(clock, waiting=(ADA, BOB), sent=results, deferred=noted)
     calls = batches.notify(ADA, BOB, shard=shard, wave=3)
     again = NotifyOne("A:1:e1", "A", "ada", deferrals=1, not_before_ms=clock() + 60_000, hops=0, wave=3)
@@ -283,7 +286,7 @@ def test_a_deferred_email_is_queued_noted_and_counted_once(
 def test_each_deferral_of_a_message_waits_longer_and_carries_its_hops_on(
     clock: Clock, before: int, waits_s: int
 ) -> None:
-    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.DEFERRED, reason="later"),))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(DeliveryOutcome.DEFERRED, reason="later"),))
     calls = batches.notify(ADA, one=NotifyOne("A:1:e1", "A", "ada", deferrals=before, hops=7, wave=2))
     due_ms = clock() + waits_s * 1000
     again = NotifyOne("A:1:e1", "A", "ada", deferrals=before + 1, not_before_ms=due_ms, hops=8, wave=2)
@@ -294,7 +297,7 @@ def test_each_deferral_of_a_message_waits_longer_and_carries_its_hops_on(
 def test_after_the_last_deferral_an_email_is_given_up(
     clock: Clock, shard: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.DEFERRED, reason="later"),))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(DeliveryOutcome.DEFERRED, reason="later"),))
     one = NotifyOne("A:1:e1", "A", "ada", deferrals=len(DEFERRED_S), wave=4)
     given: list[tuple[Any, ...]] = [("progress.give_back", "A", 1, {"number": 4})]
     assert batches.notify(ADA, shard=shard, one=one) == [
@@ -312,33 +315,33 @@ def test_postponed_emails_are_refused_for_the_worst_of_their_reasons(
     clock: Clock, progressed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = (
-        SendResult(Delivery.POSTPONED, reason="slow", refusal=Refusal.RETRY),
-        SendResult(Delivery.POSTPONED, reason="paused", refusal=Refusal.PAUSED),
-        SendResult(Delivery.ACCEPTED, "m-1")
+        SendResult(DeliveryOutcome.POSTPONED, reason="slow", refusal=SendRefusal.RETRY),
+        SendResult(DeliveryOutcome.POSTPONED, reason="paused", refusal=SendRefusal.PAUSED),
+        SendResult(DeliveryOutcome.ACCEPTED, "m-1")
         if progressed
-        else SendResult(Delivery.POSTPONED, reason="slower", refusal=Refusal.RETRY),
+        else SendResult(DeliveryOutcome.POSTPONED, reason="slower", refusal=SendRefusal.RETRY),
     )
     batches = Batches(clock, waiting=(ADA, BOB, CYD), sent=results)
     with pytest.raises(SendRefused) as refused:
         batches.notify(ADA, BOB, CYD)
     error = refused.value
-    assert (error.reason, error.refusal, error.progressed) == ("paused", Refusal.PAUSED, progressed)
+    assert (error.reason, error.refusal, error.progressed) == ("paused", SendRefusal.PAUSED, progressed)
     assert logged(capsys) == [notified_line(int(progressed), 0, 3 - progressed)]
     marks = ["shards.mark_each", "progress.add"] if progressed else []
     assert [call[0] for call in batches.after_sending()] == [*marks, "rate_limiter.pause"]
 
 
-@pytest.mark.parametrize("refusal", list(Refusal))
-def test_a_refused_call_pauses_sending_if_the_account_is_paused(clock: Clock, refusal: Refusal) -> None:
+@pytest.mark.parametrize("refusal", list(SendRefusal))
+def test_a_refused_call_pauses_sending_if_the_account_is_paused(clock: Clock, refusal: SendRefusal) -> None:
     batches = Batches(clock, waiting=(ADA, BOB), sent=SendRefused("Suspended", refusal))
     with pytest.raises(SendRefused, match=r"^Suspended$"):
         batches.notify(ADA, BOB)
-    paused = [("rate_limiter.pause", "Suspended")] if refusal is Refusal.PAUSED else []
+    paused = [("rate_limiter.pause", "Suspended")] if refusal is SendRefusal.PAUSED else []
     assert batches.after_sending() == paused
 
 
 def test_postponed_emails_that_are_sent_later_do_not_pause_sending(clock: Clock) -> None:
-    slow = SendResult(Delivery.POSTPONED, reason="slow", refusal=Refusal.RETRY)
+    slow = SendResult(DeliveryOutcome.POSTPONED, reason="slow", refusal=SendRefusal.RETRY)
     batches = Batches(clock, waiting=(ADA,), sent=(slow,))
     with pytest.raises(SendRefused, match=r"^slow$"):
         batches.notify(ADA)
@@ -348,7 +351,7 @@ def test_postponed_emails_that_are_sent_later_do_not_pause_sending(clock: Clock)
 def test_an_email_that_cannot_be_written_is_deferred_and_the_others_are_sent(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sent = (SendResult(Delivery.ACCEPTED, "m-1"), SendResult(Delivery.ACCEPTED, "m-2"))
+    sent = (SendResult(DeliveryOutcome.ACCEPTED, "m-1"), SendResult(DeliveryOutcome.ACCEPTED, "m-2"))
     batches = Batches(clock, waiting=(BOB, ADA, CYD), sent=sent, spoilt=["bob"])
     batches.notifier.notify(Batch(RESTOCK, "A#1", (BOB, ADA, CYD)), STOCKED)
     calls = batches.recorder.taken()
@@ -356,7 +359,10 @@ def test_an_email_that_cannot_be_written_is_deferred_and_the_others_are_sent(
     assert calls[2:6] == written
     tag = {"restock": RESTOCK.tag}
     assert calls[6] == ("sender.send", "shop@example.com", [outgoing(entry, **tag) for entry in (ADA, CYD)])
-    assert calls[7][1] == [Notified(ADA, Delivery.ACCEPTED, "m-1"), Notified(CYD, Delivery.ACCEPTED, "m-2")]
+    assert calls[7][1] == [
+        Notified(ADA, DeliveryOutcome.ACCEPTED, "m-1"),
+        Notified(CYD, DeliveryOutcome.ACCEPTED, "m-2"),
+    ]
     not_written, deferred, notified = logged(capsys)
     assert not_written.pop("at")[-1].startswith("available:")
     assert not_written == {"event": "email_not_written", "error": "KeyError"}
@@ -386,7 +392,7 @@ def test_an_outcome_unknown_comes_again_once(
     batches = Batches(
         clock, waiting=(first, BOB), sent=OutcomeUnknown("ReadTimeoutError"), first_unclear=False
     )
-    notified = [Notified(entry, Delivery.UNKNOWN, "") for entry in (first, BOB)]
+    notified = [Notified(entry, DeliveryOutcome.UNKNOWN, "") for entry in (first, BOB)]
     assert batches.notify(first, BOB) == [
         unclear,
         ("shards.mark_each", notified, {"restock_id": "A:1:e1", "at_ms": clock()}),
@@ -398,7 +404,7 @@ def test_an_outcome_unknown_comes_again_once(
 def test_one_email_that_is_refused_for_its_own_sake_is_deferred(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = SendRefused("BadRequest", Refusal.INVALID, about_emails=True)
+    refused = SendRefused("BadRequest", SendRefusal.INVALID, about_emails=True)
     batches = Batches(clock, waiting=(ADA,), sent=refused)
     assert batches.notify(ADA)[0][0] == "queue.put"
     assert logged(capsys, "email_deferred")[0]["reason"] == "BadRequest"
@@ -415,7 +421,7 @@ def test_one_email_that_is_refused_for_its_own_sake_is_deferred(
 def test_any_other_refusal_is_raised_and_marks_nobody(
     clock: Clock, waiting: Sequence[Entry], one: NotifyOne | None, about_emails: bool
 ) -> None:
-    refused = SendRefused("BadRequest", Refusal.INVALID, about_emails=about_emails)
+    refused = SendRefused("BadRequest", SendRefusal.INVALID, about_emails=about_emails)
     batches = Batches(clock, waiting=waiting, sent=refused)
     with pytest.raises(SendRefused):
         batches.notify(*waiting, one=one)
@@ -423,7 +429,7 @@ def test_any_other_refusal_is_raised_and_marks_nobody(
 
 
 def test_each_batch_is_composed_with_the_theme_that_is_live_then(clock: Clock) -> None:
-    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.ACCEPTED),))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(DeliveryOutcome.ACCEPTED),))
     for _ in range(2):
         batches.notifier.notify(Batch(RESTOCK, "A#1", [ADA]), STOCKED)
         assert batches.recorder.names().count("live composer") == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.email import Refusal, SendRefused
+from chalicelib.domain.email import SendRefusal, SendRefused
 from chalicelib.domain.entry import Entry, EntryState, position_after_all, shard_of, shards_of
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import SHORT_WAITS_MAX, WAVE_HOPS_MAX, ChainTooLong
@@ -15,7 +15,7 @@ from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget
 from chalicelib.services.fan_out.notifier import Batch
 from chalicelib.services.fan_out.rate_limiter import RateLimited
 from chalicelib.services.fan_out.restocking import BUDGET_TRIES_MAX, BudgetBusy, FanOutStore
-from chalicelib.services.fan_out.walks import Following, walks_by_message
+from chalicelib.services.fan_out.walks import NextMessage, walks_by_message
 from chalicelib.services.fan_out.worker import LEASE_MS, WALK_MS_MAX, FanOutWorker
 from chalicelib.tables.sending.waves import ALL_SHARDS
 from chalicelib.tables.shards import WaitingPage
@@ -64,7 +64,7 @@ class Walks:
         )
         self.walks = walks_by_message(self.store, rate_limiter, recorder.part("notifier"), clock)
 
-    def next_batch(self, message: WaveMessage, restock: Restock = EVERYBODY) -> Following | None:
+    def next_batch(self, message: WaveMessage, restock: Restock = EVERYBODY) -> NextMessage | None:
         """Send the next batch of a message."""
         return self.walks[type(message)].next_batch(message, restock)
 
@@ -82,7 +82,7 @@ LOOK = [("restocks.live", "A"), ("products.get", "jacket")]
         (replace(EVERYBODY, policy=WavePolicy(units_min=6)), {}, 2),
     ],
 )
-def test_what_is_over_is_dropped_with_a_log_line(
+def test_a_step_of_an_ended_restock_is_dropped_with_a_log_line(
     clock: Clock,
     restock: Restock | None,
     answers: dict[str, Any],
@@ -95,7 +95,7 @@ def test_what_is_over_is_dropped_with_a_log_line(
     assert logged(capsys) == [DROPPED]
 
 
-def test_what_goes_on_is_the_restock_with_its_product(
+def test_the_next_step_has_the_restock_with_its_product(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enough = replace(EVERYBODY, policy=WavePolicy(units_min=5))
@@ -107,7 +107,7 @@ def test_what_goes_on_is_the_restock_with_its_product(
 def test_a_batch_of_a_shard_is_read_awaited_checked_again_and_notified(clock: Clock, more: bool) -> None:
     walks = Walks(clock, waiting=WaitingPage((ADA, BOB), more), batch_max=14)
     following = walks.next_batch(STEP)
-    assert following == (Following(replace(STEP, after="p2", tries=0)) if more else Following(SWEEP, 30))
+    assert following == (NextMessage(replace(STEP, after="p2", tries=0)) if more else NextMessage(SWEEP, 30))
     assert walks.recorder.taken() == [
         ("rate_limiter.batch_max", 50),
         ("shards.waiting", "A#1", {"after": "p0", "upto": position_after_all(2), "limit": 14}),
@@ -119,7 +119,7 @@ def test_a_batch_of_a_shard_is_read_awaited_checked_again_and_notified(clock: Cl
 
 def test_an_empty_shard_is_walked_once_more_whatever_may_follow(clock: Clock) -> None:
     walks = Walks(clock, waiting=WaitingPage((), True))
-    assert walks.next_batch(STEP) == Following(SWEEP, 30)
+    assert walks.next_batch(STEP) == NextMessage(SWEEP, 30)
     assert walks.next_batch(replace(STEP, sweep=True)) is None
     assert walks.recorder.names() == ["rate_limiter.batch_max", "shards.waiting"] * 2
 
@@ -134,7 +134,7 @@ def test_a_shard_sold_out_while_it_waits_for_its_turn_is_left(clock: Clock) -> N
 def test_a_limited_wave_notifies_as_many_as_its_budget_has_and_keeps_its_position(clock: Clock) -> None:
     budget = WaveBudget(number=2, granted=5, left=2)
     walks = Walks(clock, LIMITED, first_waiting=(ADA, BOB), wave=budget, stocked=stocked(2), batch_max=2)
-    assert walks.next_batch(WAVE) == Following(replace(WAVE, number=2, after="p2", tries=0))
+    assert walks.next_batch(WAVE) == NextMessage(replace(WAVE, number=2, after="p2", tries=0))
     upto = position_after_all(clock())
     assert walks.recorder.taken() == [
         *LOOK,
@@ -152,7 +152,7 @@ def test_a_limited_wave_reads_fifty_at_once_up_to_a_restock_ahead_of_the_clock(c
     ahead = replace(LIMITED, opened_at_ms=clock() + 5)
     budget = WaveBudget(number=1, granted=90, left=90)
     walks = Walks(clock, ahead, first_waiting=(entry("ada", None),), wave=budget, stocked=stocked(90))
-    assert walks.next_batch(WAVE) == Following(replace(WAVE, number=1, after="", tries=0))
+    assert walks.next_batch(WAVE) == NextMessage(replace(WAVE, number=1, after="", tries=0))
     calls = walks.recorder.taken()
     assert calls[3] == ("rate_limiter.batch_max", 50)
     upto = position_after_all(clock() + 5)
@@ -162,7 +162,7 @@ def test_a_limited_wave_reads_fifty_at_once_up_to_a_restock_ahead_of_the_clock(c
 def test_the_first_wave_is_begun_with_an_email_for_each_unit(clock: Clock) -> None:
     walks = Walks(clock, LIMITED, first_waiting=())
     following = walks.next_batch(replace(WAVE, number=0))
-    assert following == Following(replace(WAVE, number=1, after="", sweep=True, tries=0), 30)
+    assert following == NextMessage(replace(WAVE, number=1, after="", sweep=True, tries=0), 30)
     began = {"known": WaveBudget(), "at_ms": clock()}
     calls = walks.recorder.taken()
     assert calls[2:4] == [
@@ -205,7 +205,7 @@ def test_units_sold_while_a_wave_waits_for_its_turn_get_no_email(
     restock = replace(LIMITED, policy=replace(ONE_EACH, units_min=0))
     walks = Walks(clock, restock, first_waiting=(ADA, BOB), wave=budgets, stocked=looks)
     after = {"after": "p1", "tries": 0} if notified else {}
-    assert walks.next_batch(WAVE) == Following(replace(WAVE, number=2, **after))
+    assert walks.next_batch(WAVE) == NextMessage(replace(WAVE, number=2, **after))
     calls = [call for call in walks.recorder.taken() if call[0] == "notifier.notify"]
     assert calls == (
         [("notifier.notify", Batch(restock, ALL_SHARDS, notified, 2), stocked(left))] if notified else []
@@ -216,10 +216,10 @@ def test_after_its_last_email_a_wave_is_followed_by_the_next_after_its_pause(clo
     used_up = WaveBudget(number=4, granted=5, left=0, last_email_at_ms=clock() - 1)
     walks = Walks(clock, LIMITED, wave=used_up)
     due_ms = clock() - 1 + 30 * 60_000
-    following = Following(LimitedWave("A:1:e1", "A", 5, due_ms, tries=4, hops=9), 900)
+    following = NextMessage(LimitedWave("A:1:e1", "A", 5, due_ms, tries=4, hops=9), 900)
     assert walks.next_batch(WAVE) == following
     soon = replace(LIMITED, policy=replace(ONE_EACH, next_after_min=1))
-    following = Following(LimitedWave("A:1:e1", "A", 5, clock() + 59_999, tries=4, hops=9), 60)
+    following = NextMessage(LimitedWave("A:1:e1", "A", 5, clock() + 59_999, tries=4, hops=9), 60)
     assert Walks(clock, soon, wave=used_up).next_batch(WAVE) == following
     announced = replace(used_up, announced=5, announced_for="A:1:e1")
     assert Walks(clock, LIMITED, wave=announced).next_batch(WAVE) is None
@@ -408,10 +408,10 @@ def test_a_walk_goes_from_batch_to_batch_until_its_time_is_over(clock: Clock) ->
     second, third = replace(STEP, after="p1", tries=0), replace(STEP, after="p2", tries=0)
     following = iter([(WALK_MS_MAX - 1, second), (1, third)])
 
-    def next_batch(*_: Any) -> Following:
+    def next_batch(*_: Any) -> NextMessage:
         passed_ms, step = next(following)
         clock.now_ms += passed_ms
-        return Following(step)
+        return NextMessage(step)
 
     works = Works(clock, next_batch)
     assert works.walk(STEP, clock) == [
@@ -423,15 +423,15 @@ def test_a_walk_goes_from_batch_to_batch_until_its_time_is_over(clock: Clock) ->
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_what_follows_later_waits_in_the_queue_and_is_noted(clock: Clock, message: Any) -> None:
+def test_a_step_with_delay_waits_in_the_queue_and_is_noted(clock: Clock, message: Any) -> None:
     later = replace(message, tries=0)
-    works = Works(clock, Following(later, 90))
+    works = Works(clock, NextMessage(later, 90))
     assert works.walk(message, clock)[1:] == [put(later, 90), ("walk.queued", later)]
 
 
-def test_what_follows_at_once_is_walked_at_once(clock: Clock) -> None:
+def test_a_step_without_delay_is_walked_at_once(clock: Clock) -> None:
     further = replace(WAVE, after="p5", sweep=True)
-    works = Works(clock, one_after_another(Following(further), None))
+    works = Works(clock, one_after_another(NextMessage(further), None))
     assert works.walk(WAVE, clock) == [
         ("walk.next_batch", WAVE, EVERYBODY),
         ("walk.next_batch", further, EVERYBODY),
@@ -443,7 +443,7 @@ def test_a_sweep_goes_on_at_once(clock: Clock, following: str | None) -> None:
     entries = (entry("ada", following),) if following else ()
     walks = Walks(clock, waiting=WaitingPage(entries, bool(following)))
     sweep = replace(STEP, sweep=True)
-    further = Following(replace(sweep, after="p5", tries=0)) if following else None
+    further = NextMessage(replace(sweep, after="p5", tries=0)) if following else None
     assert walks.next_batch(sweep) == further
 
 
@@ -460,10 +460,10 @@ def test_a_batch_that_may_not_leave_now_waits_as_long_as_is_asked_or_longer(
 @pytest.mark.parametrize(
     ("refused", "tries", "delay_s"),
     [
-        ({"refusal": Refusal.RETRY}, 3, 12),
-        ({"refusal": Refusal.RETRY, "progressed": True}, 0, 2),
-        ({"refusal": Refusal.PAUSED}, 3, 900),
-        ({"refusal": Refusal.PAUSED, "progressed": True}, 0, 900),
+        ({"refusal": SendRefusal.RETRY}, 3, 12),
+        ({"refusal": SendRefusal.RETRY, "progressed": True}, 0, 2),
+        ({"refusal": SendRefusal.PAUSED}, 3, 900),
+        ({"refusal": SendRefusal.PAUSED, "progressed": True}, 0, 900),
     ],
 )
 def test_a_batch_that_is_refused_is_put_back(
@@ -481,7 +481,7 @@ def test_a_batch_that_is_refused_is_put_back(
 
 
 def test_a_batch_that_is_called_invalid_is_raised_after_its_lease_is_given_back(clock: Clock) -> None:
-    works = Works(clock, SendRefused("BadRequest", Refusal.INVALID))
+    works = Works(clock, SendRefused("BadRequest", SendRefusal.INVALID))
     with pytest.raises(SendRefused, match=r"^BadRequest$"):
         works.work(STEP)
     assert works.recorder.names()[4:] == ["walk.next_batch", "leases.release"]

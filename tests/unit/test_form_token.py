@@ -61,7 +61,7 @@ def test_a_clock_a_little_behind_reads_a_fresh_stamp_and_no_stamp_is_from_the_fu
         form_tokens(FIRST_DAY - 2).read(form_token)
 
 
-def test_what_we_did_not_stamp_is_refused() -> None:
+def test_a_form_token_with_a_foreign_signature_is_refused() -> None:
     good = form_tokens().sign(JACKET)
     text, _, mac = good.rpartition(".")
     bad = [

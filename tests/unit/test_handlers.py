@@ -10,7 +10,7 @@ import app as cloud
 from chalicelib import events
 from chalicelib.batches import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.container import Container
-from chalicelib.domain.email import Refusal, RequestedEmail, SendRefused
+from chalicelib.domain.email import RequestedEmail, SendRefusal, SendRefused
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import Availability, Restock, Stock
@@ -20,13 +20,13 @@ from chalicelib.tables.entries import entry_from
 from tests.support.containers import container_with
 
 
-def entry_image(state: EntryState, asked_at_ms: int = 1) -> dict[str, Any]:
+def entry_image(state: EntryState, signed_up_at_ms: int = 1) -> dict[str, Any]:
     return {
         "shopper": {"S": "ada-id"},
         "sku": {"S": "A"},
         "mailbox": {"S": "ada@example.com"},
         "state": {"S": state},
-        "asked_at_ms": {"N": str(asked_at_ms)},
+        "signed_up_at_ms": {"N": str(signed_up_at_ms)},
     }
 
 
@@ -139,7 +139,7 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     assert heard.calls == [("lift", True, "ada-id", 5), ("notify_if_available", "ada-id", "A", 5)]
 
 
-def test_who_leaves_after_an_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
+def test_an_unsubscribe_after_an_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
     container.clock_ms = lambda: 5
     notified = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
     cloud.on_entry_written(stream_event((notified, entry_image(EntryState.UNSUBSCRIBED))), None)
@@ -156,18 +156,18 @@ def test_an_entry_confirmed_without_an_email_is_admitted(heard: Heard) -> None:
 
 def test_a_shopper_who_signs_up_after_being_gone_joins_again_and_then_is_asked(heard: Heard) -> None:
     gone = {**entry_image(EntryState.PENDING), "expires_at_s": {"N": "2"}}
-    again = entry_image(EntryState.PENDING, asked_at_ms=2000)
+    again = entry_image(EntryState.PENDING, signed_up_at_ms=2000)
     cloud.on_entry_written(stream_event((gone, again)), None)
     assert [call[0] for call in heard.calls] == ["rejoin", "put"]
 
 
 def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_an_email(heard: Heard) -> None:
     before = entry_image(EntryState.CONFIRMED)
-    again = {**entry_image(EntryState.CONFIRMED, asked_at_ms=2000), "source": {"S": "net4-x"}}
+    again = {**entry_image(EntryState.CONFIRMED, signed_up_at_ms=2000), "source": {"S": "net4-x"}}
     assert failures(cloud.on_entry_written(stream_event((before, again)), None)) == []
     assert heard.calls == [
         ("keep", entry_from(before), entry_from(again)),
-        ("put_already", "ada-id", "A", "net4-x"),
+        ("put_already_waiting", "ada-id", "A", "net4-x"),
     ]
     heard.calls.clear()
     # Setting it back is a change as well, and asks for nothing.
@@ -178,7 +178,7 @@ def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_an_email(hea
 def test_the_email_that_somebody_is_on_the_list_reaches_its_service(heard: Heard) -> None:
     body = RequestedEmail("ada-id", "A", already=True, source="net4-x").to_json()
     cloud.send_confirmations(queue_event(body), None)
-    assert heard.calls == [("say_already", "ada-id", "A", "net4-x"), ("delete", "r0")]
+    assert heard.calls == [("send_already_waiting", "ada-id", "A", "net4-x"), ("delete", "r0")]
 
 
 def test_a_notified_entry_sets_nothing_off(heard: Heard) -> None:
@@ -204,7 +204,7 @@ def test_sold_out_turns_the_page_and_opens_nothing(heard: Heard) -> None:
     assert heard.calls == [("refresh", "jacket", "e0")]
 
 
-def test_what_the_streams_filter_keeps_back_sets_nothing_off(heard: Heard) -> None:
+def test_records_that_the_stream_s_filter_drops_have_no_reaction(heard: Heard) -> None:
     events = stream_event((None, entry_image(EntryState.UNSUBSCRIBED)))
     del events["Records"][0]["dynamodb"]["NewImage"]
     assert failures(cloud.on_entry_written(events, None)) == []
@@ -214,7 +214,7 @@ def test_what_the_streams_filter_keeps_back_sets_nothing_off(heard: Heard) -> No
 
 
 def test_rows_of_other_kinds_in_a_redriven_range_set_nothing_off(heard: Heard) -> None:
-    counter = {"shopper": {"S": "ada-id"}, "sku": {"S": " asked#2026-11-27"}, "count": {"N": "1"}}
+    counter = {"shopper": {"S": "ada-id"}, "sku": {"S": " requested#2026-11-27"}, "count": {"N": "1"}}
     entries = stream_event((counter, counter), (None, entry_image(EntryState.PENDING)))
     assert failures(cloud.on_entry_written(entries, None)) == []
     assert heard.calls == [("put", "ada-id", "A")]
@@ -341,7 +341,7 @@ def test_an_email_that_may_not_leave_now_is_put_back(
     heard: Heard, body: dict[str, Any], container: Container
 ) -> None:
     class Refusing:
-        refusal = Refusal.RETRY
+        refusal = SendRefusal.RETRY
 
         def send(self, *_: str) -> None:
             raise SendRefused("quota", self.refusal)
@@ -354,19 +354,19 @@ def test_an_email_that_may_not_leave_now_is_put_back(
     assert (call, email) == ("put_back", RequestedEmail(**body, hops=1, tries=1))
     assert 0 < delay_s <= 900
     assert deleted == ("delete", "r0")
-    Refusing.refusal = Refusal.INVALID
+    Refusing.refusal = SendRefusal.INVALID
     assert failures(cloud.send_confirmations(queue_event(text), None)) == ["m0"]
 
 
-def test_who_joins_again_has_the_very_entry_of_now_set_in_the_line(heard: Heard) -> None:
+def test_a_repeated_signup_puts_the_present_entry_into_the_shard(heard: Heard) -> None:
     gone = {**entry_image(EntryState.PENDING), "expires_at_s": {"N": "2"}}
-    again = entry_image(EntryState.PENDING, asked_at_ms=2000)
+    again = entry_image(EntryState.PENDING, signed_up_at_ms=2000)
     cloud.on_entry_written(stream_event((gone, again)), None)
     assert heard.calls == [("rejoin", entry_from(again)), ("put", "ada-id", "A")]
 
 
 def test_a_first_ask_of_a_row_that_was_no_entry_before_is_asked_about(heard: Heard) -> None:
-    counter = {"shopper": {"S": "ada-id"}, "sku": {"S": " asked#2026-11-27"}, "count": {"N": "1"}}
+    counter = {"shopper": {"S": "ada-id"}, "sku": {"S": " requested#2026-11-27"}, "count": {"N": "1"}}
     cloud.on_entry_written(stream_event((counter, entry_image(EntryState.PENDING))), None)
     assert heard.calls == [("put", "ada-id", "A")]
 

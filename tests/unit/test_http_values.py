@@ -29,8 +29,8 @@ from chalicelib.domain.stock import (
     UNITS_MAX,
     Availability,
     AvailabilityEvent,
+    EventOutcome,
     EventResult,
-    Outcome,
     Stock,
 )
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS, FormTokens, LinkRefused, Offer
@@ -59,12 +59,12 @@ from chalicelib.http.request import (
     FIELDS_MAX,
     FORM_TYPE,
     JSON_TYPE,
-    Body,
     FieldError,
     Problem,
+    RequestBody,
     link_address,
     refuse_foreign,
-    root_asked,
+    requested_root,
     viewer_address,
 )
 from chalicelib.http.signup import (
@@ -153,12 +153,12 @@ def error(name: str, text: str, particulars: str = "", **values: Any) -> tuple[s
     return name, text, values, particulars
 
 
-def form(fields: Any, content_type: str = FORM_TYPE) -> Body:
-    return Body(content_type, urlencode(fields, doseq=True).encode())
+def form(fields: Any, content_type: str = FORM_TYPE) -> RequestBody:
+    return RequestBody(content_type, urlencode(fields, doseq=True).encode())
 
 
-def as_json(document: Any) -> Body:
-    return Body(JSON_TYPE, json.dumps(document).encode())
+def as_json(document: Any) -> RequestBody:
+    return RequestBody(JSON_TYPE, json.dumps(document).encode())
 
 
 # ---- answers ----
@@ -235,27 +235,27 @@ def test_fields_are_read_from_a_form_and_from_json_alike() -> None:
     ("body", "expected"),
     [
         (
-            Body(FORM_TYPE, b"a" * (BODY_BYTES_MAX + 1)),
+            RequestBody(FORM_TYPE, b"a" * (BODY_BYTES_MAX + 1)),
             bad("A request has at most 8192 bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         ),
         (
-            Body("text/plain", b"a=1"),
+            RequestBody("text/plain", b"a=1"),
             bad(
                 "Send a form (application/x-www-form-urlencoded) or an object (application/json).",
                 status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             ),
         ),
-        (Body(FORM_TYPE, b"&" * FIELDS_MAX), bad("A request has at most 40 fields, not 41.")),
+        (RequestBody(FORM_TYPE, b"&" * FIELDS_MAX), bad("A request has at most 40 fields, not 41.")),
         (
             as_json({str(number): "" for number in range(FIELDS_MAX + 1)}),
             bad("A request has at most 40 fields, not 41."),
         ),
-        (Body(FORM_TYPE, b"a=\xff"), bad("The form cannot be read: it is not UTF-8 text.")),
-        (Body(FORM_TYPE, b"a=%FF"), bad("The form cannot be read: it is not UTF-8 text.")),
-        (Body(JSON_TYPE, b"{"), bad("The body is not valid JSON.")),
-        (Body(JSON_TYPE, b'{"a": "1", "a": "2"}'), bad("The body is not valid JSON.")),
-        (Body(JSON_TYPE, b'{"a": NaN}'), bad("The body is not valid JSON.")),
-        (Body(JSON_TYPE, b"[]"), bad("The body must be one JSON object.")),
+        (RequestBody(FORM_TYPE, b"a=\xff"), bad("The form cannot be read: it is not UTF-8 text.")),
+        (RequestBody(FORM_TYPE, b"a=%FF"), bad("The form cannot be read: it is not UTF-8 text.")),
+        (RequestBody(JSON_TYPE, b"{"), bad("The body is not valid JSON.")),
+        (RequestBody(JSON_TYPE, b'{"a": "1", "a": "2"}'), bad("The body is not valid JSON.")),
+        (RequestBody(JSON_TYPE, b'{"a": NaN}'), bad("The body is not valid JSON.")),
+        (RequestBody(JSON_TYPE, b"[]"), bad("The body must be one JSON object.")),
         (
             as_json({"b": "x", "a": ["1", 2]}),
             bad("The body must be an object of texts.", error("a", "Must be a text, or a list of texts.")),
@@ -277,12 +277,12 @@ def test_fields_are_read_from_a_form_and_from_json_alike() -> None:
         ),
     ],
 )
-def test_a_body_that_is_no_form_is_reported_as_such(body: Body, expected: dict[str, Any]) -> None:
+def test_a_body_that_is_no_form_is_reported_as_such(body: RequestBody, expected: dict[str, Any]) -> None:
     assert shown(lambda: body.fields(KNOWN)) == expected
 
 
 def test_a_body_may_be_as_large_and_have_as_many_fields_as_the_limits_say() -> None:
-    largest = Body(FORM_TYPE, b"a=" + b"x" * (BODY_BYTES_MAX - 2))
+    largest = RequestBody(FORM_TYPE, b"a=" + b"x" * (BODY_BYTES_MAX - 2))
     assert len(largest.fields(KNOWN)["a"][0]) == BODY_BYTES_MAX - 2
     many = [("a", str(number)) for number in range(FIELDS_MAX)]
     assert len(form(many).fields(KNOWN)["a"]) == FIELDS_MAX
@@ -328,7 +328,7 @@ def test_a_problem_says_nothing_it_does_not_know() -> None:
     ("query", "root"), [(None, ""), ([("token", "x")], ""), ([("lang", "de")], "/de"), ([("lang", "DE")], "")]
 )
 def test_an_address_of_the_api_may_name_a_language(query: list[tuple[str, str]] | None, root: str) -> None:
-    assert root_asked(asked(query=query)) == root
+    assert requested_root(asked(query=query)) == root
 
 
 def test_the_address_of_a_link_has_its_token_quoted_and_no_language() -> None:
@@ -489,7 +489,7 @@ def test_an_event_that_is_none_says_all_that_is_wrong(document: Any, errors: lis
     assert shown(lambda: event(document)) == bad(WORDS, *errors)
 
 
-def test_of_fields_that_nothing_knows_twenty_are_named_by_sixty_characters_each() -> None:
+def test_at_most_twenty_unknown_fields_are_named_by_sixty_characters_each() -> None:
     known = dict.fromkeys(("event_id", "sku", "availability", "units", "observed_at"), 1)
     unknown = {"x" * 61: 1, "y" * 60: 1, **{f"f{number}": 1 for number in range(19)}}
     expected = ("x" * 60, "y" * 60, *(f"f{number}" for number in range(18)))
@@ -611,12 +611,12 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
             "event_id": "e0",
         },
     }
-    assert whole(outcome_answer(TAKEN, EventResult(Outcome.OLDER, STOCK))) == (
+    assert whole(outcome_answer(TAKEN, EventResult(EventOutcome.OLDER, STOCK))) == (
         200,
         {"Cache-Control": "no-store"},
         document,
     )
-    assert outcome_answer(TAKEN, EventResult(Outcome.OLDER, STOCK), ("a", "b")).body == {
+    assert outcome_answer(TAKEN, EventResult(EventOutcome.OLDER, STOCK), ("a", "b")).body == {
         **document,
         "ignored": ["a", "b"],
     }
@@ -628,11 +628,11 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
     ("taken", "expected"),
     [
         (
-            EventResult(Outcome.UNKNOWN_SKU),
+            EventResult(EventOutcome.UNKNOWN_SKU),
             bad(WORDS, error("sku", "This shop sells nothing under that name.")),
         ),
         (
-            EventResult(Outcome.REPLAYED, STOCK),
+            EventResult(EventOutcome.REPLAYED, STOCK),
             bad("This very request was applied before. It changes nothing now.", status=HTTPStatus.CONFLICT),
         ),
         *(
@@ -644,7 +644,7 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
                     retry_after_s=1,
                 ),
             )
-            for taken in (EventResult(Outcome.BUSY, STOCK), EventResult(Outcome.CHANGED))
+            for taken in (EventResult(EventOutcome.BUSY, STOCK), EventResult(EventOutcome.CHANGED))
         ),
     ],
 )
@@ -1159,16 +1159,16 @@ def test_a_button_posts_one_token() -> None:
 def test_every_token_of_a_request_to_leave_is_found(
     query: list[tuple[str, str]] | None, raw: bytes, expected: UnsubscribeTokens
 ) -> None:
-    assert unsubscribe_tokens(asked(query=query), Body("", raw)) == expected
+    assert unsubscribe_tokens(asked(query=query), RequestBody("", raw)) == expected
 
 
 def test_a_request_to_leave_needs_a_token_somewhere() -> None:
-    assert shown(lambda: unsubscribe_tokens(asked(), Body("", b""))) == bad(ONE_TOKEN)
-    assert shown(lambda: unsubscribe_tokens(asked(), Body("", b"x" * (BODY_BYTES_MAX + 1)))) == bad(
+    assert shown(lambda: unsubscribe_tokens(asked(), RequestBody("", b""))) == bad(ONE_TOKEN)
+    assert shown(lambda: unsubscribe_tokens(asked(), RequestBody("", b"x" * (BODY_BYTES_MAX + 1)))) == bad(
         "A request has at most 8192 bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     )
     exactly = b"token=c&" + b"x" * (BODY_BYTES_MAX - 8)
-    assert unsubscribe_tokens(asked(query=[("token", "a")]), Body("", exactly)).tokens == ("a", "c")
+    assert unsubscribe_tokens(asked(query=[("token", "a")]), RequestBody("", exactly)).tokens == ("a", "c")
 
 
 @pytest.mark.parametrize(("bad_ones", "refused"), [("", False), ("a", False), ("abc", True)])
@@ -1188,7 +1188,7 @@ def test_each_token_is_tried_and_one_of_ours_is_enough(bad_ones: str, refused: b
     assert tried == ["a", "b", "c"]
 
 
-def test_who_asks_for_the_link_to_all_of_theirs_gives_an_address() -> None:
+def test_a_request_for_my_waitlists_needs_an_address() -> None:
     assert asking_address(form({"email": "ada@example.com"})) == (ADA, False)
     assert asking_address(form({"email": "ada@example.com", "website": "x", "knot": ""})) == (ADA, False)
     assert asking_address(form({"email": "ada@example.com", "knot": "x"})) == (ADA, True)
@@ -1200,7 +1200,7 @@ def test_who_asks_for_the_link_to_all_of_theirs_gives_an_address() -> None:
 NO_CHOICE = "The form must have one token, and at most one SKU."
 
 
-def test_who_leaves_one_or_all_names_the_token_and_at_most_one_sku() -> None:
+def test_an_unsubscribe_from_my_waitlists_names_the_token_and_at_most_one_sku() -> None:
     assert unsubscribe_choice(form({"token": LONGEST, "sku": " A "})) == (LONGEST, "A")
     assert unsubscribe_choice(form({"token": f"{LONGEST}t"})) == ("", None)
     for fields in ({"sku": "A"}, {"token": ["a", "b"]}, {"token": "a", "sku": ["A", "B"]}):

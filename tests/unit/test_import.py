@@ -14,7 +14,7 @@ from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedProduct, ImportedVariant
-from spillway.importing.normalize import PictureChoice, TakeOptions, take
+from spillway.importing.normalize import NormalizeOptions, PictureChoice, normalize
 from spillway.importing.product_text import product_text
 from spillway.importing.shop_files import with_skus
 from spillway.project import Project
@@ -149,7 +149,9 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
         ("a,A,x,TRUE,Size,S,A2,5\na,,,,,S,A1,5", "line 3: a: SKU A2: left out: the same options twice"),
     ],
 )
-def test_what_is_not_taken_over_is_reported_with_its_line(shop: Project, row: str, message: str) -> None:
+def test_values_that_are_not_imported_are_reported_with_their_line(
+    shop: Project, row: str, message: str
+) -> None:
     imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50", row), "--no-images")
     assert message in report(shop)
     assert "line 3" in report(shop)
@@ -255,7 +257,7 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
 
 @settings(max_examples=25, deadline=None)
 @given(words=st.lists(TEXTS, min_size=6, max_size=6))
-def test_whatever_an_export_says_its_files_can_be_read(
+def test_files_written_from_any_export_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, words: list[str]
 ) -> None:
     title, body, category, tag, option, sku = words
@@ -276,7 +278,9 @@ def test_whatever_an_export_says_its_files_can_be_read(
         variants=variants,
         pictures=(),
     )
-    taken = take(Export((product,), ()), TakeOptions(2, "Other"), picture=lambda url: PictureChoice(""))
+    taken = normalize(
+        Export((product,), ()), NormalizeOptions(2, "Other"), picture=lambda url: PictureChoice("")
+    )
     complete, _ = with_skus(taken.products, ())
     for item in complete:
         text = product_text(item, category="outerwear")

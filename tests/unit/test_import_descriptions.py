@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spillway.importing.description import escaped, markdown_of
 from spillway.importing.html_text import bounded, html_of, line_of, sanitised, visible_words
-from spillway.importing.reading import Links
+from spillway.importing.reading import ProductLinks
 from spillway.sitegen.reading.markdown import to_html
 
 
@@ -185,7 +185,7 @@ def test_a_link_that_cannot_be_kept_leaves_its_words_and_is_reported(href: str) 
 
 
 def test_a_link_to_a_product_of_the_export_leads_to_its_page_here() -> None:
-    links = Links(["mug"], base="https://old.example")
+    links = ProductLinks(["mug"], base="https://old.example")
     html = '<a href="/collections/all/products/Mug?x=1">mug</a> <a href="/products/cup">cup</a>'
     body = markdown_of(html, link_base=links.base, own_path=links.own_path)
     assert rendered(body.markdown) == (

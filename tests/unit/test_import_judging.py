@@ -357,7 +357,7 @@ def test_nothing_is_refused_of_a_description_that_seems_beyond_refusal(text: str
         ("<https://a.example>", False),
     ],
 )
-def test_what_is_clearly_valid_is_seen_without_parsing(text: str, seen: bool) -> None:
+def test_a_clearly_valid_name_is_recognized_without_parsing(text: str, seen: bool) -> None:
     assert is_clearly_valid(text) is seen
 
 

@@ -86,7 +86,7 @@ def test_variants_stand_as_the_export_numbers_them_in_every_order_of_its_rows(
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_of_products_with_one_name_and_one_sku_the_content_decides_which_has_the_page(
+def test_the_content_decides_which_product_of_one_name_and_sku_has_the_page(
     order: tuple[int, ...],
 ) -> None:
     same = product("", variant("X", ("Size", "S"), line=9), title="Mug", line=8)

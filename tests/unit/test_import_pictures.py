@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from spillway.importing.picture_finder import PictureFinder, PictureSource
+from spillway.importing.picture_finder import PictureFinder, PictureFolders
 from spillway.importing.report import ImportReport
 from spillway.project import Project
 from spillway.sitegen.reading.loading import load_catalogue
@@ -201,7 +201,7 @@ def test_the_names_that_files_get_can_be_names_anywhere(tmp_path: Path, images: 
     hostile = ["." + "x" * 240 + ".jpg", "a\u202eb.jpg", "tab\there.jpg"]
     for number, name in enumerate(hostile):
         paint(images / f"{number}.jpg", "red").rename(images / name.lstrip("."))
-    source = PictureSource(images, tmp_path / "pictures", {})
+    source = PictureFolders(images, tmp_path / "pictures", {})
     finder = PictureFinder([name.lstrip(".") for name in hostile], source, problem=lambda file: None)
     assert all(len(name) <= 120 and name.isprintable() and "\u202e" not in name for name in finder.copies)
     assert len(finder.copies) == len(hostile)
@@ -212,6 +212,6 @@ def test_a_picture_without_an_ending_keeps_its_name(
     tmp_path: Path, images: Path, name: str, shape: str
 ) -> None:
     paint(images / "a.jpg", "red").rename(images / name)
-    source = PictureSource(images, tmp_path / "pictures", {})
+    source = PictureFolders(images, tmp_path / "pictures", {})
     (copied,) = PictureFinder([name], source, problem=lambda file: None).copies
     assert re.fullmatch(shape, copied)

@@ -116,7 +116,7 @@ def test_a_price_is_read_by_the_shops_locale_and_currency(
 
 
 @pytest.mark.parametrize(("currency", "locale", "text", "reason"), REFUSED)
-def test_what_is_no_price_or_can_be_two_is_refused_with_the_reason(
+def test_an_unreadable_or_ambiguous_price_is_refused_with_the_reason(
     currency: str, locale: str, text: str, reason: str
 ) -> None:
     with pytest.raises(PriceRefused) as refused:

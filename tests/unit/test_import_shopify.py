@@ -97,7 +97,7 @@ def test_the_first_column_of_two_that_is_not_empty_counts(tmp_path: Path) -> Non
     assert one(found).description == "Words"
 
 
-def test_all_generations_of_columns_say_the_same(tmp_path: Path) -> None:
+def test_each_generation_of_columns_gives_the_same_values(tmp_path: Path) -> None:
     old, new = (
         read(tmp_path, as_csv(export(40), new_names=names).decode("utf-8-sig")) for names in (False, True)
     )

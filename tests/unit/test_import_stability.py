@@ -190,7 +190,7 @@ def test_a_file_named_by_hand_stays_where_it_is(shop: Project) -> None:
     ]
 
 
-def test_of_a_product_that_was_split_a_hand_edited_file_keeps_its_skus_and_the_way_out_is_named(
+def test_a_hand_edited_file_of_a_split_product_keeps_its_skus_and_the_hint_is_named(
     shop: Project,
 ) -> None:
     import_products(shop, [product("set", variant("A", ("Kind", "a")), variant("B", ("Kind", "b")))])

@@ -188,7 +188,7 @@ def test_a_sign_that_keeps_a_spreadsheet_from_calculating_is_no_part_of_a_text(t
     assert one(read(tmp_path, {**SIMPLE, "SKU": "'-1"})).variants[0].sku == "-1"
 
 
-def test_what_is_not_for_sale_is_left_out_with_its_line(tmp_path: Path) -> None:
+def test_a_product_that_is_not_for_sale_is_left_out_with_its_line(tmp_path: Path) -> None:
     rows = [
         {**SIMPLE, "Published": "-1"},
         {**SIMPLE, "Published": "0"},

@@ -22,15 +22,15 @@ from chalicelib.events import on_inbound_messages
 from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
 from chalicelib.inbound.authenticity import STANDARD_TOLERANCE_S, own_signature
 from chalicelib.inbound.readings import (
-    Ignored,
-    Link,
-    Malformed,
+    IgnoredEvent,
+    MalformedEvent,
     Ping,
     Reading,
     Readings,
-    Request,
     Unauthentic,
     Unread,
+    VariantLink,
+    WebhookRequest,
     units_of,
 )
 from chalicelib.services.inbound import RESULT_CHARS_MAX, RESULTS_BYTES_MAX, as_stored
@@ -51,9 +51,9 @@ def hmac64(signed: bytes, secret: str = SECRET) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
 
 
-def of_shopify(document: object, topic: str = "products/update", **headers: str) -> Request:
+def of_shopify(document: object, topic: str = "products/update", **headers: str) -> WebhookRequest:
     body = raw(document)
-    return Request(
+    return WebhookRequest(
         {
             "x-shopify-topic": topic,
             "x-shopify-hmac-sha256": hmac64(body),
@@ -102,7 +102,7 @@ def test_a_product_of_shopify_gives_the_units_of_each_variant_and_its_links() ->
             Reading(f"{EVENT}:4", None, "variant:4", None, in_stock, TRIGGERED_AT_MS),
         ),
         tuple(
-            Link(foreign_id, Sku(sku))
+            VariantLink(foreign_id, Sku(sku))
             for number, sku in ((1, "FJ-M"), (2, "FJ-L"), (3, "FJ-XL"))
             for foreign_id in (f"variant:{number}", f"item:{number + 1000}")
         ),
@@ -163,15 +163,13 @@ def test_a_variant_that_cannot_be_read_is_reported_and_the_others_count() -> Non
         ),
     ],
 )
-def test_what_says_nothing_about_stock_is_ignored_with_its_reason(
-    document: object, topic: str, reason: str
-) -> None:
-    assert shopify.read(of_shopify(document, topic), [SECRET], now_ms=NOW_MS) == Ignored(reason)
+def test_an_event_without_stock_is_ignored_with_its_reason(document: object, topic: str, reason: str) -> None:
+    assert shopify.read(of_shopify(document, topic), [SECRET], now_ms=NOW_MS) == IgnoredEvent(reason)
 
 
-def of_woocommerce(document: object, topic: str = "product.updated") -> Request:
+def of_woocommerce(document: object, topic: str = "product.updated") -> WebhookRequest:
     body = raw(document)
-    return Request({"x-wc-webhook-topic": topic, "x-wc-webhook-signature": hmac64(body)}, body, URL)
+    return WebhookRequest({"x-wc-webhook-topic": topic, "x-wc-webhook-signature": hmac64(body)}, body, URL)
 
 
 PRODUCT = {
@@ -204,7 +202,7 @@ def test_a_product_of_woocommerce_gives_its_units_or_its_status(
     (reading,) = result.readings
     assert (reading.sku, reading.foreign_id) == ("TEE", "product:794")
     assert (reading.units, reading.availability, reading.observed_at_ms) == (units, availability, NOW_MS)
-    assert result.links == (Link("product:794", Sku("TEE")),)
+    assert result.links == (VariantLink("product:794", Sku("TEE")),)
 
 
 def test_woocommerces_delivery_id_names_no_event() -> None:
@@ -212,7 +210,7 @@ def test_woocommerces_delivery_id_names_no_event() -> None:
     ids = set()
     for quantity in (3, 4):
         request = of_woocommerce({**PRODUCT, "stock_quantity": quantity})
-        request = Request({**request.headers, "x-wc-webhook-delivery-id": "d"}, request.body, URL)
+        request = WebhookRequest({**request.headers, "x-wc-webhook-delivery-id": "d"}, request.body, URL)
         result = woocommerce.read(request, [SECRET], now_ms=NOW_MS)
         assert isinstance(result, Readings)
         ids.add(result.readings[0].event_id)
@@ -220,20 +218,20 @@ def test_woocommerces_delivery_id_names_no_event() -> None:
 
 
 def test_woocommerces_ping_is_a_form_without_a_signature() -> None:
-    assert woocommerce.read(Request({}, b"webhook_id=17", URL), [SECRET], now_ms=NOW_MS) == Ping()
+    assert woocommerce.read(WebhookRequest({}, b"webhook_id=17", URL), [SECRET], now_ms=NOW_MS) == Ping()
     for body in (b"webhook_id=17&x=1", b"webhook_id=", raw(PRODUCT)):
         with pytest.raises(Unauthentic):
-            woocommerce.read(Request({}, body, URL), [SECRET], now_ms=NOW_MS)
+            woocommerce.read(WebhookRequest({}, body, URL), [SECRET], now_ms=NOW_MS)
 
 
 def test_a_variable_product_leaves_its_stock_to_its_variations() -> None:
     result = woocommerce.read(of_woocommerce({**PRODUCT, "type": "variable"}), [SECRET], now_ms=NOW_MS)
-    assert result == Ignored("product 794 has no stock of its own: its variations send theirs")
+    assert result == IgnoredEvent("product 794 has no stock of its own: its variations send theirs")
 
 
-def of_square(document: object, url: str = URL) -> Request:
+def of_square(document: object, url: str = URL) -> WebhookRequest:
     body = raw(document)
-    return Request({"x-square-hmacsha256-signature": hmac64(url.encode() + body)}, body, URL)
+    return WebhookRequest({"x-square-hmacsha256-signature": hmac64(url.encode() + body)}, body, URL)
 
 
 def counted(*counts: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +268,7 @@ def test_square_signs_the_address_too() -> None:
         square.read(of_square(counted(count()), "https://evil.example"), [SECRET], now_ms=NOW_MS)
 
 
-def of_bigcommerce(document: object) -> Request:
+def of_bigcommerce(document: object) -> WebhookRequest:
     body = raw(document)
     webhook = Webhook(base64.b64encode(SECRET.encode()).decode())
     at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
@@ -279,7 +277,7 @@ def of_bigcommerce(document: object) -> Request:
         "webhook-timestamp": str(NOW_MS // 1000),
         "webhook-signature": webhook.sign("m1", at, body.decode()),
     }
-    return Request(headers, body, URL)
+    return WebhookRequest(headers, body, URL)
 
 
 INVENTORY = {"product_id": 206, "method": "absolute", "value": 4, "variant_id": 509}
@@ -300,27 +298,27 @@ def test_an_absolute_value_of_bigcommerce_counts_and_a_relative_one_does_not() -
         (Reading(f"3f9e:{NOW_MS // 1000}", None, "variant:509", 4, None, NOW_MS),)
     )
     relative = of_bigcommerce(of_sku({**INVENTORY, "method": "relative"}))
-    assert bigcommerce.read(relative, [SECRET], now_ms=NOW_MS) == Ignored(
+    assert bigcommerce.read(relative, [SECRET], now_ms=NOW_MS) == IgnoredEvent(
         "variant 509 changed by a number of units: their total is not known"
     )
 
 
 def test_a_webhook_of_bigcommerce_may_show_a_secret_in_a_header_of_its_own() -> None:
     body = raw(of_sku(INVENTORY))
-    shown = Request({"x-spillway-secret": SECRET}, body, URL)
+    shown = WebhookRequest({"x-spillway-secret": SECRET}, body, URL)
     assert isinstance(bigcommerce.read(shown, ["older", SECRET], now_ms=NOW_MS), Readings)
     for headers in ({"x-spillway-secret": "other"}, {"x-spillway-secret": ""}, {}):
         with pytest.raises(Unauthentic):
-            bigcommerce.read(Request(headers, body, URL), [SECRET], now_ms=NOW_MS)
+            bigcommerce.read(WebhookRequest(headers, body, URL), [SECRET], now_ms=NOW_MS)
 
 
 PLAIN = {"sku": "TEE", "units": "4", "observed_at": "2026-09-21T14:13:20Z"}
 
 
-def standard(body: bytes, *, content_type: str = "application/json", late_s: int = 0) -> Request:
+def standard(body: bytes, *, content_type: str = "application/json", late_s: int = 0) -> WebhookRequest:
     at_s = NOW_MS // 1000 - late_s
     signature = Webhook(WHSEC).sign("m1", datetime.fromtimestamp(at_s, UTC), body.decode())
-    return Request(
+    return WebhookRequest(
         {
             "content-type": content_type,
             "webhook-id": "m1",
@@ -347,7 +345,9 @@ def test_the_shops_own_signature_is_good_too_and_names_the_event() -> None:
     body = raw(PLAIN)
     at_s = NOW_MS // 1000
     headers = {"spillway-signature": f"t={at_s},v1={own_signature(SECRET, at_s, body)}"}
-    first, again = (generic.read(Request(headers, body, URL), [SECRET], now_ms=NOW_MS) for _ in range(2))
+    first, again = (
+        generic.read(WebhookRequest(headers, body, URL), [SECRET], now_ms=NOW_MS) for _ in range(2)
+    )
     assert isinstance(first, Readings)
     assert first == again
     assert len(first.readings[0].event_id) == 32
@@ -417,7 +417,7 @@ def test_a_batch_reports_the_event_that_cannot_be_read_and_keeps_the_others() ->
 def test_an_authentic_body_that_cannot_be_read_is_refused_with_its_field_and_value(
     body: bytes, words: str
 ) -> None:
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(MalformedEvent) as caught:
         generic.read_body({}, body, "m")
     assert str(caught.value).startswith(words)
 
@@ -436,21 +436,21 @@ READERS = [
 )
 @given(data=st.data())
 def test_a_flipped_bit_of_the_body_is_refused(
-    source: Any, request_: Request, secret: str, data: st.DataObject
+    source: Any, request_: WebhookRequest, secret: str, data: st.DataObject
 ) -> None:
     assert isinstance(source.read(request_, ["older", secret], now_ms=NOW_MS), Readings)
     place = data.draw(st.integers(0, len(request_.body) - 1))
     flipped = bytearray(request_.body)
     flipped[place] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(Unauthentic):
-        source.read(Request(request_.headers, bytes(flipped), URL), [secret], now_ms=NOW_MS)
+        source.read(WebhookRequest(request_.headers, bytes(flipped), URL), [secret], now_ms=NOW_MS)
 
 
 @pytest.mark.parametrize(
     ("source", "request_", "secret"), READERS, ids=lambda value: getattr(value, "__name__", "")
 )
 def test_no_secret_and_another_secret_make_no_request_authentic(
-    source: Any, request_: Request, secret: str
+    source: Any, request_: WebhookRequest, secret: str
 ) -> None:
     other = "whsec_" + base64.b64encode(secret.encode() * 2).decode()
     for secrets in ([], [other], [f"{secret}x"] if source is not generic else []):
@@ -462,7 +462,7 @@ def test_no_secret_and_another_secret_make_no_request_authentic(
 def test_units_are_whole_numbers_within_bounds_or_an_error(value: Any) -> None:
     try:
         units = units_of(value)
-    except Malformed:
+    except MalformedEvent:
         assert value is not None
         return
     assert units is None if value is None else units == max(0, int(float(value)))
@@ -474,7 +474,7 @@ def test_a_count_without_its_number_says_nothing_about_the_units() -> None:
     assert isinstance(result, Readings)
     assert [reading.units for reading in result.readings] == [90]
     assert result.unread == (Unread("variation 6F4K", "quantity is missing"),)
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(MalformedEvent) as caught:
         bigcommerce.read_body({}, raw(of_sku({**INVENTORY, "value": None})))
     assert str(caught.value) == "data.inventory.value is missing"
 
@@ -549,7 +549,7 @@ LEVEL = {"inventory_item_id": 271, "location_id": 655, "available": 7, "updated_
 def test_a_value_that_no_key_or_set_takes_makes_a_body_malformed_by_its_field(
     source: Any, headers: dict[str, str], document: object, reason: str
 ) -> None:
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(MalformedEvent) as caught:
         source.read_body(headers, raw(document), "m")
     assert str(caught.value) == reason
 
@@ -576,7 +576,7 @@ def test_a_value_that_no_key_or_set_takes_makes_a_body_malformed_by_its_field(
 def test_a_value_of_any_kind_and_length_says_nothing_about_stock_in_a_short_reason(
     source: Any, headers: dict[str, str], document: object, reason: str
 ) -> None:
-    assert source.read_body(headers, raw(document), "m") == Ignored(reason)
+    assert source.read_body(headers, raw(document), "m") == IgnoredEvent(reason)
 
 
 def test_a_type_that_is_a_list_is_no_variable_product_and_the_units_of_a_list_are_its_status() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spillway.local_cloud.inbox_emails import Mailbox
+from spillway.local_cloud.inbox_emails import InboxFolder
 from spillway.local_cloud.web_apps import Relay, inbox
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
@@ -37,7 +37,7 @@ class Desk:
     """The inbox in front of a fake SES."""
 
     ses: FakeSes
-    mailbox: Mailbox
+    mailbox: InboxFolder
 
     async def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         app = inbox(self.mailbox, Relay("http://ses.test", self.ses), "http://shop.test", lambda: SENT_AT)
@@ -49,7 +49,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return Desk(FakeSes(), Mailbox(tmp_path / "inbox"))
+    return Desk(FakeSes(), InboxFolder(tmp_path / "inbox"))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_a_call_reaches_ses_byte_for_byte_under_the_host_it_was_signed_for
     assert (sent.headers["host"], sent.headers["authorization"]) == (SIGNED["Host"], SIGNED["Authorization"])
 
 
-async def test_what_ses_accepts_is_kept_with_its_headers(desk: Desk) -> None:
+async def test_an_accepted_email_is_stored_with_its_headers(desk: Desk) -> None:
     desk.ses.answer = accepted("1@ses")
     answer = await desk.ask("POST", BULK, content=bulk("ada@example.com"))
     assert (answer.status_code, answer.json(), answer.headers["x-amzn-requestid"]) == (

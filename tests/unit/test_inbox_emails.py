@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spillway.local_cloud.inbox_emails import Email, emails_of_bulk, emails_of_send
+from spillway.local_cloud.inbox_emails import InboxEmail, emails_of_bulk, emails_of_send
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def test_a_simple_call_is_one_email_for_each_person_it_names() -> None:
     }
     headers = (("X-Kind", "available"),)
     assert emails_of_send(call) == tuple(
-        Email("post@shop.example", mailbox, "Back", "It is back", "<p>It is back</p>", headers)
+        InboxEmail("post@shop.example", mailbox, "Back", "It is back", "<p>It is back</p>", headers)
         for mailbox in ("ada@example.com", "ben@example.com")
     )
 
@@ -81,7 +81,7 @@ def test_headers_of_an_entry_replace_those_of_the_template_whatever_their_case()
     assert email.headers == (("X-Shop", "For ada@example.com"), ("x-kind", "one"))
 
 
-def test_what_stands_in_the_data_is_never_filled_in_again() -> None:
+def test_placeholders_inside_values_are_not_filled_in() -> None:
     data = json.dumps({"subject": "{{text}}", "text": "secret"})
     content = {"ReplacementTemplate": {"ReplacementTemplateData": data}}
     ((email,),) = emails_of_bulk(bulk_call(bulk_entry("ada@example.com", ReplacementEmailContent=content)))
@@ -104,13 +104,13 @@ def test_a_raw_email_is_read_with_the_headers_its_sender_chose() -> None:
 
 
 def test_a_line_break_in_a_header_is_refused() -> None:
-    email = Email("post@shop.example", "ada@example.com", "Hi\r\nBcc: eve@example.com", "text", "")
+    email = InboxEmail("post@shop.example", "ada@example.com", "Hi\r\nBcc: eve@example.com", "text", "")
     with pytest.raises(ValueError, match="may not contain linefeed or carriage return"):
         email.to_bytes(message_id="1@ses", sent_at=SENT_AT)
 
 
 def test_an_email_travels_with_both_parts_and_all_its_headers() -> None:
-    email = Email("post@shop.example", "ada@example.com", "Zurück: Jäckli", "Grüezi", "<p>Grüezi</p>")
+    email = InboxEmail("post@shop.example", "ada@example.com", "Zurück: Jäckli", "Grüezi", "<p>Grüezi</p>")
     content = email.to_bytes(message_id="1@ses", sent_at=SENT_AT)
     message = message_from_bytes(content, policy=policy.default)
     assert message.get_content_type() == "multipart/alternative"

@@ -11,9 +11,9 @@ from babel.messages.pofile import read_po
 from click.testing import CliRunner
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.locales import root_asked_for, root_of
+from chalicelib.domain.locales import requested_root_of, root_of
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.domain.tokens import Links
+from chalicelib.domain.tokens import LinkTokens
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.renderer import Renderer
@@ -153,7 +153,7 @@ def test_the_theme_carries_every_edition_to_the_cloud(release: Release) -> None:
 def test_emails_are_in_the_language_of_the_page_asked_on(
     release: Release, asked_on: str, subject: str, says: str, looks_at: str
 ) -> None:
-    writer = EmailComposer(Renderer(release.theme), Links(["k"], lambda: 0))
+    writer = EmailComposer(Renderer(release.theme), LinkTokens(["k"], lambda: 0))
     product = release.products.named("field-jacket").product
     stocked = StockedProduct(product, {"FJ-MOSS-M": Stock(Availability.IN_STOCK, 1, 1, "e")})
     waiting = [
@@ -180,8 +180,8 @@ def test_a_path_says_which_language_it_is_of() -> None:
     assert [
         root_of(path) for path in ("/", "/about", "/faq", "/products/de", "//evil.example/products/x")
     ] == [""] * 5
-    assert root_asked_for("de-at") == "/de-at"
-    assert [root_asked_for(slug) for slug in ("", "/evil", "..", "d", "x" * 30, "de/", "DE")] == [""] * 7
+    assert requested_root_of("de-at") == "/de-at"
+    assert [requested_root_of(slug) for slug in ("", "/evil", "..", "d", "x" * 30, "de/", "DE")] == [""] * 7
 
 
 def test_a_number_takes_the_plural_of_its_language() -> None:
@@ -338,7 +338,7 @@ def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Proje
     assert not any(row.titles for row in catalogue.rows)
 
 
-def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Project) -> None:
+def test_a_catalogue_is_updated_and_keeps_its_translations(shop: Project) -> None:
     def said() -> str:
         result = CliRunner().invoke(cli, ["messages", "de"], obj=shop)
         assert result.exit_code == 0, result.output

@@ -108,7 +108,7 @@ def test_the_first_try_is_at_once_and_the_later_ones_are_spread() -> None:
     assert all(0 <= pause <= PAUSE_S_MAX for pause in one)
 
 
-def test_what_the_shop_asks_for_is_heeded_within_reason() -> None:
+def test_a_retry_after_is_followed_up_to_a_maximum() -> None:
     assert asked_for_s({"Retry-After": "2"}) == 2
     assert asked_for_s({"Retry-After": "86400"}) == PAUSE_S_MAX
     assert asked_for_s({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}) == 0

@@ -44,7 +44,7 @@ def process(proc: Path, pid: int, *, pages: int, files: int, children: str = "")
         (folder / "fd" / str(number)).touch()
 
 
-def test_what_stays_as_it_is_is_flat() -> None:
+def test_text_without_placeholders_is_flat() -> None:
     found = growths(looks(Group.FRONT, 1, memory_grows=0.03, files_grow=3) + looks(Group.FUNCTIONS, 2))
     assert [growth.group for growth in found] == [Group.FRONT, Group.FUNCTIONS]
     assert all_flat(found)
@@ -65,7 +65,7 @@ def test_the_emulator_may_grow_it_keeps_everything_in_memory() -> None:
     assert all_flat(found)
 
 
-def test_what_only_grows_at_the_start_or_did_not_live_long_says_nothing() -> None:
+def test_growth_at_the_start_or_of_a_short_process_is_no_finding() -> None:
     early = [Held(look.at_s, look.group, 1, look.memory_bytes, 20) for look in looks(Group.FRONT, 1)]
     early[0] = Held(0, Group.FRONT, 1, 5 * MB, 2)
     assert all_flat(growths(early))

@@ -15,7 +15,7 @@ from spillway.local_cloud.child import (
     sender_of,
     statement_checks,
 )
-from spillway.local_cloud.record import rewind, rewound
+from spillway.local_cloud.record import rewind, with_reset_marks
 from spillway.local_cloud.strict.emulator import TTL_THREAD, stream_every_change
 
 BULK = "/v2/email/outbound-bulk-emails"
@@ -45,7 +45,7 @@ def test_state_of_an_unknown_kind_is_refused_with_the_way_out(tmp_path: Path, te
 
 
 def test_no_mark_is_none_to_rewind() -> None:
-    assert rewound(saved({})) == 0
+    assert with_reset_marks(saved({})) == 0
 
 
 def test_an_api_is_reached_beside_the_distribution_under_the_same_path() -> None:

@@ -13,10 +13,10 @@ from chalicelib.aws.response import Response
 from spillway.errors import WorkFailed
 from spillway.publish.bases import BASE_OBJECTS_MIN, Base
 from spillway.publish.live_manifest import CLAIM_MS, Claimant, ManifestStore
-from spillway.publish.manifest import Kept, Manifest
-from spillway.publish.plan import Plan
-from spillway.publish.s3 import PreconditionFailed, Request
-from spillway.sitegen.release import Dated
+from spillway.publish.manifest import KeptRelease, Manifest
+from spillway.publish.plan import PublishPlan
+from spillway.publish.s3 import PreconditionFailed, S3Request
+from spillway.sitegen.release import DatedDigest
 from tests.support.clock import Clock
 
 KEYS = [f"products/p{number}" for number in range(BASE_OBJECTS_MIN)]
@@ -24,8 +24,8 @@ LARGE = Manifest(
     "r1",
     dict.fromkeys(KEYS, "f1"),
     theme="t",
-    kept=(Kept("r1", 1, 2, 3),),
-    dates={f"/{key}": Dated("d1", 1) for key in KEYS},
+    kept=(KeptRelease("r1", 1, 2, 3),),
+    dates={f"/{key}": DatedDigest("d1", 1) for key in KEYS},
 )
 HINT = "publish with the newer version"
 
@@ -55,7 +55,7 @@ class Objects:
         self.bodies[key] = body
         return self.etag(key)
 
-    def send(self, requests: Iterable[Request]) -> None:
+    def send(self, requests: Iterable[S3Request]) -> None:
         for request in requests:
             self.asked.append(f"{request.method} {request.key}")
             del self.bodies[request.key]
@@ -81,12 +81,12 @@ def publish(store: ManifestStore, manifest: Manifest) -> None:
     store.claim(store.presumed(), plan_of(manifest)).finish()
 
 
-def plan_of(manifest: Manifest) -> Plan:
-    return Plan((), (), 0, manifest, False, True, False, ())
+def plan_of(manifest: Manifest) -> PublishPlan:
+    return PublishPlan((), (), 0, manifest, False, True, False, ())
 
 
 def edited(manifest: Manifest, *keys: str, release: str = "r2") -> Manifest:
-    dates = {**manifest.dates, **{f"/{key}": Dated(release, 2) for key in keys}}
+    dates = {**manifest.dates, **{f"/{key}": DatedDigest(release, 2) for key in keys}}
     return replace(
         manifest, release=release, objects={**manifest.objects, **dict.fromkeys(keys, release)}, dates=dates
     )
@@ -182,7 +182,7 @@ def test_a_base_that_is_gone_is_reported_with_a_way_out(
     objects: Objects, tmp_path: Path, clock: Clock
 ) -> None:
     publish(machine(objects, tmp_path, clock), LARGE)
-    objects.send([Request("DELETE", objects.bases[0])])
+    objects.send([S3Request("DELETE", objects.bases[0])])
 
     with pytest.raises(WorkFailed, match="the base of the live manifest is gone") as failed:
         machine(objects, tmp_path, clock, "other").read()
@@ -207,7 +207,7 @@ def test_without_its_base_a_manifest_is_read_and_written_as_changes(
     changes = machine(objects, tmp_path, clock).of_changes
 
     live = changes.presumed().manifest
-    assert (live.objects, live.dates) == ({KEYS[3]: "r2"}, {f"/{KEYS[3]}": Dated("r2", 2)})
+    assert (live.objects, live.dates) == ({KEYS[3]: "r2"}, {f"/{KEYS[3]}": DatedDigest("r2", 2)})
     publish(changes, edited(live, KEYS[4], release="r3"))
 
     assert objects.asked == ["PUT manifest.json", "PUT manifest.json"]
@@ -224,7 +224,9 @@ def test_any_manifest_comes_back_from_its_changes_of_any_base(
     objects: dict[str, str], dates: dict[str, str], objects_before: dict[str, str], before: dict[str, str]
 ) -> None:
     def manifest(of_objects: dict[str, str], of_dates: dict[str, str]) -> Manifest:
-        return Manifest("r", of_objects, dates={path: Dated(digest, 1) for path, digest in of_dates.items()})
+        return Manifest(
+            "r", of_objects, dates={path: DatedDigest(digest, 1) for path, digest in of_dates.items()}
+        )
 
     base = Base.of(manifest(objects_before, before))
     stored = base.changes_to(manifest(objects, dates))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.product import Condition, Picture, Product, Variant
+from chalicelib.domain.product import Picture, Product, ProductCondition, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.theme import Edition, ShippingPolicy
 from spillway.__main__ import cli
@@ -41,7 +41,7 @@ COAT = Product(
     ),
     categories=("accessories",),
     brand="Lumo",
-    condition=Condition.USED,
+    condition=ProductCondition.USED,
 )
 STOCK = {
     "C-RED": Stock(Availability.IN_STOCK, None, 0, "e"),
@@ -118,7 +118,7 @@ def test_a_sale_has_both_prices_and_its_days_while_it_lasts(edition: Edition) ->
     assert "sale_price_effective_date" not in item, "its page has the sale price still"
 
 
-def test_what_ships_later_says_when(edition: Edition) -> None:
+def test_a_preorder_names_its_ship_date(edition: Edition) -> None:
     later = tuple(replace(variant, available_on="2027-01-05") for variant in COAT.variants)
     stock = {
         "C-RED": replace(STOCK["C-RED"], availability=Availability.PRE_ORDER),
@@ -143,7 +143,7 @@ def test_variants_that_google_cannot_join_are_items_of_their_own(edition: Editio
     assert all("item_group_id" not in item for item in items)
 
 
-def test_what_google_may_refuse_is_said_with_how_many(edition: Edition) -> None:
+def test_values_that_google_may_refuse_are_reported_with_their_count(edition: Edition) -> None:
     words = "word " * 2000
     product = replace(
         COAT,

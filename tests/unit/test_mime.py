@@ -169,7 +169,7 @@ def test_an_international_domain_travels_in_ascii_and_the_local_part_as_typed() 
         "X <a@b",
     ],
 )
-def test_what_is_not_one_mailbox_is_refused(text: str) -> None:
+def test_a_text_that_is_not_one_mailbox_is_refused(text: str) -> None:
     with pytest.raises(HeaderRefused):
         parse_mailbox(text)
 

@@ -15,7 +15,7 @@ from ministack.core.iam_evaluator import EvalContext, evaluate, fnmatch_iam, par
 
 from spillway.__main__ import cli
 from spillway.commands import COMMANDS
-from spillway.deploy.operator_policy import MANAGED_POLICY_CHARS_MAX, SCOPES, Part, operator_policy
+from spillway.deploy.operator_policy import MANAGED_POLICY_CHARS_MAX, SCOPES, PolicyPart, operator_policy
 from spillway.errors import BadInput
 from spillway.project import Project
 from tests.support.aws import REGION, ROOT
@@ -151,28 +151,28 @@ OF_OTHERS = {"cloudformation:GetTemplate", "sns:Unsubscribe"}
 OF_FUNCTIONS = {"secretsmanager:PutSecretValue"}
 
 
-def granted(part: Part) -> set[str]:
+def granted(part: PolicyPart) -> set[str]:
     """The actions that a part of the policy lists."""
     return {action for item in operator_policy("production", part)["Statement"] for action in item["Action"]}
 
 
-def missing(needed: set[str], part: Part) -> set[str]:
+def missing(needed: set[str], part: PolicyPart) -> set[str]:
     return {action for action in needed if not any(fnmatch_iam(action, item) for item in granted(part))}
 
 
 def test_the_policy_grants_what_commands_call() -> None:
-    assert missing(called(OPERATING) - OF_OTHERS - OF_FUNCTIONS, Part.OPERATE) == set()
-    assert missing(set(WITHOUT_SDK.values()), Part.OPERATE) == set()
-    assert missing(called(OPERATING | DEPLOYING) - OF_FUNCTIONS, Part.ALL) == set()
+    assert missing(called(OPERATING) - OF_OTHERS - OF_FUNCTIONS, PolicyPart.OPERATE) == set()
+    assert missing(set(WITHOUT_SDK.values()), PolicyPart.OPERATE) == set()
+    assert missing(called(OPERATING | DEPLOYING) - OF_FUNCTIONS, PolicyPart.ALL) == set()
     deployers = {*called(frozenset({"deploy"}))} - OF_FUNCTIONS
-    assert missing(deployers, Part.ALL) == set()
+    assert missing(deployers, PolicyPart.ALL) == set()
     assert "cloudformation:CreateChangeSet" in deployers
 
 
 def test_commands_are_granted_nothing_that_none_calls() -> None:
     used = called(OPERATING | DEPLOYING) | {*WITHOUT_SDK.values()}
     # CloudFormation reads the template and the code from the bucket with the rights of who deploys.
-    assert granted(Part.OPERATE) - used == set()
+    assert granted(PolicyPart.OPERATE) - used == set()
     for scope in SCOPES:
         deploying = {f"{scope.service}:{name}" for name in scope.deploying.split()}
         assert deploying - used == set(), scope.sid
@@ -182,7 +182,10 @@ def test_a_call_that_no_policy_grants_is_seen() -> None:
     needed = called(OPERATING) - OF_OTHERS
     for action in ("s3:ListBucket", "dynamodb:Scan", "ses:GetEmailIdentity", "cloudformation:DescribeStacks"):
         assert action in needed
-    assert missing({"s3:PutBucketAcl", "sqs:PurgeQueue"}, Part.ALL) == {"s3:PutBucketAcl", "sqs:PurgeQueue"}
+    assert missing({"s3:PutBucketAcl", "sqs:PurgeQueue"}, PolicyPart.ALL) == {
+        "s3:PutBucketAcl",
+        "sqs:PurgeQueue",
+    }
 
 
 def test_every_type_of_the_template_has_the_actions_that_cloudformation_needs() -> None:
@@ -191,7 +194,7 @@ def test_every_type_of_the_template_has_the_actions_that_cloudformation_needs() 
     for scope in SCOPES:
         for kind, names in scope.types.items():
             needed = {f"{scope.service}:{name}" for name in names.split()}
-            assert missing({item for item in needed if "*" not in item}, Part.ALL) == set(), kind
+            assert missing({item for item in needed if "*" not in item}, PolicyPart.ALL) == set(), kind
 
 
 def test_every_action_is_one_that_iam_knows() -> None:
@@ -210,7 +213,12 @@ def test_every_action_is_one_that_iam_knows() -> None:
 
 
 def allowed(
-    action: str, resource: str, *, stage: str = "production", part: Part = Part.ALL, context: Any = None
+    action: str,
+    resource: str,
+    *,
+    stage: str = "production",
+    part: PolicyPart = PolicyPart.ALL,
+    context: Any = None,
 ) -> bool:
     """Tell whether the policy of a stage allows an action on a resource, by the emulator's IAM."""
     policy = parse_policy_document(operator_policy(stage, part, region=REGION, account=ACCOUNT))
@@ -289,7 +297,9 @@ def test_names_that_cloudformation_shortens_are_covered() -> None:
         ("wafv2:CreateWebACL", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/FloodGuardWebAcl-1X/a1"),
     ],
 )
-def test_what_cannot_be_named_by_the_stage_is_granted_in_its_account(action: str, resource: str) -> None:
+def test_actions_without_resources_of_the_stage_are_granted_in_its_account(
+    action: str, resource: str
+) -> None:
     assert allowed(action, resource)
 
 
@@ -303,27 +313,27 @@ def test_roles_are_passed_to_lambda_alone_and_mappings_feed_own_functions_alone(
         assert allowed("lambda:CreateEventSourceMapping", "*", context=context) is yes
 
 
-def test_who_only_runs_the_shop_can_neither_deploy_nor_destroy_it() -> None:
+def test_the_policy_of_an_operator_allows_neither_deploy_nor_destroy() -> None:
     stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/spillway-production/1f"
     table = "arn:aws:dynamodb:us-east-1:123456789012:table/spillway-production-EntriesTable-1X"
-    assert allowed("cloudformation:DescribeStacks", stack, part=Part.OPERATE)
-    assert allowed("dynamodb:UpdateItem", table, part=Part.OPERATE)
+    assert allowed("cloudformation:DescribeStacks", stack, part=PolicyPart.OPERATE)
+    assert allowed("dynamodb:UpdateItem", table, part=PolicyPart.OPERATE)
     for action, resource in (
         ("cloudformation:DeleteStack", stack),
         ("dynamodb:DeleteTable", table),
         ("iam:CreateRole", "arn:aws:iam::123456789012:role/spillway-production-AutopilotRole-1X"),
     ):
-        assert not allowed(action, resource, part=Part.OPERATE)
+        assert not allowed(action, resource, part=PolicyPart.OPERATE)
 
 
-@pytest.mark.parametrize("part", [part for part in Part if part is not Part.ALL])
-def test_each_part_is_one_managed_policy(part: Part) -> None:
+@pytest.mark.parametrize("part", [part for part in PolicyPart if part is not PolicyPart.ALL])
+def test_each_part_is_one_managed_policy(part: PolicyPart) -> None:
     policy = operator_policy("a" * 31, part, region="ap-southeast-1", account=ACCOUNT)
     assert len(json.dumps(policy, separators=(",", ":"))) <= MANAGED_POLICY_CHARS_MAX
 
 
 def test_the_parts_are_the_whole() -> None:
-    def pairs(part: Part) -> set[tuple[str, str]]:
+    def pairs(part: PolicyPart) -> set[tuple[str, str]]:
         statements = operator_policy("production", part)["Statement"]
         return {
             (statement["Sid"], action)
@@ -332,8 +342,8 @@ def test_the_parts_are_the_whole() -> None:
             if "*" not in action
         }
 
-    parts = set().union(*(pairs(part) for part in Part if part is not Part.ALL))
-    assert pairs(Part.ALL) <= parts
+    parts = set().union(*(pairs(part) for part in PolicyPart if part is not PolicyPart.ALL))
+    assert pairs(PolicyPart.ALL) <= parts
 
 
 def printed(*words: str) -> Any:
@@ -347,7 +357,7 @@ def test_the_policy_is_printed_without_an_account(monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name, raising=False)
     assert printed() == operator_policy("production")
     assert printed("--stage", "staging", "--policy-part", "operate") == operator_policy(
-        "staging", Part.OPERATE
+        "staging", PolicyPart.OPERATE
     )
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     assert printed("--policy-account", ACCOUNT) == operator_policy(

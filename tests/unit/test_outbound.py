@@ -75,7 +75,7 @@ def test_a_name_without_an_address_is_unknown_and_may_be_tried_again(resolve: An
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost"])
-def test_other_spellings_of_this_machine_are_refused_by_what_they_resolve_to(host: str) -> None:
+def test_spellings_of_the_local_host_are_refused_by_the_address_they_resolve_to(host: str) -> None:
     with pytest.raises(TargetRefused):
         resolve_public(host)
 

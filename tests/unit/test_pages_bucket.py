@@ -143,7 +143,7 @@ def test_an_edit_of_what_is_not_there_does_nothing(code: str) -> None:
     assert s3.asked == [GET]
 
 
-def test_an_edit_that_others_are_in_the_way_of_is_tried_six_times() -> None:
+def test_an_edit_that_conflicts_is_tried_six_times() -> None:
     s3 = scripted(*[item for _ in range(6) for item in (there(), error("412"))])
     with pytest.raises(PageContested, match=r"^/products/hat$"):
         edit(s3)

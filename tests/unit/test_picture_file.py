@@ -116,7 +116,7 @@ def test_grey_of_16_bits_is_scaled(tmp_path: Path, suffix: str, value: int, grey
 @pytest.mark.parametrize(
     ("mode", "value", "grey"), [("F", 0.5, 128), ("F", 128.0, 128), ("I", 200, 200), ("I", 32_768, 128)]
 )
-def test_other_depths_are_scaled_by_what_their_numbers_mean(
+def test_pictures_of_other_bit_depths_are_scaled_by_their_maximum(
     tmp_path: Path, mode: str, value: float, grey: int
 ) -> None:
     image = plain(mode, value)
@@ -181,7 +181,7 @@ def palette_with_alpha() -> Image.Image:
         (palette_with_alpha, "gif", {"transparency": 0}),
     ],
 )
-def test_what_is_transparent_is_white(
+def test_transparent_pixels_become_white(
     tmp_path: Path, make: Callable[[], Image.Image], suffix: str, options: dict[str, object]
 ) -> None:
     assert shown(saved(tmp_path, make(), suffix, **options)) == (255, 255, 255)
@@ -214,7 +214,7 @@ def test_every_kind_of_pixel_is_taken(
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
-def test_of_a_moving_picture_the_first_frame_is_shown_and_said(tmp_path: Path, suffix: str) -> None:
+def test_an_animated_picture_shows_its_first_frame_and_is_reported(tmp_path: Path, suffix: str) -> None:
     red, blue = plain("RGB", "red"), plain("RGB", "blue")
     file = saved(tmp_path, red, suffix, save_all=True, append_images=[blue], duration=100)
 

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.preflight.limits import LOCAL_CANNOT_TELL, Limits, Origin, read_limits, sandbox
+from spillway.preflight.limits import LOCAL_CANNOT_TELL, FloodLimits, Origin, read_limits, sandbox
 from spillway.stage import Stage
 from tests.support.aws import REGION
 
@@ -62,7 +62,7 @@ def stage(account: Account, name: str = "production") -> Stage:
     return made
 
 
-def test_what_the_account_and_the_stack_say_takes_the_place_of_what_is_documented() -> None:
+def test_limits_of_the_account_and_the_stack_replace_the_documented_ones() -> None:
     limits = read_limits(stage(Account())).limits
     read = {
         "concurrency": 50,
@@ -83,7 +83,7 @@ def test_the_sandbox_is_reported() -> None:
     read = read_limits(stage(Account()))
     assert any("sandbox" in remark for remark in read.remarks)
     assert sandbox(read.limits)
-    assert not sandbox(Limits())
+    assert not sandbox(FloodLimits())
 
 
 def test_environments_set_aside_are_all_that_the_api_has() -> None:
@@ -94,13 +94,15 @@ def test_environments_set_aside_are_all_that_the_api_has() -> None:
     ("operation", "question"),
     [("get_account_settings", "lambda"), ("get_account", "emails"), ("describe_table", "tables")],
 )
-def test_what_may_not_be_asked_stays_as_documented_and_is_said(operation: str, question: str) -> None:
+def test_a_limit_that_may_not_be_read_stays_as_documented_and_is_reported(
+    operation: str, question: str
+) -> None:
     read = read_limits(stage(Account(frozenset({operation}))))
     assert any(remark.startswith(f"{question} could not be read") for remark in read.remarks)
-    assert read.limits.secret_reads_per_s == Limits().secret_reads_per_s
+    assert read.limits.secret_reads_per_s == FloodLimits().secret_reads_per_s
 
 
 def test_the_local_cloud_is_not_asked() -> None:
     read = read_limits(stage(Account(), "local"))
-    assert read.limits == Limits()
+    assert read.limits == FloodLimits()
     assert read.remarks == (LOCAL_CANNOT_TELL,)

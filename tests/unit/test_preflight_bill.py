@@ -14,12 +14,12 @@ from spillway.errors import BadInput
 from spillway.preflight.amounts import (
     MEMORY_MB,
     QUEUE_BATCH,
+    BillPart,
     Item,
     Measured,
-    Part,
     Step,
     StepFigures,
-    Used,
+    UsedAmount,
 )
 from spillway.preflight.bill import (
     AS_OF,
@@ -37,8 +37,8 @@ from spillway.preflight.bill import (
 from spillway.preflight.built_pages import (
     HEAD_BYTES,
     NO_REFRESH,
-    PageRefresh,
     PageWeight,
+    RefreshWork,
     chosen,
     mean_product_weight,
     page_refresh,
@@ -64,7 +64,7 @@ from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX, wri
 # No lighter than the sample shop's mean product: tests/integration/test_sample_shop.py holds it to that.
 PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
 # Figures of the sample shop's mean product, rounded up: see tests/integration/test_sample_shop.py.
-REFRESH = PageRefresh(objects=11, paths=12)
+REFRESH = RefreshWork(objects=11, paths=12)
 SRCSET = "/p-320.avif 320w, /p-640.avif 640w, /p-960.avif 960w"
 
 
@@ -86,7 +86,7 @@ def test_every_item_has_a_price_and_every_price_its_page() -> None:
     assert date(2026, 1, 1) < AS_OF
 
 
-def test_what_is_reckoned_with_is_what_is_deployed() -> None:
+def test_the_limits_of_the_forecast_are_those_of_the_template() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     assert (config["lambda_memory_size"], config["api_gateway_stage"]) == (MEMORY_MB, API_STAGE)
     batch = {source.name: getattr(source, "batch_size", None) for source in application.app.event_sources}
@@ -100,7 +100,7 @@ def test_every_line_is_its_amount_times_its_price(founding: Bill) -> None:
         assert line.usd == pytest.approx(line.used.amount / line.price.per * line.price.usd)
         assert 0 <= line.usd_after_free <= line.usd
         assert line.used.why
-    assert founding.usd == pytest.approx(sum(founding.part(part) for part in Part))
+    assert founding.usd == pytest.approx(sum(founding.part(part) for part in BillPart))
 
 
 def test_the_story_reads_backwards_to_two_megabytes_a_visitor() -> None:
@@ -108,43 +108,43 @@ def test_the_story_reads_backwards_to_two_megabytes_a_visitor() -> None:
 
 
 def test_the_founding_story_costs_less_than_20_dollars_today_its_emails_included(founding: Bill) -> None:
-    assert founding.part(Part.MAIL) == pytest.approx(10)
-    assert founding.part(Part.BYTES) < 8
-    assert founding.part(Part.BACKEND) < 1.1
-    assert founding.part(Part.REFRESH) == pytest.approx(2 * 12 * 0.005, rel=0.01)
+    assert founding.part(BillPart.MAIL) == pytest.approx(10)
+    assert founding.part(BillPart.BYTES) < 8
+    assert founding.part(BillPart.BACKEND) < 1.1
+    assert founding.part(BillPart.REFRESH) == pytest.approx(2 * 12 * 0.005, rel=0.01)
     assert founding.usd < 20
     rows = {row.what: row for row in story(founding)}
-    emails = founding.part(Part.MAIL) + founding.part(Part.FEEDBACK)
+    emails = founding.part(BillPart.MAIL) + founding.part(BillPart.FEEDBACK)
     assert rows["without emails"].now_usd == pytest.approx(founding.usd - emails)
     assert rows["in all"].now_usd == pytest.approx(founding.usd)
     assert rows["in all"].then_usd == 200
 
 
 def test_hearing_what_became_of_emails_is_shown_by_itself(founding: Bill) -> None:
-    lines = [line for line in founding.lines if line.part is Part.FEEDBACK]
+    lines = [line for line in founding.lines if line.part is BillPart.FEEDBACK]
     assert {line.used.item for line in lines} >= {Item.NOTICES, Item.QUEUE_REQUESTS, Item.WRITE_UNITS}
-    assert 0.1 < founding.part(Part.FEEDBACK) < 0.25
+    assert 0.1 < founding.part(BillPart.FEEDBACK) < 0.25
 
 
 def test_a_million_signups_are_counted_for_less_than_five_dollars() -> None:
     """A signup is counted three times: pending, confirmed, notified; each marker and counter is two units."""
     campaign = Campaign(1_000_000, 3600, signup_rate=1.0)
     found = bill(usage(campaign, PAGE, Measured.read(), site_bytes=0))
-    amounts = {line.used.item: line.used.amount for line in found.lines if line.part is Part.DEMAND}
+    amounts = {line.used.item: line.used.amount for line in found.lines if line.part is BillPart.DEMAND}
     assert amounts[Item.LAMBDA_CALLS] == 60_000
     assert amounts[Item.WRITE_UNITS] == pytest.approx(3_000_000 * 2 * 51 / 50)
     assert amounts[Item.READ_UNITS] == pytest.approx(1_000_000 * 600 / 4096 * 30)
-    assert 4 < found.part(Part.DEMAND) < 5
+    assert 4 < found.part(BillPart.DEMAND) < 5
 
 
 def test_counting_who_waits_is_a_line_of_the_story(founding: Bill) -> None:
     rows = {row.what: row for row in story(founding)}
     counting = rows["counting who waits, for the merchant's page"]
-    assert counting.now_usd == pytest.approx(founding.part(Part.DEMAND))
+    assert counting.now_usd == pytest.approx(founding.part(BillPart.DEMAND))
     assert 0.15 < counting.now_usd < 0.3
 
 
-def test_what_the_api_answers_is_counted_as_it_is_sent(small_release: Release) -> None:
+def test_sizes_of_the_api_s_answers_are_those_it_sends(small_release: Release) -> None:
     stocked = next(iter(small_release.products))
     page = Renderer(small_release.theme).page(
         "confirm.html",
@@ -163,12 +163,12 @@ def test_what_the_api_answers_is_counted_as_it_is_sent(small_release: Release) -
     assert two - one == seen + API_PAGE_BYTES + SMALL_PAGE_BYTES + HEAD_BYTES
 
 
-def _used(visitors: int) -> tuple[Used, ...]:
+def _used(visitors: int) -> tuple[UsedAmount, ...]:
     return usage(Campaign(visitors, 3600), PAGE, Measured.read(), site_bytes=0)
 
 
 def test_invalidation_paths_are_charged_after_the_first_thousand_of_a_month() -> None:
-    (line,) = bill([Used(Item.INVALIDATIONS, 1_640, "1,640 paths")]).lines
+    (line,) = bill([UsedAmount(Item.INVALIDATIONS, 1_640, "1,640 paths")]).lines
     assert [line.usd, line.usd_after_free] == pytest.approx([8.20, 3.20])
 
 
@@ -176,18 +176,18 @@ def test_each_change_of_availability_is_charged_and_an_event_without_one_is_not(
     def used(changes: int) -> dict[Item, float]:
         campaign = Campaign(1_000, 3600, availability_changes=changes)
         all_used = usage(campaign, PAGE, Measured.read(), site_bytes=0, refresh=REFRESH)
-        return {item.item: item.amount for item in all_used if item.cause is Part.REFRESH}
+        return {item.item: item.amount for item in all_used if item.cause is BillPart.REFRESH}
 
     assert used(0) == {}
     assert used(1_000) == {Item.INVALIDATIONS: 12_000, Item.S3_WRITES: 11_000}
     assert refresh_usd(REFRESH) == pytest.approx(12 * 0.005 + 11 * 0.005 / 1_000)
 
 
-def test_what_a_change_refreshes_is_what_an_event_writes_and_invalidates(site: Path) -> None:
+def test_the_predicted_refresh_of_a_change_is_what_an_event_writes_and_invalidates(site: Path) -> None:
     # tests/integration/test_invalidation.py has what the event of the scarf really does.
-    assert page_refresh(site, "/products/scarf") == PageRefresh(objects=5, paths=6)
+    assert page_refresh(site, "/products/scarf") == RefreshWork(objects=5, paths=6)
     jacket = page_refresh(site, "/products/field-jacket")
-    assert page_refresh(site) == PageRefresh((5 + jacket.objects) / 2, (6 + jacket.paths) / 2)
+    assert page_refresh(site) == RefreshWork((5 + jacket.objects) / 2, (6 + jacket.paths) / 2)
     assert page_refresh(site, "/privacy") == page_refresh(site)
 
 
@@ -195,7 +195,7 @@ def test_a_change_in_two_languages_refreshes_the_pages_of_both(
     german_release: Release, tmp_path: Path
 ) -> None:
     write_site(german_release, tmp_path)
-    assert page_refresh(tmp_path, "/products/scarf") == PageRefresh(objects=9, paths=10)
+    assert page_refresh(tmp_path, "/products/scarf") == RefreshWork(objects=9, paths=10)
 
 
 def test_without_a_build_nothing_is_refreshed(tmp_path: Path) -> None:
@@ -209,14 +209,14 @@ def test_the_pages_behind_an_emails_link_weigh_no_more_than_the_bill_says(site: 
 
 
 def test_free_allowances_are_used_up_once_and_not_for_each_line() -> None:
-    twice = bill([Used(Item.LAMBDA_CALLS, 800_000, "a"), Used(Item.LAMBDA_CALLS, 800_000, "b")])
+    twice = bill([UsedAmount(Item.LAMBDA_CALLS, 800_000, "a"), UsedAmount(Item.LAMBDA_CALLS, 800_000, "b")])
     assert [line.usd_after_free for line in twice.lines] == [0, pytest.approx(0.12)]
 
 
 def test_a_flat_plan_takes_the_place_of_the_cdns_lines(founding: Bill) -> None:
     free, pro, *_ = founding.plans()
     assert (free.fits, pro.fits) == (False, True)
-    without_cdn = founding.usd - founding.part(Part.BYTES) - founding.part(Part.REQUESTS)
+    without_cdn = founding.usd - founding.part(BillPart.BYTES) - founding.part(BillPart.REQUESTS)
     assert founding.usd_with(pro.plan) == pytest.approx(15 + without_cdn)
     assert [plan.usd_per_month for plan in FLAT_PLANS] == [0, 15, 200, 1000]
 
@@ -283,7 +283,7 @@ def test_every_step_was_measured_in_this_build() -> None:
 
 
 def test_bytes_are_charged_by_the_gibibyte() -> None:
-    (line,) = bill([Used(Item.CDN_BYTES, GIB, "one")]).lines
+    (line,) = bill([UsedAmount(Item.CDN_BYTES, GIB, "one")]).lines
     assert line.usd == pytest.approx(0.085)
 
 
@@ -322,7 +322,7 @@ def test_a_request_or_ten_kilobytes_more_add_what_is_said() -> None:
 def test_a_million_stock_events_cost_twelve_dollars_and_none_costs_nothing() -> None:
     def events(number: int) -> float:
         used = usage(Campaign(1_000, 3600, stock_events=number), PAGE, Measured.read(), site_bytes=0)
-        return bill(used).part(Part.STOCK_EVENTS)
+        return bill(used).part(BillPart.STOCK_EVENTS)
 
     assert events(0) == 0
     assert events(1_000_000) == pytest.approx(11.9, abs=0.1)
@@ -348,7 +348,7 @@ def recorded_calls(client: Any, name: str) -> list[Any]:
 def test_an_hour_of_watching_the_merchants_page_costs_a_few_cents_and_is_a_part_of_the_bill() -> None:
     def watching(hours: int) -> float:
         used = usage(Campaign(1_000, hours * 3600), PAGE, Measured.read(), site_bytes=0)
-        return bill(used).part(Part.WATCHING)
+        return bill(used).part(BillPart.WATCHING)
 
     assert watching(1) == pytest.approx(0.0197, abs=0.0002)
     assert watching(3) == pytest.approx(3 * watching(1))

@@ -11,15 +11,15 @@ from spillway.preflight.campaign import Campaign, Shape, rates_per_s
 from spillway.preflight.cloud_model import (
     DAY_S,
     GROWTH_AFTER_S,
+    CallStart,
     EmailQueue,
     LambdaInstances,
-    Start,
     TableCapacity,
     TokenBucket,
     emails_per_s_needed,
 )
-from spillway.preflight.limits import Limits, Origin
-from spillway.preflight.simulation import Resource, Run, simulate
+from spillway.preflight.limits import FloodLimits, Origin
+from spillway.preflight.simulation import Resource, SimulationResult, simulate
 from spillway.preflight.usage import REGIONAL_CACHES
 from tests.support.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 
@@ -32,12 +32,12 @@ def measured() -> Measured:
     return Measured("2026-01-01", "any", "none", steps)
 
 
-def play(campaign: Campaign, limits: Limits, measured: Measured, *, seed: int = 1) -> Run:
+def play(campaign: Campaign, limits: FloodLimits, measured: Measured, *, seed: int = 1) -> SimulationResult:
     return simulate(campaign, rates_per_s(campaign, Shape.SPIKE), limits, measured, seed=seed)
 
 
-def known(**values: float) -> Limits:
-    return Limits().known(Origin.GIVEN, **values)
+def known(**values: float) -> FloodLimits:
+    return FloodLimits().known(Origin.GIVEN, **values)
 
 
 def environments(most: int, **facts: float) -> LambdaInstances:
@@ -53,7 +53,7 @@ def test_calls_are_blocked_as_often_as_erlang_b_says(servers: int, offered: floa
     for _ in range(calls):
         at_s += dice.expovariate(offered)
         duration_s = 1.0 if durations == "constant" else dice.expovariate(1.0)
-        blocked += pool.call(at_s=at_s, duration_s=duration_s)[0] is Start.THROTTLED
+        blocked += pool.call(at_s=at_s, duration_s=duration_s)[0] is CallStart.THROTTLED
     assert blocked / calls == pytest.approx(erlang_b(offered, servers), rel=0.1, abs=0.004)
 
 
@@ -103,25 +103,25 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
 def test_new_environments_come_a_thousand_in_ten_seconds_and_are_reused() -> None:
     pool = environments(5_000, new_per_10_s=1_000, init_s=0.5)
     starts = [pool.call(at_s=0.0, duration_s=1.0)[0] for _ in range(1_500)]
-    assert (starts.count(Start.COLD), starts.count(Start.THROTTLED)) == (1_000, 500)
+    assert (starts.count(CallStart.COLD), starts.count(CallStart.THROTTLED)) == (1_000, 500)
     later = [pool.call(at_s=2.0, duration_s=1.0)[0] for _ in range(1_300)]
-    assert (later.count(Start.WARM), later.count(Start.COLD), later.count(Start.THROTTLED)) == (
+    assert (later.count(CallStart.WARM), later.count(CallStart.COLD), later.count(CallStart.THROTTLED)) == (
         1_000,
         200,
         100,
     )
     ready = LambdaInstances(most=10, new_per_10_s=0, calls_per_s=1e9, init_s=1, ready=2)
     assert [ready.call(at_s=0, duration_s=1)[0] for _ in range(3)] == [
-        Start.WARM,
-        Start.WARM,
-        Start.THROTTLED,
+        CallStart.WARM,
+        CallStart.WARM,
+        CallStart.THROTTLED,
     ]
 
 
 def test_an_environment_takes_ten_calls_a_second_however_short_they_are() -> None:
     pool = environments(10, calls_per_s=10)
     taken = sum(
-        pool.call(at_s=call / 1000, duration_s=0.0001)[0] is not Start.THROTTLED for call in range(1000)
+        pool.call(at_s=call / 1000, duration_s=0.0001)[0] is not CallStart.THROTTLED for call in range(1000)
     )
     assert taken == pytest.approx(10 * 10 + 10 * 10, abs=2)  # one second's worth is a burst
 
@@ -157,8 +157,8 @@ def test_the_pace_needed_is_the_lowest_that_keeps_the_wait() -> None:
 
 
 def test_the_same_seed_plays_the_same_campaign_and_another_seed_another(measured: Measured) -> None:
-    assert play(SMALL, Limits(), measured) == play(SMALL, Limits(), measured)
-    assert play(SMALL, Limits(), measured, seed=2) != play(SMALL, Limits(), measured)
+    assert play(SMALL, FloodLimits(), measured) == play(SMALL, FloodLimits(), measured)
+    assert play(SMALL, FloodLimits(), measured, seed=2) != play(SMALL, FloodLimits(), measured)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -168,9 +168,9 @@ def test_as_many_sign_up_as_the_campaign_says(measured: Measured, seed: int) -> 
     assert run.visitors == pytest.approx(SMALL.visitors, rel=0.05)
 
 
-def test_other_limits_meet_the_same_visitors(measured: Measured) -> None:
+def test_the_visitors_are_the_same_under_different_limits(measured: Measured) -> None:
     tight = play(SMALL, known(api_calls_per_s=2, api_burst_calls=2), measured)
-    assert tight.signups == play(SMALL, Limits(), measured).signups
+    assert tight.signups == play(SMALL, FloodLimits(), measured).signups
 
 
 def test_every_signup_is_stored_or_has_given_up(measured: Measured) -> None:
@@ -193,7 +193,9 @@ def test_every_signup_is_stored_or_has_given_up(measured: Measured) -> None:
         (known(index_write_units_per_s=0.5), Resource.INDEX),
     ],
 )
-def test_what_is_too_small_turns_calls_away(limits: Limits, by: Resource, measured: Measured) -> None:
+def test_a_limit_that_is_too_small_throttles_calls(
+    limits: FloodLimits, by: Resource, measured: Measured
+) -> None:
     run = play(SMALL, limits, measured)
     assert set(run.throttled) == {by}
     assert run.first_throttle is not None
@@ -215,16 +217,14 @@ def test_with_room_for_all_nothing_is_throttled_and_nothing_lost(measured: Measu
 
 def test_the_bucket_is_read_as_often_as_the_bill_charges(measured: Measured) -> None:
     rates = rates_per_s(SMALL, Shape.SPIKE)
-    run = simulate(SMALL, rates, Limits(), measured, seed=1, requests_per_view=3)
+    run = simulate(SMALL, rates, FloodLimits(), measured, seed=1, requests_per_view=3)
     assert run.origin_reads == 3 * REGIONAL_CACHES
     assert sum(second.edge_misses for second in run.seconds) > run.origin_reads
 
 
 @pytest.mark.parametrize("shape", list(Shape))
 @pytest.mark.parametrize("peak_factor", [1.0, 2.0, 5.0, 10.0])
-def test_a_curve_brings_all_visitors_and_no_more_at_its_top_than_asked(
-    shape: Shape, peak_factor: float
-) -> None:
+def test_a_curve_has_all_visitors_and_no_higher_peak_than_requested(shape: Shape, peak_factor: float) -> None:
     campaign = Campaign(1_000_000, 3600, peak_factor)
     rates = rates_per_s(campaign, shape)
     assert len(rates) == 3600

@@ -8,14 +8,14 @@ import pytest
 
 from spillway.merchant.email_pages import EMAILS_PATH, EmailPages
 from spillway.project import Project
-from spillway.sitegen.preview import SCRIPT_PATH, Preview, SourceLine, shown_mistakes
+from spillway.sitegen.preview import SCRIPT_PATH, PreviewedShop, SourceLine, shown_mistakes
 from tests.support.small_shop import make_small_shop
 
 URL = "http://127.0.0.1:8080"
 BROWSER = {"accept": "text/html,*/*;q=0.8"}
 
 
-def ask(preview: Preview, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+def ask(preview: PreviewedShop, path: str, method: str = "GET", **headers: str) -> httpx.Response:
     async def asked() -> httpx.Response:
         app = preview.app(*EmailPages(preview, lambda: 1_790_000_000_000).routes())
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as client:
@@ -30,13 +30,13 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def preview(project: Project) -> Preview:
-    preview = Preview(project, base_url=URL)
+def preview(project: Project) -> PreviewedShop:
+    preview = PreviewedShop(project, base_url=URL)
     preview.rebuild_if_changed()
     return preview
 
 
-def test_every_page_is_served_where_it_will_be_and_reloads_itself(preview: Preview) -> None:
+def test_every_page_is_served_where_it_will_be_and_reloads_itself(preview: PreviewedShop) -> None:
     for path in ("/", "/products/scarf", "/shop/all"):
         answer = ask(preview, path)
         assert answer.status_code == 200
@@ -47,7 +47,7 @@ def test_every_page_is_served_where_it_will_be_and_reloads_itself(preview: Previ
     assert ask(preview, "/sitemap.xml").headers["content-type"].startswith(("text/xml", "application/xml"))
 
 
-def test_an_edit_is_seen_at_the_next_look_and_only_then(preview: Preview, project: Project) -> None:
+def test_an_edit_is_seen_at_the_next_look_and_only_then(preview: PreviewedShop, project: Project) -> None:
     assert not preview.rebuild_if_changed()
     scarf = project.site / "products/scarf.toml"
     scarf.write_text(scarf.read_text().replace("A long scarf.", "A longer scarf."))
@@ -56,7 +56,7 @@ def test_an_edit_is_seen_at_the_next_look_and_only_then(preview: Preview, projec
     assert "A longer scarf." in ask(preview, "/products/scarf").text
 
 
-def test_a_mistake_is_shown_until_it_is_corrected(preview: Preview, project: Project) -> None:
+def test_a_mistake_is_shown_until_it_is_corrected(preview: PreviewedShop, project: Project) -> None:
     scarf = project.site / "products/scarf.toml"
     right = scarf.read_text()
     scarf.write_text(right.replace('"45.00"', '"<b>45</b>"'))
@@ -72,13 +72,13 @@ def test_a_mistake_is_shown_until_it_is_corrected(preview: Preview, project: Pro
 
 
 @pytest.mark.parametrize("path", ["/../../site/site.toml", "/%2e%2e/%2e%2e/site/site.toml", "//etc/passwd"])
-def test_nothing_outside_the_build_is_served(preview: Preview, path: str) -> None:
+def test_nothing_outside_the_build_is_served(preview: PreviewedShop, path: str) -> None:
     answer = ask(preview, path)
     assert answer.status_code == 404
     assert "base_url" not in answer.text
 
 
-def test_a_form_is_answered_that_there_is_no_waitlist_here(preview: Preview) -> None:
+def test_a_form_is_answered_that_there_is_no_waitlist_here(preview: PreviewedShop) -> None:
     by_script = ask(preview, "/api/waitlist", "POST", accept="application/json")
     # The form's own script shows the detail of a problem below 500 whose status is the answer's.
     assert (by_script.status_code, by_script.json()["status"]) == (409, 409)
@@ -92,7 +92,7 @@ def test_a_form_is_answered_that_there_is_no_waitlist_here(preview: Preview) -> 
 
 
 def test_every_mistake_is_shown_with_its_line_and_the_lines_around_it(
-    preview: Preview, project: Project
+    preview: PreviewedShop, project: Project
 ) -> None:
     scarf, jacket = project.site / "products/scarf.toml", project.site / "products/field-jacket.toml"
     scarf.write_text(scarf.read_text().replace("category", "categry").replace('"45.00"', '"£45"'))
@@ -122,7 +122,7 @@ def test_every_mistake_is_shown_with_its_line_and_the_lines_around_it(
     assert '<span class="wrong"><span class="number">3</span>price = &#34;£45&#34;' in page
 
 
-def test_a_mistake_in_a_template_is_shown_with_its_line(preview: Preview, project: Project) -> None:
+def test_a_mistake_in_a_template_is_shown_with_its_line(preview: PreviewedShop, project: Project) -> None:
     own = project.site / "templates/home.html"
     own.parent.mkdir(exist_ok=True)
     text = (project.default_theme / "templates/home.html").read_text()
@@ -139,7 +139,9 @@ def test_a_mistake_in_a_template_is_shown_with_its_line(preview: Preview, projec
     assert [line.text for line in mistake.lines if line.wrong] == ["{{ nothing.here }}"]
 
 
-def test_only_the_pages_that_an_edit_is_on_are_rendered_again(preview: Preview, project: Project) -> None:
+def test_only_the_pages_that_an_edit_is_on_are_rendered_again(
+    preview: PreviewedShop, project: Project
+) -> None:
     folder = project.cache / "preview"
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     scarf = project.site / "products/scarf.toml"
@@ -154,12 +156,12 @@ def test_only_the_pages_that_an_edit_is_on_are_rendered_again(preview: Preview, 
     assert written == {"products/scarf", "index.html", "shop/all", "shop/accessories"}
 
 
-def test_a_build_has_no_script_of_the_preview(preview: Preview, project: Project) -> None:
+def test_a_build_has_no_script_of_the_preview(preview: PreviewedShop, project: Project) -> None:
     pages = [file.read_bytes() for file in (project.cache / "preview").rglob("*") if file.is_file()]
     assert not any(b"_preview" in page for page in pages)
 
 
-def test_every_email_is_shown_in_a_frame_with_its_text_beside_it(preview: Preview) -> None:
+def test_every_email_is_shown_in_a_frame_with_its_text_beside_it(preview: PreviewedShop) -> None:
     first = ask(preview, EMAILS_PATH)
     assert (first.status_code, first.headers["location"]) == (307, f"{EMAILS_PATH}/confirm")
     page = ask(preview, f"{EMAILS_PATH}/available?width=360&scheme=dark").text
@@ -175,7 +177,7 @@ def test_every_email_is_shown_in_a_frame_with_its_text_beside_it(preview: Previe
     assert "allow-scripts" not in page
 
 
-def test_an_email_is_dark_or_light_as_chosen_and_runs_no_script(preview: Preview) -> None:
+def test_an_email_is_dark_or_light_as_chosen_and_runs_no_script(preview: PreviewedShop) -> None:
     dark, light = (
         ask(preview, f"{EMAILS_PATH}/available/body.html?scheme={scheme}") for scheme in ("dark", "light")
     )
@@ -189,7 +191,7 @@ def test_an_email_is_dark_or_light_as_chosen_and_runs_no_script(preview: Preview
     assert ask(preview, f"{EMAILS_PATH}/nothing").headers["location"] == EMAILS_PATH
 
 
-def test_emails_follow_an_edit_and_show_its_mistakes(preview: Preview, project: Project) -> None:
+def test_emails_follow_an_edit_and_show_its_mistakes(preview: PreviewedShop, project: Project) -> None:
     address = f"{EMAILS_PATH}/available"
     assert "Field Jacket (Moss, S) is back" in ask(preview, address).text
     jacket = project.site / "products/field-jacket.toml"
@@ -204,7 +206,7 @@ def test_emails_follow_an_edit_and_show_its_mistakes(preview: Preview, project: 
 
 
 @pytest.mark.parametrize("name", ["preview.css", "fit.js"])
-def test_the_previews_own_files_are_served_and_no_other(preview: Preview, name: str) -> None:
+def test_the_previews_own_files_are_served_and_no_other(preview: PreviewedShop, name: str) -> None:
     assert ask(preview, f"/_preview/{name}").status_code == 200
     for other in ("emails.html", "..%2fpreview.py", "nothing.js"):
         assert ask(preview, f"/_preview/{other}").status_code == 404

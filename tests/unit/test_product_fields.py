@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.product import Condition, Product, Translation, Variant, WhenSoldOut
+from chalicelib.domain.product import Product, ProductCondition, Translation, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.choices import choices_of, option_kinds
 from chalicelib.storefront.json_ld import product_json_ld
@@ -141,7 +141,7 @@ def test_every_field_is_read_from_a_file_and_comes_back_from_storage(shop: Proje
     )
     product = entry.product
     assert (product.category, product.categories) == ("accessories", ("outerwear",))
-    assert (product.brand, product.condition) == ("Lumo", Condition.REFURBISHED)
+    assert (product.brand, product.condition) == ("Lumo", ProductCondition.REFURBISHED)
     assert (product.seo_title, product.seo_description) == ("Buy a scarf", "Scarves, by post.")
     assert entry.stock["S-RED"] == Stock(Availability.IN_STOCK, None, 0, "catalogue")
     assert entry.stock["S-BLUE"] == Stock(Availability.BACK_ORDER, 0, 0, "catalogue")
@@ -243,7 +243,7 @@ def test_a_mistake_in_a_policy_names_its_field(shop: Project, old: str, new: str
 
 @given(st.sampled_from([7, 11, 12, 13]).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n)))
 @settings(max_examples=40)
-def test_of_ten_last_digits_one_is_the_check_digit(digits: str) -> None:
+def test_one_of_ten_last_digits_is_the_check_digit(digits: str) -> None:
     assert sum(has_check_digit(f"{digits}{last}") for last in range(10)) == 1
 
 
@@ -412,7 +412,7 @@ VARIANTS = st.lists(
     VARIANTS,
     HOSTILE,
     st.none() | HOSTILE,
-    st.sampled_from(Condition),
+    st.sampled_from(ProductCondition),
     st.lists(st.sampled_from(Availability), min_size=3, max_size=3),
     st.booleans(),
     st.integers(0, 3),
@@ -423,7 +423,7 @@ def test_any_product_is_what_google_reads(
     variants: list[Variant],
     text: str,
     brand: str | None,
-    condition: Condition,
+    condition: ProductCondition,
     held: list[Availability],
     policies: bool,
     return_days: int,

@@ -17,6 +17,7 @@ CODE = [
         for file in (ROOT / top).rglob("*.py")
     ),
 ]
+TESTS = [*(ROOT / "tests").rglob("test_*.py")]
 TEMPLATES = [file for folder in ("templates", "emails") for file in (DEFAULT_THEME / folder).rglob("*.*")]
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
@@ -42,6 +43,11 @@ def test_docs_have_no_banned_opener_or_word() -> None:
     ]
     assert DOCS
     assert found == []
+
+
+def test_names_of_tests_have_no_banned_opener_or_word() -> None:
+    assert TESTS
+    assert faults_in(TESTS, prose.of_test_names) == []
 
 
 def test_comments_of_templates_have_no_banned_opener_or_word() -> None:

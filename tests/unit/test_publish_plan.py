@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from spillway.publish.manifest import Claim, Kept, Manifest
+from spillway.publish.manifest import KeptRelease, Manifest, PublishClaim
 from spillway.publish.plan import RETIRED_KEPT_MS, Reason, diff, fingerprints, theme_digest
-from spillway.sitegen.release import Dated, Kind, Release
+from spillway.sitegen.release import DatedDigest, ObjectKind, Release
 
 
 def live(release: Release) -> Manifest:
@@ -16,7 +16,7 @@ def test_a_first_publish_puts_everything_assets_first(small_release: Release) ->
     plan = diff(Manifest(), small_release, at_ms=0)
     kinds = [upload.site_object.kind for upload in plan.uploads]
     assert len(kinds) == len(small_release.objects)
-    assert kinds == sorted(kinds, key=[Kind.ASSET, Kind.PAGE, Kind.INDEX].index)
+    assert kinds == sorted(kinds, key=[ObjectKind.ASSET, ObjectKind.PAGE, ObjectKind.INDEX].index)
     assert {upload.reason for upload in plan.uploads} == {Reason.NEW}
 
 
@@ -41,7 +41,7 @@ def test_a_page_that_changed_with_its_stock_says_so(small_release: Release) -> N
         small_release,
         objects=tuple(replace(item, cache_control="no-store") for item in small_release.objects),
     )
-    before = replace(live(small_release), kept=(Kept("before", 1_000, 2, 9),))
+    before = replace(live(small_release), kept=(KeptRelease("before", 1_000, 2, 9),))
     scarf = small_release.products.named("scarf").product
 
     def reasons(observed_at_ms: int) -> dict[str, Reason]:
@@ -76,7 +76,7 @@ def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_re
 
 
 def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Release) -> None:
-    asset = next(object_ for object_ in small_release.objects if object_.kind is Kind.ASSET)
+    asset = next(object_ for object_ in small_release.objects if object_.kind is ObjectKind.ASSET)
     others = tuple(object_ for object_ in small_release.objects if object_ != asset)
     smaller = replace(small_release, objects=others)
     gone = diff(live(small_release), smaller, at_ms=0)
@@ -89,21 +89,21 @@ def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Rele
 def test_release_sources_are_kept_again_where_an_overtaken_publish_may_have_deleted_them(
     small_release: Release,
 ) -> None:
-    there = replace(live(small_release), kept=(Kept(small_release.id, 4, 5, 6),))
+    there = replace(live(small_release), kept=(KeptRelease(small_release.id, 4, 5, 6),))
     assert not diff(there, small_release, at_ms=0).saves_source
     doubtful = diff(there.with_doubts(()), small_release, at_ms=0)
     assert (doubtful.saves_source, doubtful.theme_changed, doubtful.uploads) == (True, True, ())
 
 
 def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
-    kept, dates = (Kept("r", 4, 5, 6),), {"/d": Dated("7", 8)}
-    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", kept, dates, ("c",), Claim("o", 3, "s"))
+    kept, dates = (KeptRelease("r", 4, 5, 6),), {"/d": DatedDigest("7", 8)}
+    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", kept, dates, ("c",), PublishClaim("o", 3, "s"))
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
-def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_release: Release) -> None:
+def test_objects_that_an_unfinished_publish_may_have_written_are_put_again(small_release: Release) -> None:
     died = replace(
-        live(small_release), in_doubt=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
+        live(small_release), in_doubt=("products/scarf", "products/never-ended"), claim=PublishClaim("o", 1)
     )
     plan = diff(died, small_release, at_ms=0)
     assert [(upload.site_object.key, upload.reason) for upload in plan.uploads] == [

@@ -43,7 +43,7 @@ def test_a_flood_asks_once_and_sees_the_change_ten_seconds_later(clock: Clock) -
     assert recent.get("hat") == product("Woollen hat")
 
 
-def test_what_is_not_sold_is_remembered_as_that(clock: Clock) -> None:
+def test_an_unknown_sku_is_cached_as_unknown(clock: Clock) -> None:
     counted = CountedProducts()
     recent = RecentProducts(counted, clock)
     assert [recent.slug_of("NONE"), recent.slug_of("NONE"), recent.get("x"), recent.get("x")] == [None] * 4

@@ -10,9 +10,9 @@ from chalicelib.domain.ids import Sku
 from chalicelib.inbound.reconciliation import ChangeLimit
 from chalicelib.outbound.fetching import ANSWER_BYTES_MAX, FetchFailed, HttpsFetcher
 from chalicelib.services.reconciliation import (
-    Account,
     ListUnusable,
     ReconcileFailed,
+    SourceAccount,
     accounts_of,
 )
 from tests.support.clock import Clock
@@ -54,7 +54,7 @@ def shopify(pages: list[list[dict[str, Any]]], **others: Any) -> Callable[[Asked
     return answer
 
 
-def reconciled(shop: InboundShop, api: StockApi, source: str, account: Account) -> dict[str, str]:
+def reconciled(shop: InboundShop, api: StockApi, source: str, account: SourceAccount) -> dict[str, str]:
     reconciliation = shop.reconciliation(api.fetcher())
     listed = reconciliation.fetch(source, account)
     events = reconciliation.apply(source, listed, reconciliation.compare(source, listed))
@@ -72,14 +72,17 @@ def test_a_lost_webhook_of_shopify_is_repaired_page_by_page(shop: InboundShop, a
     # S1 sold out, S2 came, and neither webhook arrived.
     api.answer = shopify([[variant(1, "S1", 0)], [variant(2, "S2", 7), variant(3, "X", 1)]])
     shop.clock.pass_s(3600)
-    assert reconciled(shop, api, "shopify", Account(api.url, TOKEN)) == {"S1": "changed", "S2": "changed"}
+    assert reconciled(shop, api, "shopify", SourceAccount(api.url, TOKEN)) == {
+        "S1": "changed",
+        "S2": "changed",
+    }
     assert (shop.units("S1"), shop.units("S2"), shop.units("S3")) == (0, 7, 0)
     assert [asked.headers["x-shopify-access-token"] for asked in api.asked] == [TOKEN, TOKEN]
     assert {asked.path for asked in api.asked} == {"/admin/api/2026-07/graphql.json"}
     # Ids of variants that changed are known from now on.
     assert shop.events.linked("shopify", ["item:1002", "item:1003"]) == {"item:1002": Sku("S2")}
     # Again, and nothing is left to do.
-    assert reconciled(shop, api, "shopify", Account(api.url, TOKEN)) == {}
+    assert reconciled(shop, api, "shopify", SourceAccount(api.url, TOKEN)) == {}
 
 
 def test_a_later_event_stays(shop: InboundShop, api: StockApi) -> None:
@@ -87,7 +90,7 @@ def test_a_later_event_stays(shop: InboundShop, api: StockApi) -> None:
     shop.clock.pass_s(10)
     shop.receive("generic", json.dumps(ahead).encode())
     api.answer = shopify([[variant(1, "S1", 2)]])
-    assert reconciled(shop, api, "shopify", Account(api.url, TOKEN)) == {}
+    assert reconciled(shop, api, "shopify", SourceAccount(api.url, TOKEN)) == {}
     assert shop.units("S1") == 9
 
 
@@ -115,7 +118,7 @@ def test_the_units_of_named_locations_are_repaired_each(shop: InboundShop, api: 
     assert shop.units("S1") == 7
     # The webhook of location 5, sold out, is lost.
     api.answer = shopify([[variant(1, "S1", 99, levels={"5": 0, "6": 4, "7": 50})]])
-    assert reconciled(shop, api, "shopify", Account(api.url, TOKEN)) == {"S1": "changed"}
+    assert reconciled(shop, api, "shopify", SourceAccount(api.url, TOKEN)) == {"S1": "changed"}
     assert shop.units("S1") == 4
     level(6, 1)
     assert shop.units("S1") == 1
@@ -131,7 +134,7 @@ def test_shopifys_limit_is_waited_for(shop: InboundShop, api: StockApi) -> None:
         return next(answers) or good(asked)
 
     api.answer = answer
-    reconciled(shop, api, "shopify", Account(api.url, TOKEN))
+    reconciled(shop, api, "shopify", SourceAccount(api.url, TOKEN))
     assert (shop.units("S1"), shop.units("S2")) == (5, 6)
     assert api.waited == [3.0, 3.0, 3.0]
 
@@ -149,7 +152,7 @@ def test_woocommerce_is_read_with_the_variations_of_its_products(shop: InboundSh
         return Said(rows[asked.path, asked.query["page"]], headers={"X-WP-TotalPages": str(pages)})
 
     api.answer = answer
-    account = Account(f"{api.url}/", "cs_0123", "ck_0123")
+    account = SourceAccount(f"{api.url}/", "cs_0123", "ck_0123")
     assert reconciled(shop, api, "woocommerce", account) == {"S1": "changed", "S2": "changed"}
     assert (shop.units("S1"), shop.units("S2")) == (4, 6)
     assert [(asked.path, asked.query["page"]) for asked in api.asked] == [
@@ -162,7 +165,7 @@ def test_woocommerce_is_read_with_the_variations_of_its_products(shop: InboundSh
 
 def test_a_csv_file_is_fetched_with_its_token_and_as_of_the_request(shop: InboundShop, api: StockApi) -> None:
     api.answer = lambda _: Said(b"sku,stock\nS1,4\nS2,0\n")
-    assert reconciled(shop, api, "generic", Account(f"{api.url}/stock.csv?key=1", "token")) == {
+    assert reconciled(shop, api, "generic", SourceAccount(f"{api.url}/stock.csv?key=1", "token")) == {
         "S1": "changed"
     }
     assert (api.asked[0].path, api.asked[0].query) == ("/stock.csv", {"key": "1"})
@@ -170,7 +173,7 @@ def test_a_csv_file_is_fetched_with_its_token_and_as_of_the_request(shop: Inboun
     assert shop.stock()["S1"] == ("InStock", 4, shop.clock())
 
 
-def run(shop: InboundShop, api: StockApi, accounts: dict[str, Account]) -> None:
+def run(shop: InboundShop, api: StockApi, accounts: dict[str, SourceAccount]) -> None:
     shop.reconciliation(api.fetcher()).run(accounts, ChangeLimit())
 
 
@@ -187,8 +190,8 @@ def test_a_list_above_the_limit_changes_nothing_and_the_other_sources_are_reconc
 
     api.answer = answer
     accounts = {
-        "generic": Account(f"{api.url}/stock.csv"),
-        "woocommerce": Account(api.url, "cs_0123", "ck_0123"),
+        "generic": SourceAccount(f"{api.url}/stock.csv"),
+        "woocommerce": SourceAccount(api.url, "cs_0123", "ck_0123"),
     }
     with pytest.raises(ReconcileFailed, match=r"^generic$"):
         run(shop, api, accounts)
@@ -226,7 +229,7 @@ def test_a_list_that_cannot_be_used_changes_nothing_and_says_why(
     api.answer = lambda _: said
     before = shop.stock()
     reconciliation = shop.reconciliation(api.fetcher())
-    account = Account(f"{api.url}/stock.csv?key=hush", "hush-hush")
+    account = SourceAccount(f"{api.url}/stock.csv?key=hush", "hush-hush")
     with pytest.raises(ListUnusable) as failed:
         reconciliation.compare("generic", reconciliation.fetch("generic", account))
     assert str(failed.value).startswith(f"generic: {reason}")
@@ -276,9 +279,9 @@ def test_the_next_address_of_a_name_is_used_where_the_first_takes_no_connection(
 
 
 def test_accounts_are_stored_and_read_without_what_they_lack() -> None:
-    account = Account("https://shop.example", "cs", "ck")
+    account = SourceAccount("https://shop.example", "cs", "ck")
     text = json.dumps({"woocommerce": account.to_document(), "square": {"url": "x"}})
     assert accounts_of(text) == {"woocommerce": account}
-    assert Account("https://x").to_document() == {"url": "https://x"}
-    assert repr(account) == "Account(url='https://shop.example')"
+    assert SourceAccount("https://x").to_document() == {"url": "https://x"}
+    assert repr(account) == "SourceAccount(url='https://shop.example')"
     assert accounts_of("{}") == {}

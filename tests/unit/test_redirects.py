@@ -19,7 +19,7 @@ from spillway.sitegen.reading.redirects import (
     redirect_mistakes,
     source_problem,
 )
-from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.reading.toml_text import KeyLines
 
 if TYPE_CHECKING:
     from spillway.sitegen.reading.toml_input import InputError
@@ -132,11 +132,11 @@ def test_too_many_are_refused() -> None:
     assert f"at most {REDIRECTS_MAX} redirects" in mistakes[0]
 
 
-def test_what_is_under_a_page_or_leads_nowhere_is_a_mistake_with_its_line() -> None:
+def test_a_redirect_below_a_page_or_to_no_page_is_an_error_with_its_line() -> None:
     text = '[redirects]\n"/privacy/" = "/about"\n"/old" = "/nowhere"\n"/x" = "/about#team"\n'
     redirects = parse_redirects(text, [])
 
-    found = redirect_mistakes(redirects, frozenset({"/privacy", "/about"}), Lines(text))
+    found = redirect_mistakes(redirects, frozenset({"/privacy", "/about"}), KeyLines(text))
 
     assert sorted(map(str, found)) == [
         "site/redirects.toml:2: \"/privacy/\" = '/privacy/': expected an old address: "
@@ -200,7 +200,7 @@ PATHS = st.text(alphabet="abé/ .%+\"'=#?\\\n", max_size=8).map(lambda text: f"/
 
 @settings(max_examples=60, deadline=None)
 @given(rounds=st.lists(st.dictionaries(PATHS, PATHS, max_size=4), max_size=4))
-def test_whatever_is_added_can_be_read_and_added_to(
+def test_any_added_redirect_can_be_read_and_added_to(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[dict[str, str]]
 ) -> None:
     shop = Project(tmp_path_factory.mktemp("shop"))

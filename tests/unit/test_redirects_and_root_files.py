@@ -11,7 +11,7 @@ from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Reason, diff
 from spillway.publish.saved_sources import pack, unpack
 from spillway.sitegen.feeds import ROOT_FILE_BYTES_MAX
-from spillway.sitegen.preview import Preview
+from spillway.sitegen.preview import PreviewedShop
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
@@ -139,7 +139,7 @@ def test_an_old_address_of_odd_signs_is_invalidated_by_a_wildcard(shop: Project)
 def test_the_preview_leads_on_and_serves_root_files(shop: Project) -> None:
     redirect(shop, '"/shop/accessories/ä b" = "/products/scarf"')
     put(shop, ".well-known/apple-app-site-association", '{"applinks": {}}')
-    preview = Preview(shop, base_url="https://www.heron.example")
+    preview = PreviewedShop(shop, base_url="https://www.heron.example")
     preview.rebuild_if_changed()
 
     for path in ("/shop/accessories/%C3%A4%20b", "/shop/accessories/%C3%A4%20b/?utm=1"):

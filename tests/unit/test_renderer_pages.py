@@ -21,7 +21,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.localization import MoneyFormat, Texts
 from chalicelib.storefront.renderer import Renderer, begins_with
-from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
+from chalicelib.storefront.theme import Edition, Listing, MenuLink, Shop, Theme
 from spillway.sitegen.translations import read_texts
 from tests.support.small_shop import THEME
 
@@ -85,7 +85,7 @@ def theme(shop: Shop = SHOP) -> Theme:
                     Listing("/", "home.html", "Coats", "For weather.", ("field-jacket",), PICTURE),
                     SHELF,
                 ),
-                navigation=(Link("About", "/about"),),
+                navigation=(MenuLink("About", "/about"),),
             ),
         ),
     )
@@ -149,7 +149,7 @@ def product_page(product: Product, held: Mapping[str, Stock]) -> Page:
     return Page(Renderer(theme()).product(product, held))
 
 
-def test_what_is_there_can_be_bought_and_what_is_sold_out_can_be_waited_for() -> None:
+def test_available_variants_can_be_bought_and_sold_out_ones_waited_for() -> None:
     page = product_page(
         JACKET,
         stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK, FJ_L=Availability.PRE_ORDER),
@@ -419,7 +419,7 @@ def test_a_refused_form_is_answered_in_words_with_a_way_back() -> None:
     assert {"class": "button", "href": "/products/scarf"} in Page(html).all("a")
 
 
-def test_what_a_template_is_not_given_is_an_error_and_not_an_empty_place() -> None:
+def test_an_undefined_value_in_a_template_is_an_error() -> None:
     with pytest.raises(UndefinedError):
         Renderer(theme()).page("confirm.html", product=JACKET, variant=JACKET.variants[0])
 

@@ -17,9 +17,9 @@ from chalicelib.domain.reports import (
     Sales,
     restock_of_order,
 )
-from chalicelib.domain.tokens import LinkRefused, Links, LinkSubject, Purpose
+from chalicelib.domain.tokens import LinkRefused, LinkSubject, LinkTokens, Purpose
 from chalicelib.http.order_requests import order_line
-from chalicelib.http.request import JSON_TYPE, Body, Problem
+from chalicelib.http.request import JSON_TYPE, Problem, RequestBody
 
 NOW_MS = 1_800_000_000_000
 FIRST = RestockRef("A:1:e1", "A", "jacket", NOW_MS)
@@ -64,21 +64,24 @@ def test_without_an_email_there_is_no_rate() -> None:
 
 
 def test_the_link_of_an_email_is_read_back_with_its_time() -> None:
-    links = Links(["new", "old"], lambda: NOW_MS)
+    links = LinkTokens(["new", "old"], lambda: NOW_MS)
     read = links.read_click(links.sign_click(CLICK))
     assert read == Click("ada", "A", FIRST.tag, PATH, NOW_MS)
-    assert Links(["old"], lambda: NOW_MS).read_click(Links(["old"], lambda: NOW_MS).sign_click(CLICK)) == read
+    assert (
+        LinkTokens(["old"], lambda: NOW_MS).read_click(LinkTokens(["old"], lambda: NOW_MS).sign_click(CLICK))
+        == read
+    )
 
 
 @pytest.mark.parametrize("path", ["https://evil.example", "//evil.example", "/\\evil.example", ""])
 def test_no_signed_link_leads_to_another_site(path: str) -> None:
-    links = Links(["key"], lambda: NOW_MS)
+    links = LinkTokens(["key"], lambda: NOW_MS)
     with pytest.raises(LinkRefused):
         links.read_click(links.sign_click(Click("ada", "A", FIRST.tag, path)))
 
 
 def test_a_click_unsubscribes_nobody_and_no_other_link_is_a_click() -> None:
-    links = Links(["key"], lambda: NOW_MS)
+    links = LinkTokens(["key"], lambda: NOW_MS)
     with pytest.raises(LinkRefused):
         links.read(Purpose.UNSUBSCRIBE, links.sign_click(CLICK))
     for purpose in (Purpose.UNSUBSCRIBE, Purpose.CONFIRM):
@@ -90,13 +93,13 @@ def test_a_click_unsubscribes_nobody_and_no_other_link_is_a_click() -> None:
 @given(st.text(max_size=200))
 def test_any_other_text_is_no_click(token: str) -> None:
     with pytest.raises(LinkRefused):
-        Links(["key"], lambda: NOW_MS).read_click(token)
+        LinkTokens(["key"], lambda: NOW_MS).read_click(token)
 
 
-def body_of(**fields: Any) -> Body:
+def body_of(**fields: Any) -> RequestBody:
     document = {"order_id": "1001", "sku": "A", "amount_minor": 14_800, "currency": "GBP", **fields}
     stated = {name: value for name, value in document.items() if value is not ...}
-    return Body(JSON_TYPE, json.dumps(stated).encode())
+    return RequestBody(JSON_TYPE, json.dumps(stated).encode())
 
 
 def test_an_order_is_one_unit_as_of_its_arrival() -> None:

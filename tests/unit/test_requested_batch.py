@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from chalicelib.batches import react_to_queue
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     Email,
     EmailDeferred,
     EmailSender,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
     RequestedEmail,
+    SendRefusal,
     SendRefused,
 )
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
@@ -30,7 +30,7 @@ from chalicelib.domain.sending_limits import (
     EMAIL_HOPS_MAX,
     UNLIMITED,
     ChainTooLong,
-    Limits,
+    SendingLimits,
     back_off_s,
 )
 from chalicelib.queues import ConfirmationsQueue
@@ -123,7 +123,7 @@ class PlainDesk:
         (result,) = self._sender.send(
             "shop@example.com", [OutgoingEmail(email.shopper, Email("s", "t", "h"))]
         )
-        if result.delivery is Delivery.DEFERRED:
+        if result.delivery is DeliveryOutcome.DEFERRED:
             raise EmailDeferred(result.reason)
 
 
@@ -138,7 +138,7 @@ class Backlog:
         self.dynamodb = CountingDynamoDb(self.clock)
         client: Any = self.dynamodb
         self.rate_table = SendingRateTable(client, create_table(client, "SendingTable"))
-        self.account = FakeAccount(Limits(rate_per_s, UNLIMITED))
+        self.account = FakeAccount(SendingLimits(rate_per_s, UNLIMITED))
         self.sent_ms: dict[str, list[int]] = defaultdict(list)
         self.busy, self.busy_max, self.timed_out = 0, 0, 0
         self._emails, self._workers, self._random = emails, workers, Random(7)
@@ -303,7 +303,7 @@ def test_an_email_of_unknown_outcome_is_sent_once_more_and_no_more(clock: Clock)
 
 
 def test_a_wrong_email_is_for_a_person_and_its_neighbours_go(clock: Clock) -> None:
-    desk = OneDesk(None, SendRefused("BadRequestException", Refusal.INVALID), None)
+    desk = OneDesk(None, SendRefused("BadRequestException", SendRefusal.INVALID), None)
     due, queue = due_emails(desk, clock)
     records = [
         {"messageId": name, "receiptHandle": "0", "body": body(name)} for name in ("ada", "bob", "cyd")
@@ -363,7 +363,7 @@ def test_past_its_hops_a_message_is_refused_unsent(clock: Clock) -> None:
 REFUSALS = st.sampled_from(["busy", "stopped", "rate", "quota", "deferred", "unknown"])
 OUTCOMES: dict[str, Callable[[], BaseException]] = {
     "busy": lambda: SendRefused("TooManyRequestsException"),
-    "stopped": lambda: SendRefused("SendingPausedException", Refusal.PAUSED),
+    "stopped": lambda: SendRefused("SendingPausedException", SendRefusal.PAUSED),
     "rate": lambda: SendRefused("rate", delay_s=1),
     "quota": lambda: SendRefused("quota", delay_s=900),
     "deferred": lambda: EmailDeferred("451"),

@@ -36,7 +36,7 @@ def test_a_locale_runs_right_to_left_as_its_script_does(locale: str) -> None:
 
 
 @pytest.mark.parametrize("locale", LEFT_TO_RIGHT)
-def test_other_locales_run_left_to_right(locale: str) -> None:
+def test_locales_of_left_to_right_scripts_are_marked_so(locale: str) -> None:
     assert direction_of_locale(locale) == "ltr"
 
 

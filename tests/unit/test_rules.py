@@ -14,7 +14,7 @@ from chalicelib.domain.emissions import availability_events
 from chalicelib.domain.entry import HOUR_MS
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Availability
-from chalicelib.rules.rule import DEPTH_MAX, Action, Outcome, Rule, replay
+from chalicelib.rules.rule import DEPTH_MAX, FiringOutcome, Rule, RuleAction, replay
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.domain_events import DomainEvents
 from chalicelib.services.rules import RESUMED_FOR_MS, Effects, RuleRunner
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 SKU = Sku("FJ-MOSS-M")
 COMPLAINT = EventType.EMAIL_COMPLAINED
-PAUSE = Rule("stop", COMPLAINT, {}, Action.PAUSE, {"reason": "complaints"})
-BOUNDS = Rule("bounds", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS, {"api_concurrency_max": 7})
-EMAIL = Rule("mail", COMPLAINT, {}, Action.EMAIL, {"subject": "Look", "message": "A complaint."})
+PAUSE = Rule("stop", COMPLAINT, {}, RuleAction.PAUSE, {"reason": "complaints"})
+BOUNDS = Rule("bounds", COMPLAINT, {}, RuleAction.AUTOPILOT_BOUNDS, {"api_concurrency_max": 7})
+EMAIL = Rule("mail", COMPLAINT, {}, RuleAction.EMAIL, {"subject": "Look", "message": "A complaint."})
 
 
 class World:
@@ -79,7 +79,7 @@ class World:
         state = self.rate.state()
         return state.paused if state else None
 
-    def outcomes(self) -> list[tuple[str, Outcome, str | None]]:
+    def outcomes(self) -> list[tuple[str, FiringOutcome, str | None]]:
         return [(firing.rule, firing.outcome, firing.result) for firing in self.table.firings()]
 
 
@@ -100,7 +100,7 @@ def test_a_rule_pauses_sending_once_and_its_row_says_why() -> None:
     (firing,) = world.table.firings()
     assert (firing.rule, firing.version, firing.event_id) == ("stop", PAUSE.version, event.id)
     assert (firing.values, firing.cause, firing.depth) == ({"sku": SKU}, None, 0)
-    assert (firing.outcome, firing.action, firing.result) == (Outcome.FIRED, Action.PAUSE, "done")
+    assert (firing.outcome, firing.action, firing.result) == (FiringOutcome.FIRED, RuleAction.PAUSE, "done")
     (caused,) = world.emitted
     assert (caused.type, caused.cause, caused.depth) == (EventType.SENDING_PAUSED, event.id, 1)
     assert caused.data == {"reason": "complaints (rule stop)", "rule": "stop"}
@@ -132,7 +132,7 @@ def test_a_kill_at_any_call_leaves_an_action_done_once_or_an_email_at_most_once(
             world.process(complaint())
         world.client.never_fail()
         ((_, outcome, result),) = world.outcomes()
-        assert outcome is Outcome.FIRED
+        assert outcome is FiringOutcome.FIRED
         if rule_ is PAUSE:
             assert world.paused == "complaints (rule stop)"
             assert result in {"done", "sending was paused before"}
@@ -159,7 +159,7 @@ def test_a_decision_that_was_cut_off_long_ago_is_left_for_a_person() -> None:
     world.process(complaint())
 
     assert world.paused is None
-    assert world.outcomes() == [("stop", Outcome.FIRED, "interrupted")]
+    assert world.outcomes() == [("stop", FiringOutcome.FIRED, "interrupted")]
 
 
 def test_a_rule_fires_no_more_often_in_an_hour_than_its_budget_and_says_so() -> None:
@@ -172,32 +172,32 @@ def test_a_rule_fires_no_more_often_in_an_hour_than_its_budget_and_says_so() -> 
 
     assert len(world.emails) == 3
     outcomes = [outcome for _, outcome, _ in world.outcomes()]
-    assert sorted(outcomes) == [*[Outcome.FIRED] * 3, *[Outcome.OVER_BUDGET] * 2]
+    assert sorted(outcomes) == [*[FiringOutcome.FIRED] * 3, *[FiringOutcome.OVER_BUDGET] * 2]
 
 
 def test_a_chain_ends_after_three_rules_and_says_so() -> None:
-    again = Rule("again", EventType.RULE_FIRED, {}, Action.EVENT, {"name": "again"}, budget=100)
-    world = World(Rule("first", COMPLAINT, {}, Action.EVENT, {"name": "first"}), again)
+    again = Rule("again", EventType.RULE_FIRED, {}, RuleAction.EVENT, {"name": "again"}, budget=100)
+    world = World(Rule("first", COMPLAINT, {}, RuleAction.EVENT, {"name": "first"}), again)
 
     world.process(complaint())
     for event in world.emitted:
         world.process(event)
 
     assert [event.depth for event in world.emitted] == [1, 2, 3]
-    stopped = [(name, outcome) for name, outcome, _ in world.outcomes() if outcome is not Outcome.FIRED]
-    assert stopped == [("again", Outcome.TOO_DEEP)]
+    stopped = [(name, outcome) for name, outcome, _ in world.outcomes() if outcome is not FiringOutcome.FIRED]
+    assert stopped == [("again", FiringOutcome.TOO_DEEP)]
 
 
 def test_a_rule_changes_the_availability_of_the_variant_that_its_event_is_about(
     small_release: Release,
 ) -> None:
     world = World(
-        Rule("hold", COMPLAINT, {}, Action.AVAILABILITY, {"availability": "BackOrder"}),
+        Rule("hold", COMPLAINT, {}, RuleAction.AVAILABILITY, {"availability": "BackOrder"}),
         Rule(
             "other",
             COMPLAINT,
             {},
-            Action.AVAILABILITY,
+            RuleAction.AVAILABILITY,
             {"availability": "InStock", "units": 3, "sku": "NO-SUCH"},
         ),
     )
@@ -225,8 +225,8 @@ def test_a_stock_event_of_no_rule_begins_a_chain() -> None:
 
 def test_rules_set_policies_and_resume() -> None:
     world = World(
-        Rule("few", COMPLAINT, {}, Action.WAVE_POLICY, {"product": "fern-jacket", "emails_per_unit": 2}),
-        Rule("go", COMPLAINT, {}, Action.RESUME),
+        Rule("few", COMPLAINT, {}, RuleAction.WAVE_POLICY, {"product": "fern-jacket", "emails_per_unit": 2}),
+        Rule("go", COMPLAINT, {}, RuleAction.RESUME),
     )
     world.rate.pause("complaints")
 
@@ -240,7 +240,7 @@ def test_rules_set_policies_and_resume() -> None:
 
 def test_a_rule_sets_the_bounds_of_the_autopilot_and_the_log_has_those_before() -> None:
     small = {"entries_write_units_max": 8_000, "api_concurrency_max": 0}
-    world = World(Rule("small", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS, small))
+    world = World(Rule("small", COMPLAINT, {}, RuleAction.AUTOPILOT_BOUNDS, small))
     now_ms = world.clock.now_ms
 
     world.process(complaint(1, at_ms=now_ms))
@@ -250,10 +250,10 @@ def test_a_rule_sets_the_bounds_of_the_autopilot_and_the_log_has_those_before() 
     assert operators.within(world.bounds.get()) == Bounds(8_000, 0)
     assert Bounds(4_000, 500).within(world.bounds.get()) == Bounds(4_000, 0), "never above the operator's"
     # A rule without options leaves both to the operator, as of its event's time.
-    world.rules = [Rule("all", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS)]
+    world.rules = [Rule("all", COMPLAINT, {}, RuleAction.AUTOPILOT_BOUNDS)]
     world.process(complaint(2, at_ms=now_ms + 2))
     assert operators.within(world.bounds.get()) == operators
-    world.rules = [Rule("late", COMPLAINT, {}, Action.AUTOPILOT_BOUNDS, small)]
+    world.rules = [Rule("late", COMPLAINT, {}, RuleAction.AUTOPILOT_BOUNDS, small)]
     world.process(complaint(3, at_ms=now_ms + 1))
     assert world.bounds.get() == RuleBounds()
     results = {name: result for name, _, result in world.outcomes()}
@@ -280,7 +280,7 @@ RULES = st.lists(
             f"r{number}",
             COMPLAINT,
             {"data": {"units": [{"numeric": [">=", units]}]}},
-            Action.EVENT,
+            RuleAction.EVENT,
             {"name": "n"},
             budget,
         ),
@@ -329,13 +329,15 @@ class Chains(RuleBasedStateMachine):
 
     @rule(
         on=st.sampled_from([EventType.RULE_FIRED, EventType.SENDING_PAUSED, COMPLAINT]),
-        action=st.sampled_from([Action.EVENT, Action.PAUSE, Action.RESUME, Action.AUTOPILOT_BOUNDS]),
+        action=st.sampled_from(
+            [RuleAction.EVENT, RuleAction.PAUSE, RuleAction.RESUME, RuleAction.AUTOPILOT_BOUNDS]
+        ),
         number=st.integers(0, 3),
     )
-    def publish_a_rule(self, on: EventType, action: Action, number: int) -> None:
+    def publish_a_rule(self, on: EventType, action: RuleAction, number: int) -> None:
         """Add a rule, or replace it."""
         options: Mapping[str, Any] = {"name": "n", "reason": "r"}
-        if action is Action.AUTOPILOT_BOUNDS:
+        if action is RuleAction.AUTOPILOT_BOUNDS:
             options = {"api_concurrency_max": number}
         kept = [known for known in self.world.rules if known.name != f"r{number}"]
         self.world.rules = [*kept, Rule(f"r{number}", on, {}, action, options, budget=50)]

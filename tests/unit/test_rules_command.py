@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from chalicelib.domain.autopilot import RuleBounds
 from chalicelib.domain.domain_event import DomainEvent, EventType
-from chalicelib.rules.rule import Action, Firing, Outcome, Rule
+from chalicelib.rules.rule import Firing, FiringOutcome, Rule, RuleAction
 from chalicelib.settings import clock_ms
 from chalicelib.tables.rules import RulesTable
 from chalicelib.tables.sending import RuleBoundsTable
@@ -105,8 +105,8 @@ def test_try_shows_what_the_rules_of_the_file_would_have_done_and_does_nothing(
 
 
 def test_log_shows_what_was_done_and_why(run: Run, rows: RulesTable) -> None:
-    rule = Rule("many", EventType.DEMAND_PASSED, {}, Action.RESUME)
-    firing = Firing.of(rule, passed("e1", 100, hours_ago=1), Outcome.FIRED, at_ms=clock_ms())
+    rule = Rule("many", EventType.DEMAND_PASSED, {}, RuleAction.RESUME)
+    firing = Firing.of(rule, passed("e1", 100, hours_ago=1), FiringOutcome.FIRED, at_ms=clock_ms())
     rows.decide(firing, budget=1)
     rows.finish(firing, "done")
 

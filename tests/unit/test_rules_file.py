@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.domain_event import EventType
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.rules.rule import Action, Rule
+from chalicelib.rules.rule import Rule, RuleAction
 from spillway.sitegen.reading.rule_fields import EVENT_FIELDS, ShopNames
 from spillway.sitegen.reading.rules_file import parse_rules
 from tests.support.aws import ROOT
@@ -56,7 +56,7 @@ def test_rules_are_read_in_their_order() -> None:
             "pause-on-complaints",
             EventType.EMAIL_COMPLAINED,
             {"data": {"complaints_of_day": [{"numeric": [">=", 5]}]}},
-            Action.PAUSE,
+            RuleAction.PAUSE,
             {"reason": "five complaints"},
             2,
         ),
@@ -64,17 +64,17 @@ def test_rules_are_read_in_their_order() -> None:
             "few-at-a-time",
             EventType.DEMAND_PASSED,
             {},
-            Action.WAVE_POLICY,
+            RuleAction.WAVE_POLICY,
             {"emails_per_unit": 2, "units_min": 5},
         ),
         Rule(
             "hold",
             EventType.AVAILABILITY_CHANGED,
             {"subject": [{"prefix": "FJ-"}]},
-            Action.AVAILABILITY,
+            RuleAction.AVAILABILITY,
             {"availability": "BackOrder"},
         ),
-        Rule("quiet", EventType.SCHEDULE, {}, Action.AUTOPILOT_BOUNDS, {"entries_write_units_max": 0}),
+        Rule("quiet", EventType.SCHEDULE, {}, RuleAction.AUTOPILOT_BOUNDS, {"entries_write_units_max": 0}),
     )
     assert all(Rule.from_document(rule.to_document()) == rule for rule in rules)
 

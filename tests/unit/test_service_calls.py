@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     Email,
     OutgoingEmail,
-    Refusal,
     RequestedEmail,
+    SendRefusal,
     SendRefused,
     SendResult,
 )
 from chalicelib.domain.entry import Entry, EntryState, shards_of
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.sending_limits import Limits, SendingRate
+from chalicelib.domain.sending_limits import SendingLimits, SendingRate
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
-from chalicelib.domain.tokens import Links, LinkSubject, Purpose
+from chalicelib.domain.tokens import LinkSubject, LinkTokens, Purpose
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WavePolicy, to_json
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.fan_out.rate_limiter import (
@@ -130,14 +130,14 @@ def test_the_row_is_kept_until_its_limits_are_five_minutes_old(clock: Clock) -> 
 @pytest.mark.parametrize(
     ("limits", "put"),
     [
-        (Limits(14.0, 900), Limits(14.0, 900)),
-        (Limits(0.0, 900), Limits(0.01, 900)),
-        (Limits(14.0, 900, sending_enabled=False), Limits(14.0, 0)),
-        (Limits(14.0, 900, emails_per_day=50), Limits(14.0, 43)),
+        (SendingLimits(14.0, 900), SendingLimits(14.0, 900)),
+        (SendingLimits(0.0, 900), SendingLimits(0.01, 900)),
+        (SendingLimits(14.0, 900, sending_enabled=False), SendingLimits(14.0, 0)),
+        (SendingLimits(14.0, 900, emails_per_day=50), SendingLimits(14.0, 43)),
     ],
 )
 def test_the_elected_worker_reads_the_limits_and_writes_them_down(
-    clock: Clock, limits: Limits, put: Limits
+    clock: Clock, limits: SendingLimits, put: SendingLimits
 ) -> None:
     hour = NOW_MS // 3_600_000
     old = replace(FRESH, read_at_ms=NOW_MS - LIMITS_KEPT_MS, emails_by_hour={hour - 24: 7, hour - 25: 90})
@@ -159,7 +159,7 @@ def test_limits_that_nobody_knows_are_waited_for(clock: Clock, state: SendingRat
     elect = ("table.elect", {"at_ms": NOW_MS, "for_ms": ELECTED_MS, "known": state})
     assert sending.recorder.taken() == [("table.state",), elect]
     # Written down by somebody else, but not by us, and gone again.
-    sending = Sending(clock, state, Limits(14.0, 900), elect=True)
+    sending = Sending(clock, state, SendingLimits(14.0, 900), elect=True)
     assert sending.refused() == ("limits", 3)
 
 
@@ -208,15 +208,18 @@ def rate_limited(answer: Any, turn: Any = None) -> tuple[RateLimitedSender, Reco
 @pytest.mark.parametrize(
     ("delivery", "refusal", "stops"),
     [
-        (Delivery.POSTPONED, Refusal.PAUSED, True),
-        (Delivery.POSTPONED, Refusal.RETRY, False),
-        (Delivery.DEFERRED, Refusal.PAUSED, False),
+        (DeliveryOutcome.POSTPONED, SendRefusal.PAUSED, True),
+        (DeliveryOutcome.POSTPONED, SendRefusal.RETRY, False),
+        (DeliveryOutcome.DEFERRED, SendRefusal.PAUSED, False),
     ],
 )
 def test_a_result_that_says_the_account_is_paused_pauses_sending(
-    delivery: Delivery, refusal: Refusal, stops: bool
+    delivery: DeliveryOutcome, refusal: SendRefusal, stops: bool
 ) -> None:
-    results = (SendResult(Delivery.ACCEPTED, "m-1"), SendResult(delivery, reason="Paused", refusal=refusal))
+    results = (
+        SendResult(DeliveryOutcome.ACCEPTED, "m-1"),
+        SendResult(delivery, reason="Paused", refusal=refusal),
+    )
     sender, recorder = rate_limited(results)
     assert sender.send("shop@example.com", EMAILS) == results
     assert recorder.taken() == [
@@ -226,12 +229,12 @@ def test_a_result_that_says_the_account_is_paused_pauses_sending(
     ]
 
 
-@pytest.mark.parametrize("refusal", list(Refusal))
-def test_a_refused_call_pauses_sending_if_the_account_is_paused(refusal: Refusal) -> None:
+@pytest.mark.parametrize("refusal", list(SendRefusal))
+def test_a_refused_call_pauses_sending_if_the_account_is_paused(refusal: SendRefusal) -> None:
     sender, recorder = rate_limited(SendRefused("Suspended", refusal))
     with pytest.raises(SendRefused, match=r"^Suspended$"):
         sender.send("shop@example.com", EMAILS)
-    stopped = [("rate_limiter.pause", "Suspended")] if refusal is Refusal.PAUSED else []
+    stopped = [("rate_limiter.pause", "Suspended")] if refusal is SendRefusal.PAUSED else []
     assert recorder.taken()[2:] == stopped
 
 
@@ -240,7 +243,7 @@ def test_a_turn_that_does_not_come_refuses_the_emails_with_its_delay() -> None:
     with pytest.raises(SendRefused) as refused:
         sender.send("shop@example.com", EMAILS)
     error = refused.value
-    assert (error.reason, error.refusal, error.delay_s) == ("quota", Refusal.RETRY, 77)
+    assert (error.reason, error.refusal, error.delay_s) == ("quota", SendRefusal.RETRY, 77)
     assert recorder.names() == ["rate_limiter.acquire"]
 
 
@@ -255,12 +258,12 @@ def test_an_election_is_one_conditional_write(known: SendingRate | None, read_at
     assert request == {
         "TableName": "sending",
         "Key": {"id": {"S": "sending-rate"}},
-        "UpdateExpression": "SET asking_until_ms = :asking_until_ms",
+        "UpdateExpression": "SET limits_read_until_ms = :limits_read_until_ms",
         "ConditionExpression": "(attribute_not_exists(read_at_ms) OR read_at_ms = :read_at_ms)"
-        " AND (attribute_not_exists(asking_until_ms) OR asking_until_ms < :asking_until_ms2)",
+        " AND (attribute_not_exists(limits_read_until_ms) OR limits_read_until_ms < :limits_read_until_ms2)",
         "ExpressionAttributeValues": {
-            ":asking_until_ms": {"N": "12"},
-            ":asking_until_ms2": {"N": "5"},
+            ":limits_read_until_ms": {"N": "12"},
+            ":limits_read_until_ms2": {"N": "5"},
             ":read_at_ms": {"N": read_at_ms},
         },
     }
@@ -383,8 +386,8 @@ def test_each_message_is_one_request_to_its_queue() -> None:
     now, visit = ConfirmationsQueue(sqs, "url"), ConfirmationsQueue(sqs, "url", visit_s=20)
     now.put("ada", "A")
     visit.put("ada", "A")
-    visit.put_already("ada", "A", "net4-x")
-    visit.put_already("ada", "A")
+    visit.put_already_waiting("ada", "A", "net4-x")
+    visit.put_already_waiting("ada", "A")
     visit.put_my_waitlists("ada", "net4-x")
     visit.put_my_waitlists("ada")
     visit.put_back(RequestedEmail("ada", "A", hops=2), delay_s=60)
@@ -417,7 +420,7 @@ class Linked:
         unsubscribe: Any = None,
     ) -> None:
         self.recorder = recorder = Recorder()
-        self.links = Links(["key"], clock)
+        self.links = LinkTokens(["key"], clock)
         self.waitlist = Waitlist(
             recorder.part("entries", get=get, confirm=confirm, unsubscribe=unsubscribe, of_shopper=()),
             recorder.part("products", slug_of="jacket", get=stocked),
@@ -495,8 +498,8 @@ def test_leaving_and_undoing_are_about_the_very_entry(clock: Clock) -> None:
     linked.waitlist.undo("ada", ["A", "B"], linked.links.undo_token("ada", clock() - 5))
     assert linked.recorder.taken() == [
         ("entries.unsubscribe", "ada", "A", {"at_ms": clock()}),
-        ("entries.undo", "ada", "A", {"asked_at_ms": clock() - 5}),
-        ("entries.undo", "ada", "B", {"asked_at_ms": clock() - 5}),
+        ("entries.undo", "ada", "A", {"signed_up_at_ms": clock() - 5}),
+        ("entries.undo", "ada", "B", {"signed_up_at_ms": clock() - 5}),
     ]
 
 

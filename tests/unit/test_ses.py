@@ -18,11 +18,11 @@ from botocore.exceptions import (
 
 from chalicelib.container import Container
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     Email,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
 )
@@ -42,7 +42,9 @@ from tests.support.ses_service import (
 
 def test_a_batch_is_one_valid_request(ses: SesService) -> None:
     results = sender(ses).send(SENDER, emails(50, tags={"email": "available", "sku": "FJ-M"}))
-    assert results == tuple(SendResult(Delivery.ACCEPTED, message_id=f"m{number}") for number in range(50))
+    assert results == tuple(
+        SendResult(DeliveryOutcome.ACCEPTED, message_id=f"m{number}") for number in range(50)
+    )
     (request,) = ses.requests
     assert request["FromEmailAddress"] == "Heron & Daughters <hello@heron.example>"
     default = json.loads(request["DefaultContent"]["Template"]["TemplateData"])
@@ -60,7 +62,7 @@ def test_a_batch_is_one_valid_request(ses: SesService) -> None:
 
 def test_an_entry_without_a_status_is_deferred_as_failed(ses: SesService) -> None:
     ses.answer = lambda entries: [""] * len(entries)
-    assert sender(ses).send(SENDER, emails(1)) == (SendResult(Delivery.DEFERRED, reason="FAILED"),)
+    assert sender(ses).send(SENDER, emails(1)) == (SendResult(DeliveryOutcome.DEFERRED, reason="FAILED"),)
 
 
 def test_reply_to_is_a_parameter_of_the_call_and_never_a_header(ses: SesService) -> None:
@@ -85,20 +87,20 @@ def test_a_sender_is_encoded(ses: SesService) -> None:
 
 
 MEANINGS = {
-    "SUCCESS": ("accepted", Refusal.RETRY),
-    "MESSAGE_REJECTED": ("rejected", Refusal.RETRY),
-    "INVALID_PARAMETER": ("rejected", Refusal.RETRY),
-    "TRANSIENT_FAILURE": ("deferred", Refusal.RETRY),
-    "FAILED": ("deferred", Refusal.RETRY),
-    "ACCOUNT_THROTTLED": ("postponed", Refusal.RETRY),
-    "ACCOUNT_DAILY_QUOTA_EXCEEDED": ("postponed", Refusal.RETRY),
-    "ACCOUNT_SUSPENDED": ("postponed", Refusal.PAUSED),
-    "ACCOUNT_SENDING_PAUSED": ("postponed", Refusal.PAUSED),
-    "CONFIGURATION_SET_SENDING_PAUSED": ("postponed", Refusal.PAUSED),
-    "MAIL_FROM_DOMAIN_NOT_VERIFIED": ("postponed", Refusal.INVALID),
-    "CONFIGURATION_SET_NOT_FOUND": ("postponed", Refusal.INVALID),
-    "TEMPLATE_NOT_FOUND": ("postponed", Refusal.INVALID),
-    "INVALID_SENDING_POOL_NAME": ("postponed", Refusal.INVALID),
+    "SUCCESS": ("accepted", SendRefusal.RETRY),
+    "MESSAGE_REJECTED": ("rejected", SendRefusal.RETRY),
+    "INVALID_PARAMETER": ("rejected", SendRefusal.RETRY),
+    "TRANSIENT_FAILURE": ("deferred", SendRefusal.RETRY),
+    "FAILED": ("deferred", SendRefusal.RETRY),
+    "ACCOUNT_THROTTLED": ("postponed", SendRefusal.RETRY),
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": ("postponed", SendRefusal.RETRY),
+    "ACCOUNT_SUSPENDED": ("postponed", SendRefusal.PAUSED),
+    "ACCOUNT_SENDING_PAUSED": ("postponed", SendRefusal.PAUSED),
+    "CONFIGURATION_SET_SENDING_PAUSED": ("postponed", SendRefusal.PAUSED),
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": ("postponed", SendRefusal.INVALID),
+    "CONFIGURATION_SET_NOT_FOUND": ("postponed", SendRefusal.INVALID),
+    "TEMPLATE_NOT_FOUND": ("postponed", SendRefusal.INVALID),
+    "INVALID_SENDING_POOL_NAME": ("postponed", SendRefusal.INVALID),
 }
 
 
@@ -111,7 +113,7 @@ def test_every_status_that_ses_knows_is_mapped(ses: SesService) -> None:
 def test_a_status_means_what_it_says_for_its_own_email(ses: SesService, status: str) -> None:
     ses.answer = lambda _: ["SUCCESS", status, "SUCCESS"]
     first, second, third = sender(ses).send(SENDER, emails(3))
-    assert first.delivery is third.delivery is Delivery.ACCEPTED
+    assert first.delivery is third.delivery is DeliveryOutcome.ACCEPTED
     assert (second.delivery, second.refusal) == MEANINGS[status]
     assert second.reason == ("" if status == "SUCCESS" else status)
 
@@ -121,7 +123,7 @@ def test_a_whole_batch_refused_for_what_it_holds_is_our_mistake(ses: SesService,
     ses.answer = lambda entries: [status] * len(entries)
     with pytest.raises(SendRefused) as refused:
         sender(ses).send(SENDER, emails(3))
-    assert (refused.value.refusal, refused.value.about_emails) == (Refusal.INVALID, True)
+    assert (refused.value.refusal, refused.value.about_emails) == (SendRefusal.INVALID, True)
 
 
 def test_an_invalid_email_by_itself_is_our_mistake_and_a_virus_is_not(ses: SesService) -> None:
@@ -129,7 +131,7 @@ def test_an_invalid_email_by_itself_is_our_mistake_and_a_virus_is_not(ses: SesSe
     with pytest.raises(SendRefused):
         sender(ses).send(SENDER, emails(1))
     ses.answer = lambda _: ["MESSAGE_REJECTED"]
-    assert sender(ses).send(SENDER, emails(1))[0].delivery is Delivery.REJECTED
+    assert sender(ses).send(SENDER, emails(1))[0].delivery is DeliveryOutcome.REJECTED
 
 
 def test_nobody_is_refused_for_good_by_a_call_that_took_nobody(ses: SesService) -> None:
@@ -139,14 +141,14 @@ def test_nobody_is_refused_for_good_by_a_call_that_took_nobody(ses: SesService) 
 
 
 ERRORS = {
-    "TooManyRequestsException": Refusal.RETRY,
-    "LimitExceededException": Refusal.RETRY,
-    "AccountSuspendedException": Refusal.PAUSED,
-    "SendingPausedException": Refusal.PAUSED,
-    "MailFromDomainNotVerifiedException": Refusal.INVALID,
-    "NotFoundException": Refusal.INVALID,
-    "BadRequestException": Refusal.INVALID,
-    "MessageRejected": Refusal.INVALID,
+    "TooManyRequestsException": SendRefusal.RETRY,
+    "LimitExceededException": SendRefusal.RETRY,
+    "AccountSuspendedException": SendRefusal.PAUSED,
+    "SendingPausedException": SendRefusal.PAUSED,
+    "MailFromDomainNotVerifiedException": SendRefusal.INVALID,
+    "NotFoundException": SendRefusal.INVALID,
+    "BadRequestException": SendRefusal.INVALID,
+    "MessageRejected": SendRefusal.INVALID,
 }
 
 
@@ -197,7 +199,7 @@ def test_an_email_that_the_sdk_itself_refuses_is_set_apart_from_the_others(ses: 
 
     ses.answer = fail
     results = sender(ses).send(SENDER, emails(5))
-    accepted = [Delivery.ACCEPTED if number != 3 else Delivery.REJECTED for number in range(5)]
+    accepted = [DeliveryOutcome.ACCEPTED if number != 3 else DeliveryOutcome.REJECTED for number in range(5)]
     assert [result.delivery for result in results] == accepted
 
 
@@ -229,12 +231,12 @@ def test_a_call_refused_for_some_emails_is_made_for_the_others(ses: SesService, 
     ses.answer = answer
     results = sender(ses).send(SENDER, emails(50))
     assert len(ses.requests) <= CALLS_MAX
-    refused = {number for number, result in enumerate(results) if result.delivery is Delivery.REJECTED}
-    taken = [number for number, result in enumerate(results) if result.delivery is Delivery.ACCEPTED]
+    refused = {number for number, result in enumerate(results) if result.delivery is DeliveryOutcome.REJECTED}
+    taken = [number for number, result in enumerate(results) if result.delivery is DeliveryOutcome.ACCEPTED]
     assert sorted(accepted) == sorted(f"s{number}@example.com" for number in taken)
     assert refused <= bad
     # Emails beyond the calls are not lost: they come later.
-    assert len(taken) + len(refused) == 50 or results[-1].delivery is Delivery.POSTPONED
+    assert len(taken) + len(refused) == 50 or results[-1].delivery is DeliveryOutcome.POSTPONED
     if len(bad) < 3:
         assert (refused, len(taken)) == (bad, 50 - len(bad))
 
@@ -269,7 +271,7 @@ def test_an_email_that_cannot_be_written_is_deferred_alone(ses: SesService, spoi
     assert len(ses.requests[0]["BulkEmailEntries"]) == 2
     with pytest.raises(SendRefused) as refused:
         sender(ses).send(SENDER, [OutgoingEmail(**bad)] * 2)
-    assert refused.value.refusal is Refusal.INVALID
+    assert refused.value.refusal is SendRefusal.INVALID
 
 
 @pytest.mark.parametrize("name", sorted(SES_DISALLOWED))

@@ -9,7 +9,7 @@ from chalicelib.domain.feedback import (
     SET_TAG,
     Feedback,
     FeedbackState,
-    Ignored,
+    IgnoredFeedback,
     NoFeedback,
     feedback_from,
     read_message,
@@ -152,7 +152,7 @@ CONSOLE = {"eventType": "Bounce", "mail": event("Bounce", {})["mail"]}
     ],
 )  # fmt: skip
 def test_a_message_about_no_email_of_ours_is_ignored(body: str, why: str, kind: str) -> None:
-    assert read_message(body, topic=TOPIC, configuration_set=SET) == Ignored(why, kind)
+    assert read_message(body, topic=TOPIC, configuration_set=SET) == IgnoredFeedback(why, kind)
 
 
 def with_tag(name: str, value: Any) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from botocore.exceptions import (
 )
 
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     Email,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
 )
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, SendingLimits
 from chalicelib.mail.ses import CALLS_MAX, SesAccount, SesSender
 from chalicelib.queues import Alarm
 from tests.support.ses_service import (
@@ -76,7 +76,7 @@ def test_a_request_is_as_it_is_documented_to_the_last_member() -> None:
         "r@b.example",
     )
     assert SesSender(client, "emails").send(SENDER, [outgoing]) == (
-        SendResult(Delivery.ACCEPTED, message_id="m-ada"),
+        SendResult(DeliveryOutcome.ACCEPTED, message_id="m-ada"),
     )
     content = {"Subject": "{{subject}}", "Text": "{{text}}", "Html": "{{html}}"}
     empty = '{"subject": "", "text": "", "html": ""}'
@@ -109,38 +109,43 @@ def test_nothing_to_send_is_no_call() -> None:
 @pytest.mark.parametrize(
     ("entry", "result"),
     [
-        ({"Status": "SUCCESS", "MessageId": "m"}, SendResult(Delivery.ACCEPTED, message_id="m")),
-        ({"Status": "SUCCESS"}, SendResult(Delivery.ACCEPTED)),
-        ({}, SendResult(Delivery.DEFERRED, reason="FAILED")),
-        ({"Status": "ADDED_LATER", "MessageId": "m"}, SendResult(Delivery.DEFERRED, reason="ADDED_LATER")),
+        ({"Status": "SUCCESS", "MessageId": "m"}, SendResult(DeliveryOutcome.ACCEPTED, message_id="m")),
+        ({"Status": "SUCCESS"}, SendResult(DeliveryOutcome.ACCEPTED)),
+        ({}, SendResult(DeliveryOutcome.DEFERRED, reason="FAILED")),
+        (
+            {"Status": "ADDED_LATER", "MessageId": "m"},
+            SendResult(DeliveryOutcome.DEFERRED, reason="ADDED_LATER"),
+        ),
         (
             {"Status": "ACCOUNT_SENDING_PAUSED", "Error": "words"},
-            SendResult(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.PAUSED),
+            SendResult(
+                DeliveryOutcome.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=SendRefusal.PAUSED
+            ),
         ),
-        ({"Status": "MESSAGE_REJECTED"}, SendResult(Delivery.REJECTED, reason="MESSAGE_REJECTED")),
+        ({"Status": "MESSAGE_REJECTED"}, SendResult(DeliveryOutcome.REJECTED, reason="MESSAGE_REJECTED")),
     ],
 )
 def test_each_result_is_one_whole_receipt(entry: dict[str, str], result: SendResult) -> None:
     client = Answering(lambda names: [*taken(names[:1]), entry])
-    first = SendResult(Delivery.ACCEPTED, message_id="m-s0")
+    first = SendResult(DeliveryOutcome.ACCEPTED, message_id="m-s0")
     assert sent_by(client, 2) == (first, result)
-    missing = SendResult(Delivery.UNKNOWN, reason="no result")
+    missing = SendResult(DeliveryOutcome.UNKNOWN, reason="no result")
     assert sent_by(client, 4) == (first, result, missing, missing)
 
 
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (ConnectTimeoutError(endpoint_url="x"), ("ConnectTimeoutError", Refusal.RETRY, False)),
-        (EndpointConnectionError(endpoint_url="x"), ("EndpointConnectionError", Refusal.RETRY, False)),
+        (ConnectTimeoutError(endpoint_url="x"), ("ConnectTimeoutError", SendRefusal.RETRY, False)),
+        (EndpointConnectionError(endpoint_url="x"), ("EndpointConnectionError", SendRefusal.RETRY, False)),
         (ReadTimeoutError(endpoint_url="x"), ("ReadTimeoutError",)),
         (BotoCoreError(), ("BotoCoreError",)),
         (error("InternalFailure", 500), ("InternalFailure",)),
-        (error("NotFoundException", 499), ("NotFoundException", Refusal.INVALID, False)),
-        (error("AccessDeniedException", None), ("AccessDeniedException", Refusal.INVALID, False)),
-        (error("SendingPausedException"), ("SendingPausedException", Refusal.PAUSED, False)),
-        (error("ValidationException"), ("ValidationException", Refusal.INVALID, True)),
-        (error("AddedLater"), ("AddedLater", Refusal.RETRY, False)),
+        (error("NotFoundException", 499), ("NotFoundException", SendRefusal.INVALID, False)),
+        (error("AccessDeniedException", None), ("AccessDeniedException", SendRefusal.INVALID, False)),
+        (error("SendingPausedException"), ("SendingPausedException", SendRefusal.PAUSED, False)),
+        (error("ValidationException"), ("ValidationException", SendRefusal.INVALID, True)),
+        (error("AddedLater"), ("AddedLater", SendRefusal.RETRY, False)),
     ],
 )
 def test_each_failure_of_a_call_is_raised_with_its_name(
@@ -157,11 +162,11 @@ def test_each_failure_of_a_call_is_raised_with_its_name(
     assert client.calls == [["s0"]]
 
 
-BAD = SendResult(Delivery.REJECTED, reason="BadRequestException")
+BAD = SendResult(DeliveryOutcome.REJECTED, reason="BadRequestException")
 
 
 def good(number: int) -> SendResult:
-    return SendResult(Delivery.ACCEPTED, message_id=f"m-s{number}")
+    return SendResult(DeliveryOutcome.ACCEPTED, message_id=f"m-s{number}")
 
 
 def test_a_refused_call_is_made_by_halves_from_the_front() -> None:
@@ -183,13 +188,15 @@ def test_a_refused_call_is_made_by_halves_from_the_front() -> None:
     [
         (
             error("TooManyRequestsException"),
-            SendResult(Delivery.POSTPONED, reason="TooManyRequestsException"),
+            SendResult(DeliveryOutcome.POSTPONED, reason="TooManyRequestsException"),
         ),
         (
             error("SendingPausedException"),
-            SendResult(Delivery.POSTPONED, reason="SendingPausedException", refusal=Refusal.PAUSED),
+            SendResult(
+                DeliveryOutcome.POSTPONED, reason="SendingPausedException", refusal=SendRefusal.PAUSED
+            ),
         ),
-        (ReadTimeoutError(endpoint_url="x"), SendResult(Delivery.DEFERRED, reason="ReadTimeoutError")),
+        (ReadTimeoutError(endpoint_url="x"), SendResult(DeliveryOutcome.DEFERRED, reason="ReadTimeoutError")),
     ],
 )
 def test_a_failure_among_the_halves_is_of_that_half_alone(failure: Exception, result: SendResult) -> None:
@@ -209,7 +216,7 @@ def test_a_throttle_before_anything_was_sent_is_raised_from_a_half() -> None:
     )
     with pytest.raises(SendRefused) as refused:
         sent_by(client, 2)
-    assert (refused.value.reason, refused.value.refusal) == ("TooManyRequestsException", Refusal.RETRY)
+    assert (refused.value.reason, refused.value.refusal) == ("TooManyRequestsException", SendRefusal.RETRY)
     assert client.calls == [["s0", "s1"], ["s0"]]
 
 
@@ -219,7 +226,10 @@ def test_a_half_of_unknown_outcome_does_not_count_as_sent() -> None:
             return error("BadRequestException")
         return ReadTimeoutError(endpoint_url="x") if names == ["s0"] else error("BadRequestException")
 
-    assert sent_by(Answering(answer), 2) == (SendResult(Delivery.DEFERRED, reason="ReadTimeoutError"), BAD)
+    assert sent_by(Answering(answer), 2) == (
+        SendResult(DeliveryOutcome.DEFERRED, reason="ReadTimeoutError"),
+        BAD,
+    )
 
 
 def test_a_batch_that_is_refused_to_the_end_takes_so_many_calls_and_is_our_mistake() -> None:
@@ -228,7 +238,7 @@ def test_a_batch_that_is_refused_to_the_end_takes_so_many_calls_and_is_our_mista
         sent_by(client, 50)
     assert (refused.value.reason, refused.value.refusal, refused.value.about_emails) == (
         "BadRequestException",
-        Refusal.INVALID,
+        SendRefusal.INVALID,
         True,
     )
     assert len(client.calls) == CALLS_MAX == 24
@@ -239,7 +249,7 @@ def test_where_the_calls_end_the_rest_comes_later_once_something_was_sent() -> N
     client = Answering(lambda names: error("BadRequestException") if bad & set(names) else taken(names))
     results = sent_by(client, 50)
     assert len(client.calls) == CALLS_MAX
-    later = SendResult(Delivery.POSTPONED, reason="BadRequestException")
+    later = SendResult(DeliveryOutcome.POSTPONED, reason="BadRequestException")
     reached = results.index(later)
     assert results[:reached] == tuple(BAD if f"s{n}" in bad else good(n) for n in range(reached))
     assert results[reached:] == (later,) * (50 - reached)
@@ -253,32 +263,39 @@ def statuses(*each: str) -> Answering:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (("MESSAGE_REJECTED",), (SendResult(Delivery.REJECTED, reason="MESSAGE_REJECTED"),)),
+        (("MESSAGE_REJECTED",), (SendResult(DeliveryOutcome.REJECTED, reason="MESSAGE_REJECTED"),)),
         (
             ("FAILED", "INVALID_PARAMETER"),
             (
-                SendResult(Delivery.DEFERRED, reason="FAILED"),
-                SendResult(Delivery.REJECTED, reason="INVALID_PARAMETER"),
+                SendResult(DeliveryOutcome.DEFERRED, reason="FAILED"),
+                SendResult(DeliveryOutcome.REJECTED, reason="INVALID_PARAMETER"),
             ),
         ),
         (
             ("FAILED", "INVALID_PARAMETER", "ACCOUNT_SUSPENDED"),
             (
-                SendResult(Delivery.DEFERRED, reason="FAILED"),
-                *[SendResult(Delivery.POSTPONED, reason="ACCOUNT_SUSPENDED", refusal=Refusal.PAUSED)] * 2,
+                SendResult(DeliveryOutcome.DEFERRED, reason="FAILED"),
+                *[
+                    SendResult(
+                        DeliveryOutcome.POSTPONED, reason="ACCOUNT_SUSPENDED", refusal=SendRefusal.PAUSED
+                    )
+                ]
+                * 2,
             ),
         ),
         (
             ("SUCCESS", "INVALID_PARAMETER", "ACCOUNT_THROTTLED"),
             (
-                SendResult(Delivery.ACCEPTED, message_id="m"),
-                SendResult(Delivery.REJECTED, reason="INVALID_PARAMETER"),
-                SendResult(Delivery.POSTPONED, reason="ACCOUNT_THROTTLED"),
+                SendResult(DeliveryOutcome.ACCEPTED, message_id="m"),
+                SendResult(DeliveryOutcome.REJECTED, reason="INVALID_PARAMETER"),
+                SendResult(DeliveryOutcome.POSTPONED, reason="ACCOUNT_THROTTLED"),
             ),
         ),
     ],
 )
-def test_who_is_to_blame_for_a_batch(given: tuple[str, ...], expected: tuple[SendResult, ...]) -> None:
+def test_the_cause_of_a_refused_batch_is_found(
+    given: tuple[str, ...], expected: tuple[SendResult, ...]
+) -> None:
     assert sent_by(statuses(*given), len(given)) == expected
 
 
@@ -288,7 +305,7 @@ def test_a_batch_of_which_nothing_was_right_is_refused_for_what_it_holds(given: 
         sent_by(statuses(*given), len(given))
     assert (refused.value.reason, refused.value.refusal, refused.value.about_emails) == (
         given[0],
-        Refusal.INVALID,
+        SendRefusal.INVALID,
         True,
     )
 
@@ -298,7 +315,7 @@ def test_an_email_that_cannot_be_written_has_a_receipt_that_says_so_and_its_batc
     good_one = emails(1)[0]
     bad = OutgoingEmail("é@example.com", good_one.email)
     box = SesSender(client, "emails")
-    unwritten = SendResult(Delivery.DEFERRED, reason="not written: HeaderRefused")
+    unwritten = SendResult(DeliveryOutcome.DEFERRED, reason="not written: HeaderRefused")
     assert box.send(SENDER, [bad, good_one, bad]) == (unwritten, good(0), unwritten)
     assert client.calls == [["s0"]]
     with pytest.raises(SendRefused) as refused:
@@ -310,14 +327,14 @@ def test_an_email_that_cannot_be_written_has_a_receipt_that_says_so_and_its_batc
 @pytest.mark.parametrize(
     ("quota", "more", "limits"),
     [
-        ((200.0, 14.0, 50.5), {}, Limits(14.0, 149, sending_enabled=True)),
-        ((200.0, 14.0, 200.0), {"SendingEnabled": True}, Limits(14.0, 0)),
-        ((0.0, 1.0, 0.0), {}, Limits(1.0, 0)),
-        ((-1.0, 90.0, 1.0), {"SendingEnabled": False}, Limits(90.0, UNLIMITED, sending_enabled=False)),
+        ((200.0, 14.0, 50.5), {}, SendingLimits(14.0, 149, sending_enabled=True)),
+        ((200.0, 14.0, 200.0), {"SendingEnabled": True}, SendingLimits(14.0, 0)),
+        ((0.0, 1.0, 0.0), {}, SendingLimits(1.0, 0)),
+        ((-1.0, 90.0, 1.0), {"SendingEnabled": False}, SendingLimits(90.0, UNLIMITED, sending_enabled=False)),
     ],
 )
 def test_an_accounts_limits_are_what_is_left_of_its_quota(
-    quota: tuple[float, float, float], more: dict[str, bool], limits: Limits
+    quota: tuple[float, float, float], more: dict[str, bool], limits: SendingLimits
 ) -> None:
     names = ("Max24HourSend", "MaxSendRate", "SentLast24Hours")
     client: Any = SimpleNamespace(

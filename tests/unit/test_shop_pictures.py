@@ -13,7 +13,7 @@ from PIL import Image
 
 from spillway.__main__ import cli
 from spillway.project import Project
-from spillway.sitegen.preview import Preview
+from spillway.sitegen.preview import PreviewedShop
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
@@ -89,7 +89,7 @@ def test_pictures_of_any_name_have_one_plain_address_everywhere(shop: Project) -
 
 def test_the_preview_serves_pictures_of_odd_names(shop: Project) -> None:
     name_picture(shop, "a, b#1?100%25.webp")
-    preview = Preview(shop, base_url="https://www.heron.example")
+    preview = PreviewedShop(shop, base_url="https://www.heron.example")
     preview.rebuild_if_changed()
 
     for address in addresses_of(ask(preview, "/products/scarf").text):
@@ -188,7 +188,7 @@ def test_a_product_without_a_picture_shows_its_first_email_and_no_broken_picture
     assert '<span class="blank" aria-hidden="true"><span>A</span></span>' in page(release, "index.html")
 
 
-def test_what_a_merchant_would_not_expect_of_a_picture_is_said(shop: Project) -> None:
+def test_surprising_properties_of_a_picture_are_reported(shop: Project) -> None:
     Image.new("RGB", (400, 500), "red").save(shop.site / "pictures/scarf.webp", "PNG", icc_profile=b"nothing")
     said = "site/pictures/scarf.webp: its colour profile is damaged, sRGB is assumed"
 

@@ -19,7 +19,7 @@ class CountingEntries(EntriesTable):
         self.counted: list[Entry] = []
         self.left: list[tuple[str, str, int]] = []
 
-    def count_admission(self, entry: Entry) -> bool:
+    def count_single_opt_in(self, entry: Entry) -> bool:
         self.counted.append(entry)
         return not self._used_up
 
@@ -39,7 +39,7 @@ class Welcomes(Restocking):
 
 
 @pytest.mark.parametrize("used_up", [False, True])
-def test_who_was_signed_up_too_often_today_does_not_wait(
+def test_an_address_signed_up_too_often_today_does_not_wait(
     clock: Clock, used_up: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entries, restocking = CountingEntries(used_up=used_up), Welcomes()
@@ -47,5 +47,5 @@ def test_who_was_signed_up_too_often_today_does_not_wait(
     ada = [("ada", "A", clock())]
     assert entries.counted == [ENTRY]
     assert (entries.left, restocking.welcomed) == ((ada, []) if used_up else ([], ada))
-    said = {"event": "admissions_of_the_day_used_up", "shopper": "ada", "sku": "A"}
+    said = {"event": "single_opt_ins_of_the_day_used_up", "shopper": "ada", "sku": "A"}
     assert logged(capsys) == ([said] if used_up else [])

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.sitemaps import part_key, parts_for, sitemaps, with_lastmod
-from spillway.sitegen.release import Dated, Dates
+from spillway.sitegen.release import DatedDigest, PageDates
 from tests.unit.test_renderer_pages import theme
 
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -56,24 +56,24 @@ def test_a_refreshed_page_gets_a_later_date_and_never_an_earlier_one(
 
 
 def test_a_page_is_as_old_as_what_it_says() -> None:
-    first = Dates({}, 1_000_000)
+    first = PageDates({}, 1_000_000)
     assert first.of("/a", "words", "2026-09-01") == "1970-01-01T00:16:40Z"
-    second = Dates(first.pages, 2_000_000)
+    second = PageDates(first.pages, 2_000_000)
     assert second.of("/a", "words", None) == "1970-01-01T00:16:40Z"
     assert second.of("/b", "words", None) == "1970-01-01T00:33:20Z"
-    third = Dates(second.pages, 3_000_000)
+    third = PageDates(second.pages, 3_000_000)
     assert third.of("/a", "other words", None) == "1970-01-01T00:50:00Z"
-    assert third.pages["/a"] != Dated(second.pages["/a"].digest, 3_000_000)
+    assert third.pages["/a"] != DatedDigest(second.pages["/a"].digest, 3_000_000)
 
 
 def test_a_page_is_as_old_as_the_stock_on_it() -> None:
-    dates = Dates({}, 1_000_000)
+    dates = PageDates({}, 1_000_000)
     assert dates.of("/a", "words", None, [observed(0), observed(1_060_000)]) == "1970-01-01T00:17:40Z"
     assert dates.of("/a", "words", None, [observed(0)]) == "1970-01-01T00:16:40Z"
 
 
 def test_a_build_for_nobody_knows_only_the_merchants_own_dates() -> None:
-    dates = Dates()
+    dates = PageDates()
     assert dates.of("/a", "words", "2026-09-01") == "2026-09-01"
     assert dates.of("/b", "words", None) is None
     assert dates.pages == {}

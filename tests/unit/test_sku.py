@@ -108,7 +108,7 @@ def test_the_longest_sku_of_any_sign_has_a_tag(sign: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["_", "_A", "_QQ", "_!!!!", "_é", "_" + "z" * 300, sku_tag("a b") + "="])
-def test_what_is_no_tag_of_ours_is_refused(tag: str) -> None:
+def test_a_foreign_tag_is_refused(tag: str) -> None:
     with pytest.raises(ValueError, match=re.escape(tag)):
         sku_of_tag(tag)
 

@@ -53,5 +53,5 @@ def test_a_network_is_one_source_and_its_id_holds_no_address() -> None:
     "address",
     ["", "unknown", "127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "fe80::1", "1.2.3", "1.2.3.4:80"],
 )
-def test_what_is_no_address_of_the_internet_is_no_source(address: str) -> None:
+def test_an_address_outside_the_internet_is_no_source(address: str) -> None:
     assert source_id(address, KEY) is None

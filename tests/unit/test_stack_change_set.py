@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from spillway.deploy.stack import NO_REASON, failures
-from spillway.deploy.template import Change, ChangeSet, is_empty, parameters_for
+from spillway.deploy.template import ChangeSet, ResourceChange, is_empty, parameters_for
 from spillway.errors import BadInput
 
 DECLARED = [
@@ -28,15 +28,17 @@ def event(event_id: str, status: str, reason: str | None = None) -> dict[str, An
 def test_a_change_says_whether_the_resource_is_replaced(replacement: str | None, shown: str) -> None:
     change = {"Action": "Modify", "LogicalResourceId": "PagesBucket", "ResourceType": "AWS::S3::Bucket"}
     answer = {"ResourceChange": change | ({"Replacement": replacement} if replacement else {})}
-    assert Change.from_answer(answer) == Change("Modify", "PagesBucket", "AWS::S3::Bucket", shown)
+    assert ResourceChange.from_answer(answer) == ResourceChange(
+        "Modify", "PagesBucket", "AWS::S3::Bucket", shown
+    )
 
 
 def test_the_table_shows_the_most_drastic_changes_first() -> None:
     changes = (
-        Change("Add", "WavesQueue", "AWS::SQS::Queue"),
-        Change("Modify", "APIHandler", "AWS::Lambda::Function"),
-        Change("Remove", "OldQueue", "AWS::SQS::Queue"),
-        Change("Modify", "EntriesTable", "AWS::DynamoDB::Table", "yes"),
+        ResourceChange("Add", "WavesQueue", "AWS::SQS::Queue"),
+        ResourceChange("Modify", "APIHandler", "AWS::Lambda::Function"),
+        ResourceChange("Remove", "OldQueue", "AWS::SQS::Queue"),
+        ResourceChange("Modify", "EntriesTable", "AWS::DynamoDB::Table", "yes"),
     )
     console = Console(width=100, no_color=True)
     with console.capture() as shown:

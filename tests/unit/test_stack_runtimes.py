@@ -56,7 +56,7 @@ def test_a_pyenv_is_looked_through_where_its_shim_does_not_run(machine: Path) ->
 
 
 @pytest.mark.parametrize("script", ["exit 1", "echo python2.7"], ids=["without venv", "another version"])
-def test_what_is_no_such_interpreter_is_passed_over(machine: Path, script: str) -> None:
+def test_a_file_that_is_no_interpreter_is_skipped(machine: Path, script: str) -> None:
     program(machine / "bin" / "python3.13", script)
     assert best_interpreter() == RUNNING
 

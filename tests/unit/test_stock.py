@@ -71,7 +71,7 @@ def test_each_variant_is_a_restock_of_its_own() -> None:
     assert [(restock.sku, restock.id) for restock in found] == [("A", "A:0:e3"), ("B", "B:0:e2")]
 
 
-def test_what_the_catalogue_dropped_cannot_be_bought() -> None:
+def test_a_withdrawn_variant_cannot_be_bought() -> None:
     product = Product("jacket", "Jacket", "", "", "outerwear", (), (Variant("A", 100),))
     stocked = StockedProduct(product, {"A": BACK, "B": BACK})
     assert stocked.can_buy("A")

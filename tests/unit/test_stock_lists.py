@@ -7,12 +7,12 @@ import pytest
 
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.inbound.readings import Link, Malformed, Reading, Readings, Unread
+from chalicelib.inbound.readings import MalformedEvent, Reading, Readings, Unread, VariantLink
 from chalicelib.inbound.reconciliation import (
     ChangeLimit,
-    Comparison,
     Difference,
     Known,
+    StockComparison,
     StockList,
     TooManyChanges,
     compare,
@@ -82,7 +82,7 @@ def test_a_page_of_shopify_gives_units_links_and_the_next_cursor() -> None:
     assert page.readings.readings[0] == Reading(
         f"list:variant:1:{AT_MS}", Sku("A"), "variant:1", 5, None, AT_MS
     )
-    assert page.readings.links[:2] == (Link("variant:1", Sku("A")), Link("item:1001", Sku("A")))
+    assert page.readings.links[:2] == (VariantLink("variant:1", Sku("A")), VariantLink("item:1001", Sku("A")))
     assert page.readings.unread == (
         Unread("variant 4", "the quantity 2000000 is over the maximum of 1000000 units"),
     )
@@ -122,7 +122,7 @@ def test_the_wait_of_shopify_is_what_its_bucket_lacks_for_one_more_query() -> No
     ],
 )
 def test_an_answer_of_shopify_without_a_page_is_refused(body: bytes, reason: str) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(MalformedEvent) as refused:
         shopify_page(body, at_ms=AT_MS, counted=None)
     assert str(refused.value) == reason
 
@@ -155,7 +155,7 @@ def test_a_page_of_woocommerce_gives_stock_and_the_products_whose_variations_hav
     assert listed(readings) == [("W1", 3, None), ("W2", None, BACK_ORDER), ("W5", 8, None)]
     assert (parents, number) == (["3"], 6)
     assert readings.unread == (Unread("product 6", "the quantity 1.5 is no whole number of units"),)
-    with pytest.raises(Malformed, match="the answer is no list of products"):
+    with pytest.raises(MalformedEvent, match="the answer is no list of products"):
         woocommerce_page(b'{"code": "woocommerce_rest_cannot_view"}', at_ms=AT_MS)
 
 
@@ -210,7 +210,7 @@ def test_wrong_lines_of_a_file_are_named_and_the_others_read() -> None:
     ],
 )
 def test_a_file_that_is_no_stock_list_is_refused(raw: bytes, reason: str) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(MalformedEvent) as refused:
         csv_list(raw, at_ms=AT_MS)
     assert str(refused.value).startswith(reason)
 
@@ -263,9 +263,9 @@ def test_no_unit_left_becomes_what_the_catalogue_says() -> None:
 
 
 def test_a_limit_names_the_numbers_and_small_changes_always_pass() -> None:
-    def of(changes: int, same: int) -> Comparison:
+    def of(changes: int, same: int) -> StockComparison:
         change = Difference(Sku("A"), stock(1), stock(2), reading("A", 2))
-        return Comparison((change,) * changes, same)
+        return StockComparison((change,) * changes, same)
 
     limit = ChangeLimit(changes_max=500, percent_max=30)
     for allowed in (of(20, 0), of(30, 70), of(500, 5000)):

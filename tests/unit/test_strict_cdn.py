@@ -3,7 +3,7 @@
 import pytest
 
 from spillway.local_cloud.strict.cdn import Distribution, EdgeCache, Lifetimes
-from spillway.local_cloud.strict.refusals import Answer
+from spillway.local_cloud.strict.refusals import AwsResponse
 
 OPTIMIZED = Lifetimes(1, 86_400, 31_536_000)
 DISABLED = Lifetimes(0, 0, 0)
@@ -27,7 +27,7 @@ class Edge:
         self, path: str, body: bytes, control: str = PAGE, *, status: int = 200, method: str = "GET"
     ) -> None:
         headers = {"cache-control": control, "etag": f'"{body.decode()}"', "content-length": str(len(body))}
-        self.cache.keep(self.distribution, method, path, Answer(status, headers, body))
+        self.cache.keep(self.distribution, method, path, AwsResponse(status, headers, body))
 
     def body(self, path: str, method: str = "GET") -> bytes | None:
         kept = self.cache.find(self.distribution, method, path)
@@ -98,7 +98,7 @@ def test_a_page_is_kept_as_long_as_it_says(control: str, lifetime_s: float) -> N
     assert OPTIMIZED.of(control) == lifetime_s
 
 
-def test_what_has_expired_is_asked_for_again(edge: Edge) -> None:
+def test_an_expired_secret_is_read_again(edge: Edge) -> None:
     edge.keep("/a", b"x", "s-maxage=10")
     edge.now_s += 9.9
     assert edge.body("/a") == b"x"

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from spillway.local_cloud.strict.refusals import Refusal, answer_of, refusal_of
 from spillway.local_cloud.strict.requests import (
-    Call,
+    AwsCall,
     HttpRequest,
     UnknownOperation,
     read_call,
     service_model,
 )
-from spillway.local_cloud.strict.validation import ANYTHING, Malformed, compiled, first_violation
+from spillway.local_cloud.strict.validation import ANYTHING, MalformedRequest, compiled, first_violation
 
 # Actions that the stack, its functions and the operator's commands call, as each is named in signatures.
 SERVICES = {
@@ -71,7 +71,7 @@ class Senders:
         body = body.encode() if isinstance(body, str) else body
         return HttpRequest(sent.method, address.path, address.query, headers, body)
 
-    def call(self, service: str, operation: str, **members: Any) -> Call:
+    def call(self, service: str, operation: str, **members: Any) -> AwsCall:
         """Give what is read from that request."""
         return read_call(SERVICES[service], self.request(service, operation, **members))
 
@@ -158,7 +158,7 @@ def test_a_call_is_read_back_whole(
     assert call.shape is None or first_violation(call.members, call.shape) is None
 
 
-def test_what_the_sdk_adds_by_itself_is_read_as_members_too(senders: Senders) -> None:
+def test_members_that_the_sdk_adds_are_read_too(senders: Senders) -> None:
     call = senders.call("s3", "put_object", Bucket="bucket", Key="k", Body=b"xy", Metadata={"a": "b"})
     assert call.operation == "PutObject"
     assert call.members["Metadata"] == {"a": "b"}
@@ -204,7 +204,7 @@ def test_any_list_in_xml_is_read_back(senders: Senders, keys: list[str], quiet: 
     )
 
 
-def answered(call: Call) -> tuple[str, int, str]:
+def answered(call: AwsCall) -> tuple[str, int, str]:
     """The code, status and message that a call is refused with."""
     assert call.shape is not None
     violation = first_violation(call.members, call.shape)
@@ -327,7 +327,7 @@ def test_null_members_count_as_left_out() -> None:
     "body", [b"{", b"[]", b'"x"', b'{"TableName":"abc","Item":{"b":{"B":"not base64"}}}']
 )
 def test_a_body_that_is_no_request_is_malformed(body: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedRequest):
         read_call("dynamodb", request_of("DynamoDB_20120810.PutItem", body))
 
 
@@ -339,7 +339,7 @@ def test_a_body_that_is_no_request_is_malformed(body: bytes) -> None:
         ("lambda", HttpRequest("BREW", "/2015-03-31/functions", "", {}, b"")),
     ],
 )
-def test_what_aws_has_no_operation_for_is_unknown(signed_as: str, request_: HttpRequest) -> None:
+def test_a_request_without_an_operation_of_aws_is_unknown(signed_as: str, request_: HttpRequest) -> None:
     with pytest.raises(UnknownOperation):
         read_call(signed_as, request_)
 

@@ -9,7 +9,7 @@ import pytest
 
 from spillway.local_cloud.strict import checks, rules
 from spillway.local_cloud.strict.refusals import Refusal
-from spillway.local_cloud.strict.requests import Call, HttpRequest
+from spillway.local_cloud.strict.requests import AwsCall, HttpRequest
 
 Make = Callable[..., Refusal | None]
 ROOT = Path(__file__).parents[2]
@@ -22,17 +22,17 @@ class Surroundings:
     now_s: float = 0.0
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
-    account: checks.Account = field(init=False)
+    account: checks.AccountState = field(init=False)
 
     def __post_init__(self) -> None:
-        self.account = checks.Account(
+        self.account = checks.AccountState(
             lambda: self.now_s, lambda bucket, key: self.objects.get((bucket, key)), lambda: self.reserved
         )
 
     def answer(self, service: str, operation: str, **members: Any) -> Refusal | None:
         """How a call is refused, or None; `body` is that of its request."""
         request = HttpRequest("POST", "/", "", {}, members.pop("body", b""))
-        return rules.first_refusal(Call(service, operation, "json", None, members, request), self.account)
+        return rules.first_refusal(AwsCall(service, operation, "json", None, members, request), self.account)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, Arrival, Claim, Entry, EntryState
+from chalicelib.domain.entry import REQUESTED_EMAILS_PER_DAY_MAX, Arrival, EmailClaim, Entry, EntryState
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import SendingRate
@@ -16,11 +16,11 @@ from chalicelib.tables.entries import EntriesTable, entry_from, is_entry
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable, RecentProducts, packed, stock_from, stocked_with
 from chalicelib.tables.sending import LeasesTable
-from chalicelib.tables.sending.deliverability import DeliverabilityTable, FeedbackTaken
+from chalicelib.tables.sending.deliverability import DeliverabilityTable, FeedbackConflict
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.shards import MARKS_MAX, MarksNotWritten, Notified, RestocksTable, ShardsTable
 from chalicelib.tables.suppressions import SuppressionBusy, SuppressionsTable, history_of
-from chalicelib.tables.table import Put, Read, Table, Update, batch_get
+from chalicelib.tables.table import Put, ReadByKey, Table, Update, batch_get
 from tests.support.recorded_calls import Scripted, scripted
 
 CONFIRMED = EntryState.CONFIRMED
@@ -80,7 +80,7 @@ def test_a_condition_that_does_not_hold_is_no_error_and_any_other_refusal_is(met
         ("ProvisionedThroughputExceeded", "ThrottlingError"),
     ],
 )
-def test_a_transaction_that_others_are_in_the_way_of_says_why(reasons: tuple[str, ...]) -> None:
+def test_a_transaction_that_conflicts_names_its_reason(reasons: tuple[str, ...]) -> None:
     assert transact(scripted(cancelled(*reasons))) == reasons
 
 
@@ -139,7 +139,7 @@ def test_keys_that_were_left_over_are_read_again_and_no_others() -> None:
         {"Responses": {"t": [{"n": {"N": "1"}}]}, "UnprocessedKeys": rest},
         {"Responses": {"t": [{"n": {"N": "2"}}]}, "UnprocessedKeys": {}},
     )
-    read = Read(Table(reader, "t"), [{"id": "a"}, {"id": "b"}], ["id", "n"])
+    read = ReadByKey(Table(reader, "t"), [{"id": "a"}, {"id": "b"}], ["id", "n"])
     assert batch_get(read) == ([{"n": 1}, {"n": 2}],)
     assert reader.asked == [
         ("batch_get_item", {"RequestItems": {"t": {"Keys": keys, **reading}}}),
@@ -241,7 +241,7 @@ def test_emails_asked_for_are_counted_twenty_times_at_most() -> None:
 
 
 def test_the_last_email_that_may_be_asked_for_is_counted_and_the_next_is_not() -> None:
-    times = [str(number) for number in range(1, ASKED_EMAILS_PER_DAY_MAX)]
+    times = [str(number) for number in range(1, REQUESTED_EMAILS_PER_DAY_MAX)]
 
     def count(*more: str) -> tuple[bool, list[str]]:
         asking = scripted({"Item": {"times": {"S": " ".join([*times, *more])}}})
@@ -253,7 +253,7 @@ def test_the_last_email_that_may_be_asked_for_is_counted_and_the_next_is_not() -
 
 
 def test_a_claim_covers_what_is_as_new_as_it_and_not_its_own_message() -> None:
-    mine = Claim("ada", "B", {"B": 5, "C": 7})
+    mine = EmailClaim("ada", "B", {"B": 5, "C": 7})
     held = {
         '["ada","A",{"B":5}]': True,
         '["ada","A",{"B":6,"C":1}]': True,
@@ -263,7 +263,7 @@ def test_a_claim_covers_what_is_as_new_as_it_and_not_its_own_message() -> None:
         '["eve","A",{"B":5,"C":7}]': False,
     }
     assert {text: mine.is_held(text) for text in held} == held
-    gone = Claim("ada", "B", {"C": 0, "D": 7})
+    gone = EmailClaim("ada", "B", {"C": 0, "D": 7})
     assert not gone.is_held('["ada","A",{"D":7}]')
     assert gone.is_held('["ada","A",{"C":0,"D":7}]')
 
@@ -274,7 +274,7 @@ def test_an_entry_of_few_attributes_and_one_of_all() -> None:
         "sku": {"S": "A"},
         "mailbox": {"S": "ada@example.com"},
         "state": {"S": "unsubscribed"},
-        "asked_at_ms": {"N": "5"},
+        "signed_up_at_ms": {"N": "5"},
     }
     left = Entry("ada", "A", "ada@example.com", EntryState.UNSUBSCRIBED, 5)
     assert entry_from(few) == left
@@ -352,10 +352,10 @@ def test_a_change_of_nothing_writes_nothing() -> None:
     assert [method for method, _ in reader.asked] == ["get_item"]
 
 
-def test_a_count_that_others_are_in_the_way_of_says_so() -> None:
+def test_a_count_that_conflicts_is_reported() -> None:
     bounced = Feedback(FeedbackState.BOUNCED, "m1", 5, "ada", "A", "tag")
     busy = scripted({}, cancelled("None", "TransactionConflict", "ThrottlingError"))
-    with pytest.raises(FeedbackTaken, match=r"^None, TransactionConflict, ThrottlingError$"):
+    with pytest.raises(FeedbackConflict, match=r"^None, TransactionConflict, ThrottlingError$"):
         DeliverabilityTable(busy, "entries", "sending").count(bounced, at_ms=9)
     known = scripted({}, cancelled("ConditionalCheckFailed", "None", "None"))
     assert not DeliverabilityTable(known, "entries", "sending").count(bounced, at_ms=9)

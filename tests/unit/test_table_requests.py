@@ -13,10 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.entry import Claim, Entry, EntryState, OptIn, Signup, shard_of
+from chalicelib.domain.entry import EmailClaim, Entry, EntryState, OptIn, Signup, shard_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.sending_limits import Limits
+from chalicelib.domain.sending_limits import SendingLimits
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.domain.wave import WaveBudget, WavePolicy
@@ -95,7 +95,7 @@ class Tables:
 
     def limits(self, at_ms: int = NOW_MS) -> None:
         """Put limits of 100 emails, 10 a second."""
-        self.rate_limiter.put_limits(Limits(10.0, 100), at_ms=at_ms, known=None)
+        self.rate_limiter.put_limits(SendingLimits(10.0, 100), at_ms=at_ms, known=None)
 
     def take(self, emails: int = 10, *, at_ms: int = NOW_MS, wait_ms_max: int = 2_000) -> int | None:
         """Reserve a turn that takes a tenth of a second for each email."""
@@ -134,11 +134,13 @@ CASES: dict[str, tuple[Act, Act]] = {
     ),
     "an entry rejoins": (lambda t: t.entries.rejoin(PENDING), NOTHING),
     "an entry is kept as it was": (
-        lambda t: t.entries.keep(replace(ADA, asked_at_ms=7), replace(ADA, asked_at_ms=NOW_MS)),
+        lambda t: t.entries.keep(replace(ADA, signed_up_at_ms=7), replace(ADA, signed_up_at_ms=NOW_MS)),
         lambda t: t.join("ada"),
     ),
     "an entry of before consent was stored is kept as it was": (
-        lambda t: t.entries.keep(replace(ADA, asked_at_ms=7, consent=None), replace(ADA, asked_at_ms=NOW_MS)),
+        lambda t: t.entries.keep(
+            replace(ADA, signed_up_at_ms=7, consent=None), replace(ADA, signed_up_at_ms=NOW_MS)
+        ),
         NOTHING,
     ),
     "an entry is confirmed": (
@@ -152,12 +154,12 @@ CASES: dict[str, tuple[Act, Act]] = {
     ),
     "a move is forgotten": (lambda t: t.entries.forget_move(MOVED, at_ms=NOW_MS), NOTHING),
     "a signup is undone": (
-        lambda t: t.entries.undo("ada", "A", asked_at_ms=NOW_MS),
+        lambda t: t.entries.undo("ada", "A", signed_up_at_ms=NOW_MS),
         lambda t: t.join("ada"),
     ),
     "a confirmation lifts a suppression": (
         lambda t: t.entries.mark_retry(PENDING, at_ms=NOW_MS),
-        lambda t: t.entries.sign_up(SIGNUP, at_ms=PENDING.asked_at_ms),
+        lambda t: t.entries.sign_up(SIGNUP, at_ms=PENDING.signed_up_at_ms),
     ),
     "an entry is read": (lambda t: t.entries.get("ada", "A"), lambda t: t.join("ada")),
     "an entry is read that is not there": (lambda t: t.entries.get("ada", "B"), lambda t: t.join("ada")),
@@ -168,7 +170,7 @@ CASES: dict[str, tuple[Act, Act]] = {
     "a first email asked for": (lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS), NOTHING),
     "a second email asked for that covers others": (
         lambda t: t.entries.count_requested_email(
-            "ada", at_ms=NOW_MS, claim=Claim("ada", "Ä", {"Ä": 1, "B": 2}), budget="my-waitlists"
+            "ada", at_ms=NOW_MS, claim=EmailClaim("ada", "Ä", {"Ä": 1, "B": 2}), budget="my-waitlists"
         ),
         lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS - 1, budget="my-waitlists"),
     ),
@@ -185,23 +187,25 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: [t.entries.count_requested_email("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
     ),
     "an email asked for by a network": (
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=1),
+        lambda t: t.entries.count_requested_by_network("net4-x", at_ms=NOW_MS, limit=1),
         NOTHING,
     ),
     "an email more than a network may ask for": (
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=1, budget="my-waitlists"),
-        lambda t: t.entries.count_asked_by_network(
+        lambda t: t.entries.count_requested_by_network(
+            "net4-x", at_ms=NOW_MS, limit=1, budget="my-waitlists"
+        ),
+        lambda t: t.entries.count_requested_by_network(
             "net4-x", at_ms=NOW_MS - 23 * HOUR_MS, limit=1, budget="my-waitlists"
         ),
     ),
     "an email given back by a network over its limit": (
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=0, emails=-1),
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=9, emails=3),
+        lambda t: t.entries.count_requested_by_network("net4-x", at_ms=NOW_MS, limit=0, emails=-1),
+        lambda t: t.entries.count_requested_by_network("net4-x", at_ms=NOW_MS, limit=9, emails=3),
     ),
-    "an admission": (lambda t: t.entries.count_admission(ADA), NOTHING),
+    "an admission": (lambda t: t.entries.count_single_opt_in(ADA), NOTHING),
     "an admission more than a day has": (
-        lambda t: t.entries.count_admission(ADA),
-        lambda t: [t.entries.count_admission(replace(ADA, sku=f"S{number}")) for number in range(10)],
+        lambda t: t.entries.count_single_opt_in(ADA),
+        lambda t: [t.entries.count_single_opt_in(replace(ADA, sku=f"S{number}")) for number in range(10)],
     ),
     "the next of a shard where nobody waits": (
         lambda t: t.shards.waiting("A#1", after="", upto="~", limit=1),
@@ -298,7 +302,7 @@ CASES: dict[str, tuple[Act, Act]] = {
     ),
     "a suppression is lifted": (
         lambda t: t.suppressions.change(
-            "ada", lambda known: known.pardoned(at_ms=NOW_MS), at_ms=NOW_MS, because="they called"
+            "ada", lambda known: known.lifted_by_operator(at_ms=NOW_MS), at_ms=NOW_MS, because="they called"
         ),
         lambda t: t.suppressions.suppress("ada", reason="bounce", at_ms=7),
     ),
@@ -306,7 +310,9 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.suppressions.suppress("ada", reason="unsubscribed", at_ms=NOW_MS + 1),
         lambda t: (
             t.suppressions.suppress("ada", reason="bounce", at_ms=7),
-            t.suppressions.change("ada", lambda known: known.pardoned(at_ms=9), because="they called"),
+            t.suppressions.change(
+                "ada", lambda known: known.lifted_by_operator(at_ms=9), because="they called"
+            ),
         ),
     ),
     "a mailbox's history": (lambda t: t.suppressions.history("ada"), NOTHING),
@@ -383,17 +389,19 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.limits(),
     ),
     "the first limits": (
-        lambda t: t.rate_limiter.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=None),
+        lambda t: t.rate_limiter.put_limits(SendingLimits(14.5, 200), at_ms=NOW_MS, known=None),
         NOTHING,
     ),
     "limits after some emails": (
         lambda t: t.rate_limiter.put_limits(
-            Limits(14.5, 200), at_ms=NOW_MS + 1, known=t.rate_limiter.state()
+            SendingLimits(14.5, 200), at_ms=NOW_MS + 1, known=t.rate_limiter.state()
         ),
         lambda t: (t.limits(), t.take()),
     ),
     "limits a month after some emails": (
-        lambda t: t.rate_limiter.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=t.rate_limiter.state()),
+        lambda t: t.rate_limiter.put_limits(
+            SendingLimits(14.5, 200), at_ms=NOW_MS, known=t.rate_limiter.state()
+        ),
         lambda t: (
             t.limits(NOW_MS - 40 * DAY_MS),
             *[t.take(at_ms=NOW_MS - days * DAY_MS) for days in (40, 32, 31, 2)],
@@ -401,7 +409,9 @@ CASES: dict[str, tuple[Act, Act]] = {
         ),
     ),
     "limits hours after some emails": (
-        lambda t: t.rate_limiter.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=t.rate_limiter.state()),
+        lambda t: t.rate_limiter.put_limits(
+            SendingLimits(14.5, 200), at_ms=NOW_MS, known=t.rate_limiter.state()
+        ),
         lambda t: (t.limits(NOW_MS - 30 * HOUR_MS), t.take(at_ms=NOW_MS - 30 * HOUR_MS)),
     ),
     "a turn at once": (lambda t: t.take(), lambda t: t.limits()),

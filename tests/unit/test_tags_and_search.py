@@ -58,7 +58,7 @@ def test_a_tag_is_linked_from_its_products_and_in_the_sitemap(shop: Project) -> 
     assert '<meta name="robots" content="noindex">' in page(release, "search")
 
 
-def test_what_is_searched_is_what_products_are_called_in_each_language(shop: Project) -> None:
+def test_the_search_finds_products_by_their_names_in_each_language(shop: Project) -> None:
     release = build(shop)
     index = json.loads(page(release, "search.json"))
     german = json.loads(page(release, "de/search.json"))

@@ -12,7 +12,7 @@ from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.local_cloud.shopper import until
 from spillway.project import DEFAULT_THEME, Project
-from spillway.sitegen.incremental import Comparison
+from spillway.sitegen.incremental import FileComparison
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.sitegen.theme_files import ThemeFiles
@@ -128,7 +128,7 @@ def inputs_of(project: Project) -> object:
     """Return the signatures of what a build reads, once every file is left alone for long enough."""
 
     def settled() -> object:
-        compared = Comparison(project, project.output, base_url=None)
+        compared = FileComparison(project, project.output, base_url=None)
         return None if compared.unsettled else compared._inputs
 
     return until(settled, "settled files", within_s=10)

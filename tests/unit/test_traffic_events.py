@@ -10,7 +10,7 @@ import pytest
 from chalicelib.container import Container
 from chalicelib.domain.domain_event import DomainEvent, EventType
 from chalicelib.events import emit_hour, on_domain_events, on_logs_delivered
-from chalicelib.rules.rule import Action, Rule
+from chalicelib.rules.rule import Rule, RuleAction
 from chalicelib.services.domain_events import RULES_KEY, rules_to_json
 from chalicelib.services.traffic import TrafficCounter, WeeklySalts
 from chalicelib.storage import TrafficBucket
@@ -30,11 +30,11 @@ SPIKE = Rule(
     "crowd",
     EventType.TRAFFIC_SPIKE,
     {"data": {"requests": [{"numeric": [">", 3]}]}},
-    Action.EMAIL,
+    RuleAction.EMAIL,
     EMAIL,
 )
-FELL = Rule("lost-logs", EventType.TRAFFIC_COVERAGE_FELL, {}, Action.EMAIL, EMAIL)
-EACH_HOUR = Rule("hourly", EventType.SCHEDULE, {}, Action.EMAIL, EMAIL)
+FELL = Rule("lost-logs", EventType.TRAFFIC_COVERAGE_FELL, {}, RuleAction.EMAIL, EMAIL)
+EACH_HOUR = Rule("hourly", EventType.SCHEDULE, {}, RuleAction.EMAIL, EMAIL)
 
 
 class Aws:

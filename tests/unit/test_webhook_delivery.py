@@ -19,10 +19,10 @@ from chalicelib.outbound.deliveries import (
     DELAYS_S,
     EVENT_NAMES,
     TRIES_MAX,
-    Answer,
     Attempt,
     Delivery,
     Endpoint,
+    EndpointResponse,
     Probe,
     State,
     message_from_json,
@@ -93,7 +93,7 @@ class MemoryQueue:
 class Play:
     """A shop's side of deliveries, and an endpoint that answers as it is said to."""
 
-    answers: Iterator[Answer]
+    answers: Iterator[EndpointResponse]
     now_ms: int = NOW_MS
     posted: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
     secrets: str = json.dumps({"e1": [{"secret": SECRET}]})
@@ -144,7 +144,7 @@ class Play:
         if self.dies_at == 0:
             raise Died
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         """Be the endpoint."""
         self.posted.append((url, headers, body))
         return next(self.answers)
@@ -187,7 +187,7 @@ def _tables() -> MemoryDynamoDb:
     return memory
 
 
-def always(*answers: Answer) -> Iterator[Answer]:
+def always(*answers: EndpointResponse) -> Iterator[EndpointResponse]:
     """Answer so, the last one for ever."""
     yield from answers
     while True:
@@ -195,7 +195,7 @@ def always(*answers: Answer) -> Iterator[Answer]:
 
 
 def test_an_event_arrives_signed_as_a_cloudevent_and_its_repeat_is_not_sent() -> None:
-    play = Play(always(Answer(204)))
+    play = Play(always(EndpointResponse(204)))
     assert WebhookFanout(play.recent, play.queue, play.circuit).queue(EVENT) == 1
     play.run()
     ((url, headers, body),) = play.posted
@@ -219,19 +219,19 @@ def test_an_event_arrives_signed_as_a_cloudevent_and_its_repeat_is_not_sent() ->
 
 
 def test_only_endpoints_that_want_a_type_get_it() -> None:
-    play = Play(always(Answer(200)))
+    play = Play(always(EndpointResponse(200)))
     fanout = WebhookFanout(play.recent, play.queue, play.circuit)
     assert fanout.queue(CONFIRMED) == 0
-    assert not fanout.listens_to(EventType.SIGNUP_CONFIRMED)
-    assert fanout.listens_to(EventType.RESTOCK_OPENED)
+    assert not fanout.has_endpoint_for(EventType.SIGNUP_CONFIRMED)
+    assert fanout.has_endpoint_for(EventType.RESTOCK_OPENED)
     play.endpoints.put(replace(ENDPOINT, disabled_at_ms=1))
     play.recent.forget()
     assert fanout.queue(EVENT) == 0
-    assert not fanout.listens_to(EventType.RESTOCK_OPENED)
+    assert not fanout.has_endpoint_for(EventType.RESTOCK_OPENED)
 
 
 def test_attempts_go_on_for_three_days_and_end_as_a_dead_letter() -> None:
-    play = Play(always(Answer(503)))
+    play = Play(always(EndpointResponse(503)))
     play.queue.put(Delivery("e1", EVENT))
     play.run()
     assert len(play.posted) == TRIES_MAX == 10
@@ -247,7 +247,7 @@ def test_attempts_go_on_for_three_days_and_end_as_a_dead_letter() -> None:
 
 
 def test_a_redriven_dead_letter_and_a_retry_start_again() -> None:
-    play = Play(always(*[Answer(503)] * TRIES_MAX, Answer(500), Answer(200)))
+    play = Play(always(*[EndpointResponse(503)] * TRIES_MAX, EndpointResponse(500), EndpointResponse(200)))
     play.queue.put(Delivery("e1", EVENT))
     play.run()
     # As a redrive puts a message back: its count of tries at zero.
@@ -266,7 +266,7 @@ def test_a_redriven_dead_letter_and_a_retry_start_again() -> None:
 
 
 def test_410_disables_the_endpoint_and_nothing_more_is_sent() -> None:
-    play = Play(always(Answer(410)))
+    play = Play(always(EndpointResponse(410)))
     play.queue.put(Delivery("e1", EVENT))
     play.queue.put(Delivery("e1", replace(EVENT, id="other")))
     play.run()
@@ -280,7 +280,7 @@ def test_410_disables_the_endpoint_and_nothing_more_is_sent() -> None:
 
 
 def test_a_removed_endpoint_gets_nothing() -> None:
-    play = Play(always(Answer(200)))
+    play = Play(always(EndpointResponse(200)))
     play.endpoints.remove("e1")
     play.queue.put(Delivery("e1", EVENT))
     play.run()
@@ -290,7 +290,7 @@ def test_a_removed_endpoint_gets_nothing() -> None:
 
 @pytest.mark.parametrize("error", ["timeout", "not_public", "name_unknown", "connection", "tls"])
 def test_an_attempt_without_an_answer_is_tried_again(error: str) -> None:
-    play = Play(always(Answer(error=error), Answer(302), Answer(200)))
+    play = Play(always(EndpointResponse(error=error), EndpointResponse(302), EndpointResponse(200)))
     play.queue.put(Delivery("e1", EVENT))
     play.run()
     assert len(play.posted) == 3
@@ -303,7 +303,7 @@ def test_an_attempt_without_an_answer_is_tried_again(error: str) -> None:
 @given(st.integers(1, 40), st.lists(st.sampled_from([200, 500, 503]), max_size=11))
 def test_a_worker_that_dies_at_any_write_loses_no_event(dies_at: int, statuses: list[int]) -> None:
     # The last answer repeats: without a success, every attempt fails.
-    play = Play(always(*(Answer(status) for status in statuses), Answer(500)))
+    play = Play(always(*(EndpointResponse(status) for status in statuses), EndpointResponse(500)))
     play.queue.put(Delivery("e1", EVENT))
     play.dies_at = dies_at
     play.run()
@@ -324,7 +324,7 @@ def test_a_worker_that_dies_at_any_write_loses_no_event(dies_at: int, statuses: 
 def test_repeated_messages_post_no_more_than_the_schedule_and_never_after_a_success(
     copies: list[int], fails: list[bool]
 ) -> None:
-    play = Play(always(*(Answer(500 if fail else 200) for fail in fails), Answer(200)))
+    play = Play(always(*(EndpointResponse(500 if fail else 200) for fail in fails), EndpointResponse(200)))
     play.queue.put(Delivery("e1", EVENT))
     for extra in copies:
         if not play.sqs.waiting:
@@ -337,9 +337,9 @@ def test_repeated_messages_post_no_more_than_the_schedule_and_never_after_a_succ
     assert len(play.posted) == min(fails.index(False) + 1 if False in fails else 13, TRIES_MAX)
 
 
-def test_of_two_workers_with_one_message_one_queues_the_next() -> None:
-    play = Play(always(Answer(500)))
-    first = outcome_of(Delivery("e1", EVENT), Answer(500), at_ms=NOW_MS, random=0.0)
+def test_one_of_two_workers_with_one_message_queues_the_next() -> None:
+    play = Play(always(EndpointResponse(500)))
+    first = outcome_of(Delivery("e1", EVENT), EndpointResponse(500), at_ms=NOW_MS, random=0.0)
     assert play.deliveries.record(first, after=None)
     assert not play.deliveries.record(replace(first, at_ms=NOW_MS + 1), after=None)
     second = replace(first, tries=2)
@@ -349,13 +349,15 @@ def test_of_two_workers_with_one_message_one_queues_the_next() -> None:
     assert not play.deliveries.record(replace(second, tries=3), after=second)
 
 
-@pytest.mark.parametrize(("slower", "posts"), [(Answer(200), 2), (Answer(500), 3)], ids=["delivers", "fails"])
-def test_a_message_that_two_workers_have_at_once_goes_on_as_one(slower: Answer, posts: int) -> None:
-    play = Play(always(Answer(500), Answer(200)))
+@pytest.mark.parametrize(
+    ("slower", "posts"), [(EndpointResponse(200), 2), (EndpointResponse(500), 3)], ids=["delivers", "fails"]
+)
+def test_a_message_that_two_workers_have_at_once_goes_on_as_one(slower: EndpointResponse, posts: int) -> None:
+    play = Play(always(EndpointResponse(500), EndpointResponse(200)))
     message = Delivery("e1", EVENT)
     post = play.post
 
-    def post_meanwhile(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post_meanwhile(url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         play.post = post  # type: ignore[method-assign]
         play.delivery.deliver(message, is_repeat=False)
         play.posted.append((url, headers, body))
@@ -373,7 +375,7 @@ def test_a_message_that_two_workers_have_at_once_goes_on_as_one(slower: Answer, 
 
 def test_the_jitter_stays_within_a_tenth_and_a_later_retry_is_granted_within_a_day() -> None:
     def due_s(random: float, after_s: int | None = None, tries: int = 3) -> float:
-        answer = Answer(429, retry_after_s=after_s)
+        answer = EndpointResponse(429, retry_after_s=after_s)
         attempt = outcome_of(Delivery("e1", EVENT, tries), answer, at_ms=0, random=random)
         assert attempt.due_at_ms is not None
         return attempt.due_at_ms / 1000
@@ -395,7 +397,7 @@ def test_the_jitter_stays_within_a_tenth_and_a_later_retry_is_granted_within_a_d
 def test_an_address_leaves_where_the_merchant_named_the_event_with_it(
     names: set[str], expected: dict[str, str]
 ) -> None:
-    play = Play(always(Answer(200)))
+    play = Play(always(EndpointResponse(200)))
     play.entries.sign_up(
         Signup("s-1", "ada@example.com", "FJ-MOSS-M", "/", "c", opt_in=OptIn.SINGLE), at_ms=NOW_MS
     )
@@ -411,7 +413,7 @@ def test_an_address_leaves_where_the_merchant_named_the_event_with_it(
 
 
 def test_the_event_of_an_erased_shopper_leaves_without_an_address() -> None:
-    play = Play(always(Answer(200)))
+    play = Play(always(EndpointResponse(200)))
     play.endpoints.put(replace(ENDPOINT, events=frozenset({"signup.confirmed.address"})))
     play.queue.put(Delivery("e1", CONFIRMED))
     play.run()
@@ -421,7 +423,7 @@ def test_the_event_of_an_erased_shopper_leaves_without_an_address() -> None:
 def test_both_secrets_sign_during_a_rotation_and_a_new_secret_is_read_within_a_minute() -> None:
     from chalicelib.outbound.signing import secrets_document
 
-    play = Play(always(Answer(500), Answer(200)))
+    play = Play(always(EndpointResponse(500), EndpointResponse(200)))
     play.queue.put(Delivery("e1", EVENT))
     before = play.now_ms
     play.secrets = secrets_document({"e1": rotated((EndpointSecret(SECRET),), OTHER, at_ms=before)})
@@ -440,7 +442,7 @@ def _moment(headers: Mapping[str, str]) -> Any:
 
 
 def test_without_a_secret_nothing_is_posted_and_the_delivery_waits_for_one() -> None:
-    play = Play(always(Answer(200)), secrets="{}")
+    play = Play(always(EndpointResponse(200)), secrets="{}")
     play.delivery.deliver(Delivery("e1", EVENT), is_repeat=False)
     assert not play.posted
     waiting = play.state()
@@ -449,7 +451,7 @@ def test_without_a_secret_nothing_is_posted_and_the_delivery_waits_for_one() -> 
 
 
 def test_a_batch_reports_the_messages_that_fail_and_delivers_the_others() -> None:
-    play = Play(always(Answer(200)))
+    play = Play(always(EndpointResponse(200)))
     events = [replace(EVENT, id=f"n{number}") for number in range(3)]
     bodies = [Delivery("e1", event).to_json() for event in events]
     bodies[1] = "no delivery"
@@ -482,20 +484,20 @@ class Flood(Play):
     """A shop whose events go on while the endpoint is down, from its own answers by time and event."""
 
     def __init__(self, answer: Callable[[int, str], int]) -> None:
-        super().__init__(always(Answer(200)))
+        super().__init__(always(EndpointResponse(200)))
         self._answer = answer
         self.fanout = WebhookFanout(self.recent, self.queue, self.circuit)
         self.taken: list[str] = []
         self.passes = 0
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         """Answer by the time and the event."""
         self.posted.append((url, headers, body))
         name = headers["webhook-id"]
         status = self._answer(self.now_ms - NOW_MS, name)
         if status == 200:
             self.taken.append(name)
-        return Answer(status)
+        return EndpointResponse(status)
 
     def until(self, at_ms: int) -> None:
         """Deliver what is due until a time after the beginning."""

@@ -19,8 +19,8 @@ from typing import Any, Generic, TypeVar
 
 from chalicelib.domain.traffic.agents import Agent, agent_of
 from chalicelib.domain.traffic.hour import HourStats
-from chalicelib.domain.traffic.lines import Aside, Bundle, LineReader, Lines, Source
-from chalicelib.domain.traffic.request import OWN_SITE, Request, referring_host
+from chalicelib.domain.traffic.lines import Bundle, LineReader, LogColumns, SkipReason, Source
+from chalicelib.domain.traffic.request import OWN_SITE, LoggedRequest, referring_host
 from chalicelib.domain.traffic.sketch import DIGEST_BYTES, NamedCounts
 
 # CloudFront delivers some lines up to 24 hours late, and names the file by their hour.
@@ -141,7 +141,7 @@ class _LogCounter:
         """Count some lines."""
         hour = self._near[bundle.stamp]
         if hour is None:
-            self.hours[self._name.hour].aside[Aside.FAR] += len(bundle.lines.requests)
+            self.hours[self._name.hour].aside[SkipReason.FAR] += len(bundle.lines.requests)
             return
         if hour not in self._tallies:
             stats = self.hours.setdefault(hour, HourStats(hour))
@@ -177,10 +177,10 @@ class _Tally:
         self._stats, self._read, self._week = stats, read, week
         self._keyed = None if salt is None else blake2b(key=salt, digest_size=DIGEST_BYTES)
         self._minutes: Counter[int] = Counter()
-        self._requests: Counter[Request] = Counter()
+        self._requests: Counter[LoggedRequest] = Counter()
         self._programs: Counter[str] = Counter()
-        self._views: Counter[tuple[Request, int]] = Counter()
-        self._arrivals: Counter[tuple[Request, bytes]] = Counter()
+        self._views: Counter[tuple[LoggedRequest, int]] = Counter()
+        self._arrivals: Counter[tuple[LoggedRequest, bytes]] = Counter()
         self._agents: Counter[Agent] = Counter()
         self._countries: Counter[bytes] = Counter()
         # The visitors that the sketch has for sure: each is hashed once, not for each page.
@@ -201,7 +201,7 @@ class _Tally:
         if max(map(len, tallies)) > TALLY_MAX:
             self.flush()
 
-    def _count_pages(self, pages: Lines) -> None:
+    def _count_pages(self, pages: LogColumns) -> None:
         """Count requests for pages, and signups."""
         if pages.countries:
             self._countries.update(pages.countries)
@@ -214,7 +214,7 @@ class _Tally:
         if any(shown):
             self._count_views(pages.where(shown), list(compress(agents, shown)))
 
-    def _count_views(self, views: Lines, agents: list[Agent]) -> None:
+    def _count_views(self, views: LogColumns, agents: list[Agent]) -> None:
         self._views.update(zip(views.requests, views.minutes, strict=True))
         self._arrivals.update(zip(views.requests, views.referrers, strict=True))
         self._agents.update(agents)

@@ -19,7 +19,7 @@ from itertools import compress
 from operator import itemgetter
 from typing import Protocol, Self
 
-from chalicelib.domain.traffic.request import Request
+from chalicelib.domain.traffic.request import LoggedRequest
 from chalicelib.domain.traffic.sketch import NamedCounts
 
 # The fields that are needed. Never cs-uri-query, which holds the tokens of links in emails.
@@ -44,7 +44,7 @@ DIGITS_MAX = 12
 NUMBER_MAX = 10**DIGITS_MAX
 
 
-class Aside(StrEnum):
+class SkipReason(StrEnum):
     """Why a line, or the rest of a file, is not read."""
 
     FIELD_COUNT = "field_count"
@@ -65,7 +65,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LogColumns:
     """Some lines of one hour as columns.
 
     Attributes:
@@ -81,7 +81,7 @@ class Lines:
     ips: list[bytes]
     referrers: list[bytes]
     agents: list[bytes]
-    requests: list[Request]
+    requests: list[LoggedRequest]
     countries: list[bytes] | None
 
     def where(self, chosen: Sequence[bool]) -> Self:
@@ -102,7 +102,7 @@ class Bundle:
 
     stamp: bytes
     bytes_sent: int
-    lines: Lines
+    lines: LogColumns
 
 
 class _Mixed(ValueError):
@@ -145,20 +145,20 @@ class _Layout:
         return b"\t".join(self._reordered(line.split(b"\t"))) if self._reordered else line
 
 
-class _Requests(dict[bytes, Request]):
+class _Requests(dict[bytes, LoggedRequest]):
     """The requests of one day, by the shared values of a line; at most `REQUESTS_MAX` are remembered."""
 
     def __init__(self, day: bytes) -> None:
         super().__init__()
         self.day = day
 
-    def __missing__(self, shared: bytes) -> Request:
+    def __missing__(self, shared: bytes) -> LoggedRequest:
         values = shared.split(b"\t")
         if len(values) != len(SHARED_FIELDS) or values[0] != self.day or not _STATUS.fullmatch(values[3]):
             raise _Mixed
         if len(self) >= REQUESTS_MAX:
             self.clear()
-        request = self[shared] = Request.of(*values[1:])
+        request = self[shared] = LoggedRequest.of(*values[1:])
         return request
 
 
@@ -180,7 +180,7 @@ class LineReader:
     """Reads one log file. `aside` counts the lines that it does not hand on, by kind."""
 
     def __init__(self, source: Source) -> None:
-        self.aside = NamedCounts(len(Aside))
+        self.aside = NamedCounts(len(SkipReason))
         self._source = source
         self._layout: _Layout | None = None
         # The times and shared values that are known to be valid, of the hour that was read last.
@@ -211,7 +211,7 @@ class LineReader:
         times, sizes, ips, referrers, agents, *others, shared = columns
         minutes = list(map(self._minutes.__getitem__, times))
         requests = list(map(self._requests.__getitem__, shared))
-        valid = Lines(minutes, ips, referrers, agents, requests, others[0] if others else None)
+        valid = LogColumns(minutes, ips, referrers, agents, requests, others[0] if others else None)
         return Bundle(self._stamp, _sum(sizes), valid)
 
     def _sorted_out(self, lines: list[bytes]) -> Iterator[Bundle]:
@@ -229,7 +229,7 @@ class LineReader:
                     self._layout = _Layout(names) if set(FIELDS) <= set(names) else None
                 continue
             found = self._hour_of(line)
-            if isinstance(found, Aside):
+            if isinstance(found, SkipReason):
                 self.aside[found] += 1
             else:
                 hours.setdefault(found, []).append(line)
@@ -245,21 +245,21 @@ class LineReader:
                     self._requests = _Requests(day)
             yield self._bundle(lines)
 
-    def _hour_of(self, line: bytes) -> bytes | Aside:
+    def _hour_of(self, line: bytes) -> bytes | SkipReason:
         """Return the stamp of a valid line's hour, or what is wrong with the line."""
         if self._layout is None:
-            return Aside.NO_FIELDS
+            return SkipReason.NO_FIELDS
         values = self._layout.values(line)
         if values is None:
-            return Aside.FIELD_COUNT
+            return SkipReason.FIELD_COUNT
         time, size, *_, shared = values
         day, _, _, status, _ = shared.split(b"\t")
         if not _is_date(day) or not _TIME.fullmatch(time):
-            return Aside.TIME
+            return SkipReason.TIME
         if not size.isdigit() or len(size) > DIGITS_MAX:
-            return Aside.NUMBER
+            return SkipReason.NUMBER
         if not _STATUS.fullmatch(status):
-            return Aside.STATUS
+            return SkipReason.STATUS
         return day + b"T" + time[:2]
 
     def _whole_lines(self) -> Iterator[list[bytes]]:
@@ -270,7 +270,7 @@ class LineReader:
             lines = text.split(b"\n")
             lines[0] = begun + lines[0]
             if len(lines[0]) > LINE_BYTES_MAX:
-                self.aside[Aside.LONG] += 1
+                self.aside[SkipReason.LONG] += 1
                 skipping = True
             if skipping:
                 lines[0] = b""
@@ -281,7 +281,7 @@ class LineReader:
             if lines:
                 yield lines
         # The last line of a file that is cut off is not whole.
-        if begun and not self.aside.get(Aside.GZIP):
+        if begun and not self.aside.get(SkipReason.GZIP):
             yield [begun]
 
     def _inflated(self) -> Iterator[bytes]:
@@ -294,7 +294,7 @@ class LineReader:
                 try:
                     text = inflate.decompress(packed, TEXT_BYTES)
                 except zlib.error:
-                    self.aside[Aside.GZIP] += 1
+                    self.aside[SkipReason.GZIP] += 1
                     return
                 within, pending = True, len(text) == TEXT_BYTES
                 packed = inflate.unconsumed_tail
@@ -304,7 +304,7 @@ class LineReader:
                 if text:
                     yield text
         if within:
-            self.aside[Aside.GZIP] += 1
+            self.aside[SkipReason.GZIP] += 1
 
 
 def _sum(sizes: list[bytes]) -> int:

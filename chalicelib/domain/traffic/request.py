@@ -32,7 +32,7 @@ _RESULTS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Request:
+class LoggedRequest:
     """A request without its time and its sender. It is equal to itself alone, which makes it a fast key.
 
     Attributes:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     EmailSender,
     OutcomeUnknown,
     OutgoingEmail,
-    Refusal,
+    SendRefusal,
     SendRefused,
     SendResult,
     not_written,
@@ -113,7 +113,7 @@ class Notifier:
         try:
             self._mark(batch, self._send(batch, now.may_be_mailed, stocked))
         except SendRefused as refused:
-            if refused.refusal is Refusal.PAUSED:
+            if refused.refusal is SendRefusal.PAUSED:
                 self._rate_limiter.pause(refused.reason)
             raise
 
@@ -142,21 +142,23 @@ class Notifier:
             log("outcome_unknown", restock=batch.restock.id, reason=unknown.reason, again=first_time)
             if first_time:
                 raise
-            return [SendResult(Delivery.UNKNOWN, reason=unknown.reason)] * len(entries)
+            return [SendResult(DeliveryOutcome.UNKNOWN, reason=unknown.reason)] * len(entries)
         except SendRefused as refused:
             if not refused.about_emails or len(entries) > 1 or batch.single:
                 raise
             # Its own message ends in the dead letters; the walk goes on.
-            return [SendResult(Delivery.DEFERRED, reason=refused.reason)]
+            return [SendResult(DeliveryOutcome.DEFERRED, reason=refused.reason)]
 
     def _mark(self, batch: Batch, results: Results) -> None:
         notified = [
             Notified(entry, result.delivery, result.message_id)
             for entry, result in results
-            if result.delivery not in {Delivery.DEFERRED, Delivery.POSTPONED}
+            if result.delivery not in {DeliveryOutcome.DEFERRED, DeliveryOutcome.POSTPONED}
         ]
-        deferred = [(entry, result) for entry, result in results if result.delivery is Delivery.DEFERRED]
-        postponed = [result for _, result in results if result.delivery is Delivery.POSTPONED]
+        deferred = [
+            (entry, result) for entry, result in results if result.delivery is DeliveryOutcome.DEFERRED
+        ]
+        postponed = [result for _, result in results if result.delivery is DeliveryOutcome.POSTPONED]
         if notified:
             self._mark_notified(batch, notified)
         for entry, result in deferred:
@@ -170,13 +172,16 @@ class Notifier:
             postponed=len(postponed),
         )
         if postponed:
-            worst = max(postponed, key=lambda result: list(Refusal).index(result.refusal))
+            worst = max(postponed, key=lambda result: list(SendRefusal).index(result.refusal))
             raise SendRefused(worst.reason, worst.refusal, progressed=bool(notified))
 
     def _mark_notified(self, batch: Batch, notified: Sequence[Notified]) -> None:
         restock, now_ms = batch.restock, self._clock_ms()
         deliveries = [mark.delivery for mark in notified]
-        rejected, unclear = deliveries.count(Delivery.REJECTED), deliveries.count(Delivery.UNKNOWN)
+        rejected, unclear = (
+            deliveries.count(DeliveryOutcome.REJECTED),
+            deliveries.count(DeliveryOutcome.UNKNOWN),
+        )
         counters = {"notified": len(notified), "rejected": rejected, "unclear": unclear}
         if batch.deferrals:
             counters["deferred_now"] = -len(notified)

@@ -11,16 +11,16 @@ from dataclasses import replace
 from datetime import date
 
 from chalicelib.domain.email import (
-    Delivery,
+    DeliveryOutcome,
     EmailSender,
     OutgoingEmail,
-    Refusal,
     SendingAccount,
+    SendRefusal,
     SendRefused,
     SendResult,
 )
 from chalicelib.domain.entry import DAY_MS, HOUR_MS
-from chalicelib.domain.sending_limits import Limits, SendingRate, day_of
+from chalicelib.domain.sending_limits import SendingLimits, SendingRate, day_of
 from chalicelib.log import log
 from chalicelib.tables.sending.rate import SendingRateTable
 
@@ -178,15 +178,15 @@ class RateLimitedSender:
         try:
             results = self._sender.send(sender, emails)
         except SendRefused as refused:
-            if refused.refusal is Refusal.PAUSED:
+            if refused.refusal is SendRefusal.PAUSED:
                 self._rate_limiter.pause(refused.reason)
             raise
         for result in results:
-            if result.delivery is Delivery.POSTPONED and result.refusal is Refusal.PAUSED:
+            if result.delivery is DeliveryOutcome.POSTPONED and result.refusal is SendRefusal.PAUSED:
                 self._rate_limiter.pause(result.reason)
         return results
 
 
-def _usable(limits: Limits) -> Limits:
+def _usable(limits: SendingLimits) -> SendingLimits:
     """Return limits without emails for an account that may not send, whatever its quota."""
-    return Limits(max(limits.rate_per_s, 0.01), limits.emails_left if limits.sending_enabled else 0)
+    return SendingLimits(max(limits.rate_per_s, 0.01), limits.emails_left if limits.sending_enabled else 0)

@@ -151,8 +151,8 @@ class SingleOptIn:
         and each entry is an email to them. Accepting an entry twice is accepting it once.
         """
         now_ms = self._clock_ms()
-        if not self._entries.count_admission(entry):
+        if not self._entries.count_single_opt_in(entry):
             self._entries.unsubscribe(entry.shopper, entry.sku, at_ms=now_ms)
-            log("admissions_of_the_day_used_up", shopper=entry.shopper, sku=entry.sku)
+            log("single_opt_ins_of_the_day_used_up", shopper=entry.shopper, sku=entry.sku)
             return
         self._restocking.notify_if_available(entry.shopper, entry.sku, at_ms=now_ms)

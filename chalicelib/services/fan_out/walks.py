@@ -34,7 +34,7 @@ DEFERRED_SHARDS = 64
 Message = TypeVar("Message", ShardStep, LimitedWave, NotifyOne)
 
 
-class Following(NamedTuple):
+class NextMessage(NamedTuple):
     """The message to go on with, to be seen after `delay_s` seconds."""
 
     message: WaveMessage
@@ -61,7 +61,7 @@ class Walk(ABC, Generic[Message]):
         """Return the shards that no other worker may walk in the meantime."""
 
     @abstractmethod
-    def next_batch(self, message: Message, restock: Restock) -> Following | None:
+    def next_batch(self, message: Message, restock: Restock) -> NextMessage | None:
         """Send the next batch of `message`; return what follows, None at the end.
 
         Raises:
@@ -87,7 +87,7 @@ class ShardWalk(Walk[ShardStep]):
         """Return the one shard of the step."""
         return [message.shard]
 
-    def next_batch(self, message: ShardStep, restock: Restock) -> Following | None:
+    def next_batch(self, message: ShardStep, restock: Restock) -> NextMessage | None:
         """See `Walk.next_batch`."""
         page = self._store.shards.waiting(
             message.shard,
@@ -104,7 +104,7 @@ class ShardWalk(Walk[ShardStep]):
         following = message.next(page.entries[-1].position if page.more and page.entries else None)
         if following is None:
             return None
-        return Following(following, SWEEP_DELAY_S if following.sweep and not message.sweep else 0)
+        return NextMessage(following, SWEEP_DELAY_S if following.sweep and not message.sweep else 0)
 
 
 class WaveWalk(Walk[LimitedWave]):
@@ -114,7 +114,7 @@ class WaveWalk(Walk[LimitedWave]):
         """Return all shards of the variant."""
         return shards_of(message.sku)
 
-    def next_batch(self, message: LimitedWave, restock: Restock) -> Following | None:
+    def next_batch(self, message: LimitedWave, restock: Restock) -> NextMessage | None:
         """See `Walk.next_batch`.
 
         Neither `restock` nor its stock of the batch before is relied on: units sold since then would get
@@ -135,7 +135,7 @@ class WaveWalk(Walk[LimitedWave]):
         )
         if not entries:
             sweep = replace(message, number=budget.number, after="", sweep=True, tries=0)
-            return None if message.sweep else Following(sweep, SWEEP_DELAY_S)
+            return None if message.sweep else NextMessage(sweep, SWEEP_DELAY_S)
         live = self._live_at_turn(message, len(entries))
         if live is None:
             return None
@@ -146,7 +146,7 @@ class WaveWalk(Walk[LimitedWave]):
         if entries:
             self._notifier.notify(Batch(restock, ALL_SHARDS, entries, wave=budget.number), stocked)
             message = replace(message, after=entries[-1].position or "", tries=0)
-        return Following(replace(message, number=budget.number))
+        return NextMessage(replace(message, number=budget.number))
 
     def queued(self, message: LimitedWave) -> None:
         """Note that the wave is queued, so that no other worker queues it.
@@ -157,7 +157,7 @@ class WaveWalk(Walk[LimitedWave]):
 
     def _next_wave(
         self, message: LimitedWave, restock: Restock, stocked: StockedProduct, budget: WaveBudget
-    ) -> Following | None:
+    ) -> NextMessage | None:
         """Return the wave after the pause; None when it is queued already or there is nothing to offer."""
         units = stocked.stock[message.sku].units_on_offer
         # More units are a restock, which queues its own wave.
@@ -173,7 +173,7 @@ class WaveWalk(Walk[LimitedWave]):
             tries=message.tries + 1,
             hops=message.hops,
         )
-        return Following(wave, early_s(begins_ms, self._clock_ms()))
+        return NextMessage(wave, early_s(begins_ms, self._clock_ms()))
 
 
 class SingleSend(Walk[NotifyOne]):

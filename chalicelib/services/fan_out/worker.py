@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.domain_event import DomainEvent
-from chalicelib.domain.email import Refusal, SendRefused
+from chalicelib.domain.email import SendRefusal, SendRefused
 from chalicelib.domain.emissions import wave_event
 from chalicelib.domain.sending_limits import (
     TRIES_MAX,
@@ -128,11 +128,11 @@ class FanOutWorker:
                 return
 
     def _put_back(self, message: WaveMessage, refused: SendRefused) -> None:
-        if refused.refusal is Refusal.INVALID:
+        if refused.refusal is SendRefusal.INVALID:
             raise refused
         if refused.progressed:
             message = replace(message, tries=0)
-        paused = refused.refusal is Refusal.PAUSED
+        paused = refused.refusal is SendRefusal.PAUSED
         delay_s = PAUSED_WAIT_S if paused else back_off_s(message.tries, self._chance())
         log("wave_put_back", restock=message.restock_id, reason=refused.reason, delay_s=delay_s)
         self._queue_again(message, delay_s)

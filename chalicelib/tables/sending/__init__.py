@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
-class Row(StrEnum):
+class SendingRowKind(StrEnum):
     """Key prefixes of the sending table, one for each kind of row."""
 
     RATE = "sending-rate"
@@ -70,16 +70,21 @@ class LeasesTable:
         is_free = Attr("holder").not_exists() | Attr("lease_until_ms").lt(at_ms)
         lease = {"holder": holder, "lease_until_ms": at_ms + lease_ms}
         if len(shards) == 1:
-            return self.table.update_if(Row.LEASE.key(shards[0]), is_free, lease)
+            return self.table.update_if(SendingRowKind.LEASE.key(shards[0]), is_free, lease)
         return not self.table.transact(
-            [Update(self.table, Row.LEASE.key(shard), lease, condition=is_free) for shard in shards]
+            [
+                Update(self.table, SendingRowKind.LEASE.key(shard), lease, condition=is_free)
+                for shard in shards
+            ]
         )
 
     def release(self, shards: Sequence[str], *, holder: str) -> None:
         """Give back `shards`; a lease that another worker holds by now stays."""
         for shard in shards:
             self.table.update_if(
-                Row.LEASE.key(shard), Attr("holder").eq(holder), remove=("holder", "lease_until_ms")
+                SendingRowKind.LEASE.key(shard),
+                Attr("holder").eq(holder),
+                remove=("holder", "lease_until_ms"),
             )
 
 
@@ -91,12 +96,12 @@ class WebhooksTable:
 
     def is_known(self, digest: str) -> bool:
         """Return whether the request of this digest was applied (a strongly consistent read)."""
-        return self.table.get(Row.WEBHOOK.key(digest)) is not None
+        return self.table.get(SendingRowKind.WEBHOOK.key(digest)) is not None
 
     def first_time(self, digest: str, *, at_ms: int) -> bool:
         """Store that the request of this digest was applied; false when that was stored before."""
         expiry = {"expires_at_s": at_ms // 1000 + WEBHOOK_KEPT_S}
-        return self.table.update_if(Row.WEBHOOK.key(digest), Attr("id").not_exists(), expiry)
+        return self.table.update_if(SendingRowKind.WEBHOOK.key(digest), Attr("id").not_exists(), expiry)
 
 
 class AlertStateTable:
@@ -107,12 +112,12 @@ class AlertStateTable:
 
     def dead_letters(self) -> int:
         """Return the number of dead letters that the last alert named; 0 before the first."""
-        item = self.table.get(Row.ALERT_STATE.key())
+        item = self.table.get(SendingRowKind.ALERT_STATE.key())
         return int(item["dead_letters"]) if item else 0
 
     def alerted(self, dead_letters: int) -> None:
         """Store the number of dead letters that an alert named, or that are left."""
-        self.table.put({**Row.ALERT_STATE.key(), "dead_letters": dead_letters})
+        self.table.put({**SendingRowKind.ALERT_STATE.key(), "dead_letters": dead_letters})
 
 
 class RuleBoundsTable:
@@ -123,19 +128,19 @@ class RuleBoundsTable:
 
     def get(self) -> RuleBounds:
         """Return the bounds (a strongly consistent read); none of them is set before the first."""
-        item = self.table.get(Row.AUTOPILOT_BOUNDS.key()) or {}
+        item = self.table.get(SendingRowKind.AUTOPILOT_BOUNDS.key()) or {}
         return RuleBounds(item.get("entries_write_units_max"), item.get("api_concurrency_max"))
 
     def put(self, bounds: RuleBounds, *, rule: str, at_ms: int) -> bool:
         """Set the bounds as of an event's time; false where a later event set them."""
         is_newer = Attr("at_ms").not_exists() | Attr("at_ms").lte(at_ms)
         given = {name: value for name, value in asdict(bounds).items() if value is not None}
-        row = {**Row.AUTOPILOT_BOUNDS.key(), **given, "rule": rule, "at_ms": at_ms}
+        row = {**SendingRowKind.AUTOPILOT_BOUNDS.key(), **given, "rule": rule, "at_ms": at_ms}
         return self.table.put_if(row, is_newer)
 
     def clear(self) -> None:
         """Delete the bounds: those of the operator hold."""
-        self.table.delete(Row.AUTOPILOT_BOUNDS.key())
+        self.table.delete(SendingRowKind.AUTOPILOT_BOUNDS.key())
 
 
 ACCESS_KEPT_S = 400 * 24 * 3600
@@ -168,7 +173,7 @@ class AccessLogTable:
         """Store an access that is about to take place."""
         self.table.put(
             {
-                **Row.ACCESS.key(f"{access.at_ms:013d}#{access_id}"),
+                **SendingRowKind.ACCESS.key(f"{access.at_ms:013d}#{access_id}"),
                 **asdict(access),
                 "expires_at_s": access.at_ms // 1000 + ACCESS_KEPT_S,
             }
@@ -176,6 +181,6 @@ class AccessLogTable:
 
     def all(self) -> list[Access]:
         """Return every access that is kept, the oldest first. Reads the whole table."""
-        rows = self.table.scan(Attr("id").begins_with(Row.ACCESS))
+        rows = self.table.scan(Attr("id").begins_with(SendingRowKind.ACCESS))
         found = (Access(row["at_ms"], row["operator"], row["command"], row["subject"]) for row in rows)
         return sorted(found, key=lambda access: access.at_ms)

@@ -12,7 +12,7 @@ from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.sending_limits import day_of, days_judged
 from chalicelib.tables.entries import EXISTS
 from chalicelib.tables.expressions import Attr
-from chalicelib.tables.sending import Row
+from chalicelib.tables.sending import SendingRowKind
 from chalicelib.tables.sending.waves import received
 from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 # Longer than days are judged and events repeated, with any time in a dead letter queue.
 KEPT_S = 45 * 24 * 3600
 COUNTERS = {FeedbackState.BOUNCED: "bounced", FeedbackState.COMPLAINED: "complained"}
-COUNTED_FROM = Row.HEALTH.key("from")
+COUNTED_FROM = SendingRowKind.HEALTH.key("from")
 
 
-class FeedbackTaken(RuntimeError):
+class FeedbackConflict(RuntimeError):
     """Another worker wrote the same counter at the same time; the event has to be repeated."""
 
 
@@ -84,33 +84,33 @@ class DeliverabilityTable:
             False when this event was counted before.
 
         Raises:
-            FeedbackTaken: it was not counted, since another worker counted at the same time.
+            FeedbackConflict: it was not counted, since another worker counted at the same time.
         """
         counter = COUNTERS[feedback.state]
         expiry = {"expires_at_s": at_ms // 1000 + KEPT_S}
-        event = {**Row.FEEDBACK.key(f"{feedback.message_id}#{feedback.state}"), **expiry}
+        event = {**SendingRowKind.FEEDBACK.key(f"{feedback.message_id}#{feedback.state}"), **expiry}
         writes: list[Put | Update] = [Put(self._sending, event, Attr("id").not_exists())]
         if feedback.restock:
             writes.append(received(self._sending, feedback.restock, counter, at_ms))
         if feedback.sent_at_ms >= self._counted_from_ms():
-            day = Row.HEALTH.key(str(day_of(feedback.sent_at_ms)))
+            day = SendingRowKind.HEALTH.key(str(day_of(feedback.sent_at_ms)))
             writes.append(Update(self._sending, day, expiry, add={counter: 1}))
         reasons = self._sending.transact(writes)
         if not reasons:
             return True
         if reasons[0] == CONDITION_NOT_MET:
             return False
-        raise FeedbackTaken(", ".join(reasons))
+        raise FeedbackConflict(", ".join(reasons))
 
     def bounced_and_complained(self, days: Sequence[date]) -> Mapping[date, tuple[int, int]]:
         """Return the numbers of bounces and of complaints for emails sent on each of `days`.
 
         Days without any are left out (strongly consistent reads).
         """
-        keys = [Row.HEALTH.key(str(day)) for day in days]
+        keys = [SendingRowKind.HEALTH.key(str(day)) for day in days]
         items = self._sending.batch_get(keys, ["id", *COUNTERS.values()])
         return {
-            date.fromisoformat(item["id"].removeprefix(Row.HEALTH)): (
+            date.fromisoformat(item["id"].removeprefix(SendingRowKind.HEALTH)): (
                 item.get("bounced", 0),
                 item.get("complained", 0),
             )
@@ -121,7 +121,7 @@ class DeliverabilityTable:
         """Reset the counters: an operator has looked into the cause, and counts emails sent from now on."""
         self._sending.put({**COUNTED_FROM, "from_ms": at_ms})
         for day in days_judged(at_ms):
-            self._sending.delete(Row.HEALTH.key(str(day)))
+            self._sending.delete(SendingRowKind.HEALTH.key(str(day)))
 
     def _counted_from_ms(self) -> int:
         item = self._sending.get(COUNTED_FROM)

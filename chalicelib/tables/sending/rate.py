@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import DAY_MS, HOUR_MS
-from chalicelib.domain.sending_limits import WINDOW_DAYS, Limits, SendingRate
+from chalicelib.domain.sending_limits import WINDOW_DAYS, SendingLimits, SendingRate
 from chalicelib.tables.expressions import Attr, Condition, Operand, Path, if_not_exists
-from chalicelib.tables.sending import Row
+from chalicelib.tables.sending import SendingRowKind
 from chalicelib.tables.table import Table, Update
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-KEY = Row.RATE.key()
+KEY = SendingRowKind.RATE.key()
 US_PER_MS = 1000
 HOURS_KEPT = 25
 # Deliverability is judged by the day of sending, in days since the epoch.
@@ -30,9 +30,9 @@ def limits_are_as_known(known: SendingRate | None) -> Condition:
     return Attr("read_at_ms").not_exists() | Attr("read_at_ms").eq(known.read_at_ms if known else 0)
 
 
-def nobody_reads_limits(at_ms: int) -> Condition:
+def limits_are_not_being_read(at_ms: int) -> Condition:
     """Require that no worker is elected to read the limits."""
-    return Attr("asking_until_ms").not_exists() | Attr("asking_until_ms").lt(at_ms)
+    return Attr("limits_read_until_ms").not_exists() | Attr("limits_read_until_ms").lt(at_ms)
 
 
 class SendingRateTable:
@@ -62,11 +62,11 @@ class SendingRateTable:
         """Return whether the caller is the one worker that reads the limits, for the next `for_ms`."""
         return self.table.update_if(
             KEY,
-            limits_are_as_known(known) & nobody_reads_limits(at_ms),
-            {"asking_until_ms": at_ms + for_ms},
+            limits_are_as_known(known) & limits_are_not_being_read(at_ms),
+            {"limits_read_until_ms": at_ms + for_ms},
         )
 
-    def put_limits(self, limits: Limits, *, at_ms: int, known: SendingRate | None) -> None:
+    def put_limits(self, limits: SendingLimits, *, at_ms: int, known: SendingRate | None) -> None:
         """Write limits that were just read; of several workers that read, the first one's stay.
 
         Counts of hours and days that are too old are dropped.

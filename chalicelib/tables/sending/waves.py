@@ -15,7 +15,7 @@ from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Restock, tag_of
 from chalicelib.domain.wave import EVERYONE, WaveBudget, WavePolicy
 from chalicelib.tables.expressions import Attr, if_not_exists
-from chalicelib.tables.sending import Row
+from chalicelib.tables.sending import SendingRowKind
 from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.tables.table import Table, Update
 
@@ -131,7 +131,7 @@ class ProgressTable:
         """Return the write that counts `emails` by counter, for the transaction of the marks."""
         return Update(
             self.table,
-            Row.NOTIFIED.key(f"{restock_id}#{shard}"),
+            SendingRowKind.NOTIFIED.key(f"{restock_id}#{shard}"),
             {
                 "last_at_ms": at_ms,
                 "first_at_ms": if_not_exists("first_at_ms", at_ms),
@@ -147,13 +147,16 @@ class ProgressTable:
     def take_from_wave(self, sku: Sku, emails: int, *, at_ms: int) -> Update:
         """Return the write that takes `emails` off the budget of a limited wave, to go with the marks."""
         return Update(
-            self.table, Row.WAVE.key(sku), {"last_email_at_ms": at_ms}, add={"emails_left": -emails}
+            self.table,
+            SendingRowKind.WAVE.key(sku),
+            {"last_email_at_ms": at_ms},
+            add={"emails_left": -emails},
         )
 
     def give_back(self, sku: Sku, emails: int, *, number: int) -> bool:
         """Give `emails` back to the budget of wave `number`; false when another wave has begun since."""
         is_same_wave = Attr("wave_number").eq(number)
-        return self.table.update_if(Row.WAVE.key(sku), is_same_wave, add={"emails_left": emails})
+        return self.table.update_if(SendingRowKind.WAVE.key(sku), is_same_wave, add={"emails_left": emails})
 
     def put_wave(self, sku: Sku, wave: WaveBudget, *, known: WaveBudget, at_ms: int) -> bool:
         """Begin a wave, or change its budget; false when it is not as `known` any more."""
@@ -165,7 +168,7 @@ class ProgressTable:
                 & Attr("emails_left").eq(known.left)
             )
         return self.table.update_if(
-            Row.WAVE.key(sku),
+            SendingRowKind.WAVE.key(sku),
             is_as_known,
             {
                 "wave_number": wave.number,
@@ -178,7 +181,7 @@ class ProgressTable:
 
     def wave(self, sku: Sku) -> WaveBudget:
         """Return the budget of a SKU's limited waves (a strongly consistent read)."""
-        item = self.table.get(Row.WAVE.key(sku)) or {}
+        item = self.table.get(SendingRowKind.WAVE.key(sku)) or {}
         return WaveBudget(
             number=item.get("wave_number", 0),
             granted=item.get("emails_granted", 0),
@@ -196,13 +199,13 @@ class ProgressTable:
             | Attr("announced_for").ne(restock_id)
         )
         announced = {"announced": number, "announced_for": restock_id}
-        self.table.update_if(Row.WAVE.key(sku), is_news, announced)
+        self.table.update_if(SendingRowKind.WAVE.key(sku), is_news, announced)
 
     def first_unclear(self, restock_id: str, shard: str, position: str) -> bool:
         """Store that the outcome of the batch at `position` is unclear; true for the first time."""
         is_first = Attr("unclear_position").not_exists() | Attr("unclear_position").ne(position)
         return self.table.update_if(
-            Row.NOTIFIED.key(f"{restock_id}#{shard}"), is_first, {"unclear_position": position}
+            SendingRowKind.NOTIFIED.key(f"{restock_id}#{shard}"), is_first, {"unclear_position": position}
         )
 
     def count_unsubscribed(self, restock_id: str, *, at_ms: int) -> None:
@@ -211,8 +214,8 @@ class ProgressTable:
 
     def of(self, restock_id: str, shards: Iterable[str]) -> Progress:
         """Return the sum of a restock's counters over `shards` and its limited waves."""
-        keys = [Row.NOTIFIED.key(f"{restock_id}#{shard}") for shard in (*shards, ALL_SHARDS)]
-        keys.append(Row.RECEIVED.key(tag_of(restock_id)))
+        keys = [SendingRowKind.NOTIFIED.key(f"{restock_id}#{shard}") for shard in (*shards, ALL_SHARDS)]
+        keys.append(SendingRowKind.RECEIVED.key(tag_of(restock_id)))
         items = list(self.table.batch_get(keys, ["id", *COUNTERS, "first_at_ms", "last_at_ms"]))
         sums = {name: sum(item.get(name, 0) for item in items) for name in COUNTERS}
         first = [item["first_at_ms"] for item in items if "first_at_ms" in item]
@@ -223,7 +226,7 @@ class ProgressTable:
 def received(table: Table, tag: str, counter: str, at_ms: int) -> Update:
     """Return the write that adds one to a counter of how the emails about a restock were received."""
     expiry = {"expires_at_s": at_ms // 1000 + KEPT_S}
-    return Update(table, Row.RECEIVED.key(tag), expiry, add={counter: 1})
+    return Update(table, SendingRowKind.RECEIVED.key(tag), expiry, add={counter: 1})
 
 
 class PoliciesTable:
@@ -251,16 +254,19 @@ class PoliciesTable:
 
     def _stored(self, owners: Iterable[str]) -> dict[str, WavePolicy]:
         """Return the policies stored for these owners and for the shop (""), by owner."""
-        keys = [Row.POLICY.key(owner) for owner in dict.fromkeys((*owners, ""))]
+        keys = [SendingRowKind.POLICY.key(owner) for owner in dict.fromkeys((*owners, ""))]
         items = self.table.batch_get(keys, ["id", "policy"])
         return {
-            item["id"].removeprefix(Row.POLICY): WavePolicy(**json.loads(item["policy"])) for item in items
+            item["id"].removeprefix(SendingRowKind.POLICY): WavePolicy(**json.loads(item["policy"]))
+            for item in items
         }
 
     def put(self, slug: Slug | None, policy: WavePolicy) -> None:
         """Set a product's policy (the shop's, when `slug` is None), in force from the next restock."""
-        self.table.put({**Row.POLICY.key(slug or ""), "policy": json.dumps(asdict(policy), sort_keys=True)})
+        self.table.put(
+            {**SendingRowKind.POLICY.key(slug or ""), "policy": json.dumps(asdict(policy), sort_keys=True)}
+        )
 
     def remove(self, slug: Slug | None) -> None:
         """Remove a product's policy; the shop's is in force again."""
-        self.table.delete(Row.POLICY.key(slug or ""))
+        self.table.delete(SendingRowKind.POLICY.key(slug or ""))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from spillway.local_cloud.strict.refusals import Answer
+from spillway.local_cloud.strict.refusals import AwsResponse
 
 CACHED_METHODS = frozenset({"GET", "HEAD"})
 CACHED_STATUSES = frozenset({200, 203, 204, 206, 300, 301, 302, 304, 307, 308})
@@ -29,10 +29,10 @@ class Lifetimes:
 
     def of(self, cache_control: str) -> float:
         """Return for how many seconds an answer with this `Cache-Control` is kept."""
-        asked = dict(DIRECTIVE.findall(cache_control.lower()))
-        if FORBIDDING & asked.keys():
+        directives = dict(DIRECTIVE.findall(cache_control.lower()))
+        if FORBIDDING & directives.keys():
             return self.min_s
-        wanted = asked.get("s-maxage") or asked.get("max-age")
+        wanted = directives.get("s-maxage") or directives.get("max-age")
         return max(self.min_s, min(float(wanted), self.max_s) if wanted else self.default_s)
 
 
@@ -54,7 +54,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    answer: Answer
+    answer: AwsResponse
     since_s: float
     until_s: float
 
@@ -66,7 +66,9 @@ class EdgeCache:
     clock_s: Callable[[], float]
     _kept: dict[tuple[str, str], _Kept] = field(default_factory=dict)
 
-    def find(self, distribution: Distribution, method: str, path: str, etag_known: str = "") -> Answer | None:
+    def find(
+        self, distribution: Distribution, method: str, path: str, etag_known: str = ""
+    ) -> AwsResponse | None:
         """Return what is kept for a request, or None when the origin has to be asked.
 
         Args:
@@ -86,12 +88,12 @@ class EdgeCache:
         status = kept.answer.status
         headers = kept.answer.headers | {"age": str(int(now - kept.since_s)), "x-cache": _hit(status)}
         if etag_known and etag_known == headers.get("etag") and status in CACHED_STATUSES:
-            return Answer(
+            return AwsResponse(
                 304, {name: text for name, text in headers.items() if name != "content-length"}, b""
             )
-        return Answer(status, headers, b"" if method == "HEAD" else kept.answer.body)
+        return AwsResponse(status, headers, b"" if method == "HEAD" else kept.answer.body)
 
-    def keep(self, distribution: Distribution, method: str, path: str, answer: Answer) -> None:
+    def keep(self, distribution: Distribution, method: str, path: str, answer: AwsResponse) -> None:
         """Keep an origin's answer, if the distribution may."""
         if method != "GET":
             return

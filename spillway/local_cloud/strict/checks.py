@@ -10,7 +10,7 @@ import yaml
 
 from spillway.local_cloud.record import LAMBDA_CONCURRENCY
 from spillway.local_cloud.strict.refusals import Refusal
-from spillway.local_cloud.strict.requests import Call
+from spillway.local_cloud.strict.requests import AwsCall
 
 MIB = 1024 * 1024
 
@@ -54,7 +54,7 @@ INDICATOR = re.compile(r"(?m)[&*][A-Za-z0-9_-]")
 
 
 @dataclass(slots=True)
-class Account:
+class AccountState:
     """The state of the account just now, as far as rules ask for it.
 
     Args:
@@ -68,21 +68,21 @@ class Account:
     stored_object: Callable[[str, str], bytes | None]
     reserved: Callable[[], Mapping[str, int]]
     concurrency: int = LAMBDA_CONCURRENCY
-    account_asked_s: float = float("-inf")
+    account_read_s: float = float("-inf")
     invalidating: list[tuple[float, int, int]] = field(default_factory=list)
     """Invalidations in progress, each with its end, its number of files and of wildcards."""
     writing: set[tuple[str, str]] = field(default_factory=set)
     """Objects of S3 that a conditional write is under way to."""
 
 
-Check = Callable[[Call, Account], Refusal | None]
+Check = Callable[[AwsCall, AccountState], Refusal | None]
 
 
 # ---------------------------------------------------------------------------------------------------
 # SES
 
 
-def _header_lists(call: Call) -> Iterable[list[dict[str, str]]]:
+def _header_lists(call: AwsCall) -> Iterable[list[dict[str, str]]]:
     content = call.members.get("Content", {})
     for part in (content.get("Simple", {}), content.get("Template", {})):
         yield part.get("Headers", [])
@@ -94,7 +94,7 @@ def _header_lists(call: Call) -> Iterable[list[dict[str, str]]]:
         yield [*own, *(header for header in default if header["Name"].lower() not in named)]
 
 
-def custom_headers(call: Call, _: Account) -> Refusal | None:
+def custom_headers(call: AwsCall, _: AccountState) -> Refusal | None:
     for headers in _header_lists(call):
         names = [header["Name"].lower() for header in headers]
         reserved = [header["Name"] for header in headers if header["Name"].lower() in SES_HEADERS_SET_BY_SES]
@@ -111,7 +111,7 @@ def custom_headers(call: Call, _: Account) -> Refusal | None:
     return None
 
 
-def encoded_addresses(call: Call, _: Account) -> Refusal | None:
+def encoded_addresses(call: AwsCall, _: AccountState) -> Refusal | None:
     members = call.members
     destinations = [
         members.get("Destination", {}),
@@ -130,7 +130,7 @@ def encoded_addresses(call: Call, _: Account) -> Refusal | None:
     )
 
 
-def recipients(call: Call, _: Account) -> Refusal | None:
+def recipients(call: AwsCall, _: AccountState) -> Refusal | None:
     entries = call.members.get("BulkEmailEntries", [])
     if len(entries) > SES_BULK_ENTRIES_MAX:
         return _bad_request(f"A call may have {SES_BULK_ENTRIES_MAX} entries.")
@@ -140,11 +140,11 @@ def recipients(call: Call, _: Account) -> Refusal | None:
     return None
 
 
-def get_account_rate(_: Call, account: Account) -> Refusal | None:
+def get_account_rate(_: AwsCall, account: AccountState) -> Refusal | None:
     now = account.clock_s()
-    if now - account.account_asked_s < SES_GET_ACCOUNT_EVERY_S:
+    if now - account.account_read_s < SES_GET_ACCOUNT_EVERY_S:
         return Refusal("TooManyRequestsException", "Rate exceeded", HTTPStatus.TOO_MANY_REQUESTS)
-    account.account_asked_s = now
+    account.account_read_s = now
     return None
 
 
@@ -156,40 +156,40 @@ def _bad_request(message: str) -> Refusal:
 # CloudFront
 
 
-def invalidated_paths(call: Call) -> list[str]:
+def invalidated_paths(call: AwsCall) -> list[str]:
     """Return the paths that a CreateInvalidation names."""
     paths: list[str] = call.members["InvalidationBatch"]["Paths"].get("Items", [])
     return paths
 
 
-def path_quantity(call: Call, _: Account) -> Refusal | None:
+def path_quantity(call: AwsCall, _: AccountState) -> Refusal | None:
     said = call.members["InvalidationBatch"]["Paths"]["Quantity"]
     if said != len(invalidated_paths(call)):
         return Refusal("InconsistentQuantities", "The value of Quantity and the size of Items do not match.")
     return None
 
 
-def path_syntax(call: Call, _: Account) -> Refusal | None:
+def path_syntax(call: AwsCall, _: AccountState) -> Refusal | None:
     for path in invalidated_paths(call):
         if not PATH.fullmatch(path) or len(path) > CLOUDFRONT_PATH_LENGTH_MAX:
             return Refusal("InvalidArgument", "Your request contains one or more invalid invalidation paths.")
     return None
 
 
-def invalidations_in_progress(call: Call, account: Account) -> Refusal | None:
+def invalidations_in_progress(call: AwsCall, account: AccountState) -> Refusal | None:
     now, paths = account.clock_s(), invalidated_paths(call)
     account.invalidating = [running for running in account.invalidating if running[0] > now]
     wildcards = sum(path.endswith("*") for path in paths)
-    asked = (now + CLOUDFRONT_IN_PROGRESS_S, len(paths) - wildcards, wildcards)
-    files = sum(running[1] for running in [*account.invalidating, asked])
-    wild = sum(running[2] for running in [*account.invalidating, asked])
+    invalidation = (now + CLOUDFRONT_IN_PROGRESS_S, len(paths) - wildcards, wildcards)
+    files = sum(running[1] for running in [*account.invalidating, invalidation])
+    wild = sum(running[2] for running in [*account.invalidating, invalidation])
     if files > CLOUDFRONT_FILES_IN_PROGRESS_MAX or wild > CLOUDFRONT_WILDCARDS_IN_PROGRESS_MAX:
         kind = "wildcard invalidations" if wild > CLOUDFRONT_WILDCARDS_IN_PROGRESS_MAX else "invalidations"
         return Refusal(
             "TooManyInvalidationsInProgress",
             f"Processing your request will cause you to exceed the maximum number of in-progress {kind}.",
         )
-    account.invalidating.append(asked)
+    account.invalidating.append(invalidation)
     return None
 
 
@@ -197,7 +197,7 @@ def invalidations_in_progress(call: Call, account: Account) -> Refusal | None:
 # CloudFormation
 
 
-def template_text(call: Call, account: Account) -> Refusal | None:
+def template_text(call: AwsCall, account: AccountState) -> Refusal | None:
     inline = call.members.get("TemplateBody")
     if inline is not None:
         if len(inline.encode()) > TEMPLATE_INLINE_BYTES_MAX:
@@ -241,7 +241,7 @@ def _validation_error(message: str) -> Refusal:
 # Lambda
 
 
-def reserved_concurrency_refusal(function: str, wanted: int, account: Account) -> Refusal | None:
+def reserved_concurrency_refusal(function: str, wanted: int, account: AccountState) -> Refusal | None:
     """Return how AWS answers a reservation that leaves too little of the account's concurrency, or None."""
     others = sum(count for name, count in account.reserved().items() if name != function)
     if account.concurrency - others - wanted >= LAMBDA_UNRESERVED_MIN:
@@ -253,12 +253,12 @@ def reserved_concurrency_refusal(function: str, wanted: int, account: Account) -
     )
 
 
-def reserved_concurrency(call: Call, account: Account) -> Refusal | None:
+def reserved_concurrency(call: AwsCall, account: AccountState) -> Refusal | None:
     name = call.members["FunctionName"].rpartition(":")[2]
     return reserved_concurrency_refusal(name, call.members["ReservedConcurrentExecutions"], account)
 
 
-def payload(call: Call, _: Account) -> Refusal | None:
+def payload(call: AwsCall, _: AccountState) -> Refusal | None:
     asynchronous = call.members.get("InvocationType") == "Event"
     most = LAMBDA_ASYNC_PAYLOAD_BYTES_MAX if asynchronous else LAMBDA_PAYLOAD_BYTES_MAX
     if len(call.request.body) <= most:
@@ -271,12 +271,11 @@ def payload(call: Call, _: Account) -> Refusal | None:
 # SQS
 
 
-def delay(call: Call, _: Account) -> Refusal | None:
+def delay(call: AwsCall, _: AccountState) -> Refusal | None:
     """Refuse a delay of more than 15 minutes. AWS refuses that message of a batch; here, the call."""
-    asked = [call.members, *call.members.get("Entries", [])]
-    wrong = [
-        held["DelaySeconds"] for held in asked if not 0 <= held.get("DelaySeconds", 0) <= SQS_DELAY_S_MAX
-    ]
+    messages = [call.members, *call.members.get("Entries", [])]
+    delays_s = [message.get("DelaySeconds", 0) for message in messages]
+    wrong = [delay_s for delay_s in delays_s if not 0 <= delay_s <= SQS_DELAY_S_MAX]
     if not wrong:
         return None
     reason = f"DelaySeconds must be >= 0 and <= {SQS_DELAY_S_MAX}."
@@ -288,7 +287,7 @@ def delay(call: Call, _: Account) -> Refusal | None:
 # S3
 
 
-def conditional_write(call: Call) -> tuple[str, str] | None:
+def conditional_write(call: AwsCall) -> tuple[str, str] | None:
     """Return the bucket and key of a write with a condition, or None for any other call."""
     conditions = {"IfMatch", "IfNoneMatch"} & call.members.keys()
     writes = call.service == "s3" and call.operation in {
@@ -299,14 +298,14 @@ def conditional_write(call: Call) -> tuple[str, str] | None:
     return (call.members["Bucket"], call.members["Key"]) if writes and conditions else None
 
 
-def conditional_conflict(call: Call, account: Account) -> Refusal | None:
+def conditional_conflict(call: AwsCall, account: AccountState) -> Refusal | None:
     if conditional_write(call) not in account.writing:
         return None
     message = "The conditional request cannot succeed due to a conflicting operation against this resource."
     return Refusal("ConditionalRequestConflict", message, HTTPStatus.CONFLICT)
 
 
-def deleted_keys(call: Call, _: Account) -> Refusal | None:
+def deleted_keys(call: AwsCall, _: AccountState) -> Refusal | None:
     if len(call.members["Delete"]["Objects"]) <= S3_DELETED_KEYS_MAX:
         return None
     return Refusal(

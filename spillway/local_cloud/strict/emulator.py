@@ -24,7 +24,7 @@ from spillway.local_cloud.servers import BrowserGuard, hosts_of
 from spillway.local_cloud.strict import checks
 from spillway.local_cloud.strict.cdn import EdgeCache
 from spillway.local_cloud.strict.layer import StrictLayer
-from spillway.local_cloud.strict.requests import Call, request_trace
+from spillway.local_cloud.strict.requests import AwsCall, request_trace
 
 RESPONSE_BYTES_MAX = 6 * checks.MIB + 100
 FUNCTION = "AWS::Lambda::Function"
@@ -36,7 +36,7 @@ def install(settings: LayerSettings) -> None:
     """Put the layer in the place of the emulator's application, before it starts to serve."""
     from ministack import app
 
-    account = checks.Account(time.monotonic, _stored_object, _reserved, settings.concurrency)
+    account = checks.AccountState(time.monotonic, _stored_object, _reserved, settings.concurrency)
     hosts = frozenset[str]().union(*map(hosts_of, settings.ports))
     detect_loops(settings.invocations_max, _outcome)
     authorize_batches_of_messages()
@@ -80,14 +80,14 @@ def authorize_batches_of_messages() -> None:
     iam_actions._action_from_target = action_from_target
 
 
-def _may_list(call: Call, access_key: str) -> bool:
+def _may_list(call: AwsCall, access_key: str) -> bool:
     from ministack import app
     from ministack.core import iam_evaluator
     from ministack.core.responses import get_region
 
     bucket = f"arn:aws:s3:::{call.members['Bucket']}"
-    asked = ("s3:ListBucket", "s3", get_region())
-    return not app.AUTH or iam_evaluator.enforce(access_key, *asked, resource_arn=bucket) is None
+    action = ("s3:ListBucket", "s3", get_region())
+    return not app.AUTH or iam_evaluator.enforce(access_key, *action, resource_arn=bucket) is None
 
 
 def _reserved() -> dict[str, int]:
@@ -134,7 +134,7 @@ def issue_secrets_of_this_run(seed: str) -> None:
     lambda_svc.execution_credentials = issue_secret
 
 
-def hold_functions_of_stacks(account: checks.Account) -> None:
+def hold_functions_of_stacks(account: checks.AccountState) -> None:
     """Have stacks set what the emulator leaves out of a function: recursion and reserved concurrency."""
     from ministack.services.cloudformation import provisioners
 
@@ -154,7 +154,7 @@ def hold_functions_of_stacks(account: checks.Account) -> None:
     }
 
 
-def _hold(name: str, properties: dict[str, Any], account: checks.Account) -> None:
+def _hold(name: str, properties: dict[str, Any], account: checks.AccountState) -> None:
     from ministack.services import lambda_svc
 
     function = lambda_svc._functions[name]

@@ -12,16 +12,16 @@ from spillway.local_cloud.record import DOOR_HEADER
 from spillway.local_cloud.servers import BrowserGuard
 from spillway.local_cloud.strict import checks, rules
 from spillway.local_cloud.strict.cdn import EdgeCache, emulated_distribution
-from spillway.local_cloud.strict.refusals import Answer, Refusal, answer_of, caller_of, refusal_of
+from spillway.local_cloud.strict.refusals import AwsResponse, Refusal, answer_of, caller_of, refusal_of
 from spillway.local_cloud.strict.requests import (
     TRACE_HEADER,
-    Call,
+    AwsCall,
     HttpRequest,
     UnknownOperation,
     read_call,
     request_trace,
 )
-from spillway.local_cloud.strict.validation import Malformed, first_violation
+from spillway.local_cloud.strict.validation import MalformedRequest, first_violation
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -53,9 +53,9 @@ class StrictLayer:
     app: App
     guard: BrowserGuard
     door_secret: str
-    account: checks.Account
+    account: checks.AccountState
     cache: EdgeCache
-    may_list: Callable[[Call, str], bool] = field(default=lambda *_: True)
+    may_list: Callable[[AwsCall, str], bool] = field(default=lambda *_: True)
     refuse_members: bool = True
     log: Callable[[str], None] = field(default=lambda _: None)
     background: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -111,7 +111,7 @@ class StrictLayer:
         if scope["path"].startswith(API_PATH) and _length(headers) > checks.API_BODY_BYTES_MAX:
             message = f"HTTP content length exceeded {checks.API_BODY_BYTES_MAX} bytes."
             body = f'{{"message":"{message}"}}'.encode()
-            await _send(send, Answer(413, {"content-type": "application/json"}, body))
+            await _send(send, AwsResponse(413, {"content-type": "application/json"}, body))
             return
         await self.app(scope, receive, _without_cors(send))
 
@@ -128,7 +128,7 @@ class StrictLayer:
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         kept = self.cache.find(distribution, scope["method"], path, headers.get("if-none-match", ""))
         if kept is None:
-            seen = _Seen(_without_cors(send))
+            seen = _RecordedSend(_without_cors(send))
             await self.app(scope, receive, seen)
             if seen.answer is not None:
                 self.cache.keep(distribution, scope["method"], path, seen.answer)
@@ -154,21 +154,21 @@ class StrictLayer:
                 await self.app(scope, _replayed(body, receive), _without_cors(send))
                 return
             call = self._read_call(caller.service, request)
-            if isinstance(call, Answer):
+            if isinstance(call, AwsResponse):
                 await _send(send, call)
                 return
             await self._checked(call, caller.access_key_id, scope, _replayed(body, receive), send)
         finally:
             request_trace.reset(token)
 
-    def _read_call(self, signed_as: str, request: HttpRequest) -> Call | Answer:
+    def _read_call(self, signed_as: str, request: HttpRequest) -> AwsCall | AwsResponse:
         protocol = _likely_protocol(signed_as, request)
         try:
             call = read_call(signed_as, request)
         except UnknownOperation as error:
             refusal = Refusal("UnknownOperationException", f"{signed_as} has no operation {error}")
             return self._refused(refusal, signed_as, protocol, str(error))
-        except Malformed as error:
+        except MalformedRequest as error:
             code = "MalformedXML" if protocol == "rest-xml" else "SerializationException"
             return self._refused(Refusal(code, str(error)), signed_as, protocol, request.path)
         violation = first_violation(call.members, call.shape) if call.shape is not None else None
@@ -177,7 +177,7 @@ class StrictLayer:
         return self._refused(wrong, call.service, call.protocol, call.operation) if wrong else call
 
     async def _checked(
-        self, call: Call, access_key: str, scope: Message, receive: Receive, send: Send
+        self, call: AwsCall, access_key: str, scope: Message, receive: Receive, send: Send
     ) -> None:
         written = checks.conditional_write(call)
         if written:
@@ -185,7 +185,7 @@ class StrictLayer:
         send = _without_cors(send)
         if call.service == "s3" and call.operation in {"GetObject", "HeadObject"}:
             send = _Concealing(send, lambda: not self.may_list(call, access_key))
-        seen = _Seen(send)
+        seen = _RecordedSend(send)
         try:
             await self.app(scope, receive, seen)
         finally:
@@ -194,11 +194,11 @@ class StrictLayer:
         if call.operation == "CreateInvalidation" and seen.status == HTTPStatus.CREATED:
             self.cache.invalidate(call.members["DistributionId"], checks.invalidated_paths(call))
 
-    def _refused(self, refusal: Refusal, service: str, protocol: str, what: str) -> Answer:
+    def _refused(self, refusal: Refusal, service: str, protocol: str, what: str) -> AwsResponse:
         self.log(f"strict: {service} {what}: {refusal.code}: {refusal.message}")
         return answer_of(refusal, service, protocol)
 
-    def _denied(self, refusal: Refusal, headers: dict[str, str]) -> Answer:
+    def _denied(self, refusal: Refusal, headers: dict[str, str]) -> AwsResponse:
         from ministack import app
         from ministack.core.iam_evaluator import AuthError
         from ministack.core.router import detect_service
@@ -208,7 +208,7 @@ class StrictLayer:
         status, answered, body = app._credential_failure(
             service, "", "", AuthError(refusal.code, refusal.message), headers
         )
-        return Answer(status, {name.lower(): str(value) for name, value in answered.items()}, body)
+        return AwsResponse(status, {name.lower(): str(value) for name, value in answered.items()}, body)
 
 
 def _likely_protocol(signed_as: str, request: HttpRequest) -> str:
@@ -222,12 +222,12 @@ def _likely_protocol(signed_as: str, request: HttpRequest) -> str:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _RecordedSend:
     """Sends what the emulator answers, and remembers it."""
 
     send: Send
     status: int = 0
-    answer: Answer | None = None
+    answer: AwsResponse | None = None
     _headers: dict[str, str] = field(default_factory=dict)
     _body: list[bytes] = field(default_factory=list)
 
@@ -238,7 +238,7 @@ class _Seen:
         elif message["type"] == "http.response.body":
             self._body.append(message.get("body", b""))
             if not message.get("more_body"):
-                self.answer = Answer(self.status, self._headers, b"".join(self._body))
+                self.answer = AwsResponse(self.status, self._headers, b"".join(self._body))
         await self.send(message)
 
 
@@ -295,8 +295,10 @@ def _length(headers: dict[str, str]) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _plain(status: int, reason: str) -> Answer:
-    return Answer(status, {"content-type": "text/plain; charset=utf-8"}, f"Refused: {reason}.\n".encode())
+def _plain(status: int, reason: str) -> AwsResponse:
+    return AwsResponse(
+        status, {"content-type": "text/plain; charset=utf-8"}, f"Refused: {reason}.\n".encode()
+    )
 
 
 async def _read(receive: Receive) -> bytes:
@@ -323,7 +325,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: AwsResponse) -> None:
     raw = [(name.encode("latin-1"), value.encode()) for name, value in answer.headers.items()]
     length = (
         []

@@ -69,7 +69,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AwsResponse:
     """An HTTP response."""
 
     status: int
@@ -91,20 +91,22 @@ def refusal_of(violation: Violation, service: str, protocol: str) -> Refusal:
     return Refusal(code, violation.message)
 
 
-def answer_of(refusal: Refusal, service: str, protocol: str) -> Answer:
+def answer_of(refusal: Refusal, service: str, protocol: str) -> AwsResponse:
     """Return a refusal as the service's protocol sends it."""
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-requestid": request_id}
     if protocol in {"query", "rest-xml"}:
         headers["content-type"] = "application/xml" if protocol == "rest-xml" else "text/xml"
-        return Answer(refusal.status, headers, _xml(refusal, service, request_id))
+        return AwsResponse(refusal.status, headers, _xml(refusal, service, request_id))
     if protocol == "cbor":
         headers |= {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-        return Answer(refusal.status, headers, _cbor({"__type": refusal.code, "message": refusal.message}))
+        return AwsResponse(
+            refusal.status, headers, _cbor({"__type": refusal.code, "message": refusal.message})
+        )
     message = {"message": refusal.message}
     if protocol == "rest-json":
         headers |= {"content-type": "application/json", "x-amzn-errortype": refusal.code}
-        return Answer(refusal.status, headers, json.dumps(message).encode())
+        return AwsResponse(refusal.status, headers, json.dumps(message).encode())
     version = "1.0" if service in JSON_1_0 else "1.1"
     headers["content-type"] = f"application/x-amz-json-{version}"
     if service == "sqs":
@@ -112,7 +114,7 @@ def answer_of(refusal: Refusal, service: str, protocol: str) -> Answer:
     namespace = CORAL.get(refusal.code) if service in NAMESPACES else None
     namespace = namespace or NAMESPACES.get(service)
     named = f"{namespace}#{refusal.code}" if namespace else refusal.code
-    return Answer(refusal.status, headers, json.dumps({"__type": named} | message).encode())
+    return AwsResponse(refusal.status, headers, json.dumps({"__type": named} | message).encode())
 
 
 def _xml(refusal: Refusal, service: str, request_id: str) -> bytes:

@@ -23,7 +23,7 @@ from botocore.parsers import RpcV2CBORParser
 
 from spillway.local_cloud.strict.validation import (
     AnyShape,
-    Malformed,
+    MalformedRequest,
     as_object,
     from_form,
     from_json,
@@ -63,7 +63,7 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AwsCall:
     """One call to AWS: `members` is what boto3 would be given."""
 
     service: str
@@ -74,12 +74,12 @@ class Call:
     request: HttpRequest
 
 
-def read_call(signed_as: str, request: HttpRequest) -> Call:
+def read_call(signed_as: str, request: HttpRequest) -> AwsCall:
     """Return the call that a request signed for the service `signed_as` makes.
 
     Raises:
         UnknownOperation: AWS has no such service or operation.
-        Malformed: its body is not of the protocol that the service speaks.
+        MalformedRequest: its body is not of the protocol that the service speaks.
     """
     service = _service_of(signed_as, request)
     model = service_model(service)
@@ -92,7 +92,7 @@ def read_call(signed_as: str, request: HttpRequest) -> Call:
     members: dict[str, Any] = {}
     if shape is not None:
         members = _members(protocol, shape, request, path_values)
-    return Call(service, operation.name, protocol, shape, members, request)
+    return AwsCall(service, operation.name, protocol, shape, members, request)
 
 
 @cache
@@ -288,7 +288,7 @@ def _body(protocol: str, shape: AnyShape, body: bytes) -> Any:
     try:
         return from_xml(shape, ElementTree.fromstring(body))  # noqa: S314 - from a signed request, on this machine
     except ElementTree.ParseError as error:
-        raise Malformed(
+        raise MalformedRequest(
             "The XML you provided was not well-formed or did not validate against our published schema"
         ) from error
 
@@ -297,7 +297,7 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body) if body else {}
     except ValueError as error:
-        raise Malformed("The request body is not JSON") from error
+        raise MalformedRequest("The request body is not JSON") from error
 
 
 def _cbor(body: bytes) -> Any:
@@ -306,7 +306,7 @@ def _cbor(body: bytes) -> Any:
     try:
         return RpcV2CBORParser().parse_data_item(io.BufferedReader(io.BytesIO(body)))
     except Exception as error:  # botocore raises whatever its reading comes upon
-        raise Malformed("The request body is not CBOR") from error
+        raise MalformedRequest("The request body is not CBOR") from error
 
 
 def _pairs(request: HttpRequest) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spillway.local_cloud.strict import checks
-from spillway.local_cloud.strict.checks import Account
+from spillway.local_cloud.strict.checks import AccountState
 from spillway.local_cloud.strict.refusals import Refusal
-from spillway.local_cloud.strict.requests import Call
+from spillway.local_cloud.strict.requests import AwsCall
 
 LAYER, EMULATOR, MODEL = "strict layer", "emulator", "service model"
 TEMPLATE_OPERATIONS = (
@@ -23,7 +23,7 @@ TEMPLATE_OPERATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AwsRule:
     """One documented rule. Where `enforced` is not the strict layer, a test shows that it is."""
 
     service: str
@@ -34,7 +34,7 @@ class Rule:
     check: checks.Check | None = None
 
 
-def first_refusal(call: Call, account: Account) -> Refusal | None:
+def first_refusal(call: AwsCall, account: AccountState) -> Refusal | None:
     """Return what the first rule that a call breaks answers, or None."""
     for check in _CHECKS.get((call.service, call.operation), ()):
         refusal = check(call, account)
@@ -58,25 +58,25 @@ _API_QUOTAS = f"{_DOCS}/apigateway/latest/developerguide/api-gateway-execution-s
 _SENDING = ("SendEmail", "SendBulkEmail")
 _INVALIDATION = ("CreateInvalidation",)
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[AwsRule, ...] = (
+    AwsRule(
         "every service",
         "required members, types, patterns, enumerations, lengths, ranges",
         "https://github.com/boto/botocore/tree/develop/botocore/data",
         MODEL,
     ),
-    Rule(
+    AwsRule(
         "every service",
         "a signature that is right and of now, for every caller, with IAM and without",
         f"{_IAM}/reference_sigv.html",
     ),
-    Rule(
+    AwsRule(
         "every service",
         "the policies of the caller's role allow it",
         f"{_IAM}/reference_policies_evaluation-logic.html",
         EMULATOR,
     ),
-    Rule(
+    AwsRule(
         "sesv2",
         "headers that SES sets itself, Reply-To among them, are no custom headers; none twice; "
         "15 at most; name and value 996 characters together",
@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
         _SENDING,
         checks.custom_headers,
     ),
-    Rule(
+    AwsRule(
         "sesv2",
         "addresses are ASCII, names in them encoded (RFC 2047)",
         f"{_DOCS}/ses/latest/APIReference-V2/API_SendEmail.html",
@@ -93,7 +93,7 @@ RULES: tuple[Rule, ...] = (
         _SENDING,
         checks.encoded_addresses,
     ),
-    Rule(
+    AwsRule(
         "sesv2",
         "50 entries in a bulk call, 50 recipients of an email",
         _SES_QUOTAS,
@@ -101,15 +101,17 @@ RULES: tuple[Rule, ...] = (
         _SENDING,
         checks.recipients,
     ),
-    Rule("sesv2", "GetAccount once a second", _SES_QUOTAS, LAYER, ("GetAccount",), checks.get_account_rate),
-    Rule(
+    AwsRule(
+        "sesv2", "GetAccount once a second", _SES_QUOTAS, LAYER, ("GetAccount",), checks.get_account_rate
+    ),
+    AwsRule(
         "cloudfront",
         "a caller reference used before with other paths: InvalidationBatchAlreadyExists",
         f"{_DOCS}/cloudfront/latest/APIReference/API_InvalidationBatch.html",
         EMULATOR,
         _INVALIDATION,
     ),
-    Rule(
+    AwsRule(
         "cloudfront",
         "as many paths as Quantity says",
         f"{_DOCS}/cloudfront/latest/APIReference/API_Paths.html",
@@ -117,7 +119,7 @@ RULES: tuple[Rule, ...] = (
         _INVALIDATION,
         checks.path_quantity,
     ),
-    Rule(
+    AwsRule(
         "cloudfront",
         "paths begin with a slash and are encoded",
         f"{_CLOUDFRONT}/invalidation-specifying-objects.html",
@@ -125,7 +127,7 @@ RULES: tuple[Rule, ...] = (
         _INVALIDATION,
         checks.path_syntax,
     ),
-    Rule(
+    AwsRule(
         "cloudfront",
         "3,000 files and 15 wildcards in progress",
         f"{_CLOUDFRONT}/InvalidationLimits.html",
@@ -133,18 +135,18 @@ RULES: tuple[Rule, ...] = (
         _INVALIDATION,
         checks.invalidations_in_progress,
     ),
-    Rule(
+    AwsRule(
         "cloudfront",
         "pages are kept for as long as s-maxage says, errors for ErrorCachingMinTTL, "
         "until an invalidation names their path",
         f"{_CLOUDFRONT}/Expiration.html",
     ),
-    Rule(
+    AwsRule(
         "cloudfront",
         "the root is kept as the default root object: `/` alone does not invalidate it",
         f"{_CLOUDFRONT}/DefaultRootObject.html",
     ),
-    Rule(
+    AwsRule(
         "cloudformation",
         "no YAML alias or anchor in a template, 51,200 bytes inline, 1 MB from S3; "
         "GetTemplateSummary looks first",
@@ -153,13 +155,13 @@ RULES: tuple[Rule, ...] = (
         TEMPLATE_OPERATIONS,
         checks.template_text,
     ),
-    Rule(
+    AwsRule(
         "lambda",
         "a function is stopped after 16 invocations in one chain through SQS, SNS, S3 or Lambda, "
         "unless RecursiveLoop is Allow",
         f"{_DOCS}/lambda/latest/dg/invocation-recursion.html",
     ),
-    Rule(
+    AwsRule(
         "lambda",
         "reserved concurrency leaves 100 of the account's unreserved: an account with 10 reserves none",
         f"{_DOCS}/lambda/latest/api/API_PutFunctionConcurrency.html",
@@ -167,13 +169,13 @@ RULES: tuple[Rule, ...] = (
         ("PutFunctionConcurrency",),
         checks.reserved_concurrency,
     ),
-    Rule(
+    AwsRule(
         "lambda",
         "MaximumConcurrency of an event source is 2 to 1,000",
         f"{_DOCS}/lambda/latest/api/API_ScalingConfig.html",
         MODEL,
     ),
-    Rule(
+    AwsRule(
         "lambda",
         "payloads of 6 MB, of 1 MB where nobody waits for the answer",
         _LAMBDA_QUOTAS,
@@ -181,21 +183,23 @@ RULES: tuple[Rule, ...] = (
         ("Invoke",),
         checks.payload,
     ),
-    Rule("dynamodb", "reserved words only behind a placeholder", f"{_DYNAMODB}/ReservedWords.html", EMULATOR),
-    Rule(
+    AwsRule(
+        "dynamodb", "reserved words only behind a placeholder", f"{_DYNAMODB}/ReservedWords.html", EMULATOR
+    ),
+    AwsRule(
         "dynamodb",
         "items of 400 KB, transactions of 100 items and 4 MB, each item once",
         f"{_DYNAMODB}/Constraints.html",
         EMULATOR,
     ),
-    Rule(
+    AwsRule(
         "dynamodb",
         "25 statements in a batch, 25 writes, 100 items in a transaction",
         f"{_DYNAMODB}/Constraints.html",
         MODEL,
     ),
-    Rule("sqs", "messages and batches of 1 MiB, 10 messages in a batch", _SQS_QUOTAS, EMULATOR),
-    Rule(
+    AwsRule("sqs", "messages and batches of 1 MiB, 10 messages in a batch", _SQS_QUOTAS, EMULATOR),
+    AwsRule(
         "sqs",
         "a delay of 900 s at most",
         _SQS_QUOTAS,
@@ -203,9 +207,9 @@ RULES: tuple[Rule, ...] = (
         ("SendMessage", "SendMessageBatch"),
         checks.delay,
     ),
-    Rule("apigateway", "bodies of 10 MB", _API_QUOTAS),
-    Rule("s3", "a failed condition: 412 PreconditionFailed", _S3_CONDITIONS, EMULATOR),
-    Rule(
+    AwsRule("apigateway", "bodies of 10 MB", _API_QUOTAS),
+    AwsRule("s3", "a failed condition: 412 PreconditionFailed", _S3_CONDITIONS, EMULATOR),
+    AwsRule(
         "s3",
         "a conditional write beside another one to the same key: 409 ConditionalRequestConflict",
         _S3_CONDITIONS,
@@ -213,7 +217,7 @@ RULES: tuple[Rule, ...] = (
         ("PutObject", "CompleteMultipartUpload", "DeleteObject"),
         checks.conditional_conflict,
     ),
-    Rule(
+    AwsRule(
         "s3",
         "1,000 keys in one DeleteObjects",
         f"{_DOCS}/AmazonS3/latest/API/API_DeleteObjects.html",
@@ -221,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         ("DeleteObjects",),
         checks.deleted_keys,
     ),
-    Rule(
+    AwsRule(
         "s3",
         "without ListBucket, a key that is not there is answered 403",
         f"{_DOCS}/AmazonS3/latest/API/API_HeadObject.html",
@@ -242,7 +246,7 @@ def _checks() -> Mapping[tuple[str, str], tuple[checks.Check, ...]]:
 _CHECKS = _checks()
 
 
-def as_table(rules: Iterable[Rule] = RULES) -> list[str]:
+def as_table(rules: Iterable[AwsRule] = RULES) -> list[str]:
     """Return the rules as lines of a Markdown table."""
     rows = [f"| {rule.service} | {rule.says} | <{rule.source}> | {rule.enforced} |" for rule in rules]
     return ["| service | rule | source | enforced by |", "|---|---|---|---|", *rows]

@@ -28,7 +28,7 @@ NAMESPACE = re.compile(r"\{.*\}")
 NUMBERS = {"integer": int, "long": int, "float": float, "double": float}
 
 
-class Malformed(ValueError):
+class MalformedRequest(ValueError):
     """The request cannot be read as any call; the message says what is wrong with it."""
 
 
@@ -70,7 +70,7 @@ def from_form(shape: AnyShape, pairs: Mapping[str, str]) -> dict[str, Any]:
         for step in way:
             node = node.setdefault(step, {})
             if not isinstance(node, dict):
-                raise Malformed(f"{path} names a member of a plain value")
+                raise MalformedRequest(f"{path} names a member of a plain value")
         node[last] = value
     return as_object(_from_tree(shape, tree))
 
@@ -110,7 +110,7 @@ def _from_tree(shape: AnyShape, node: Any) -> Any:
 
 def _position(key: str) -> int:
     if not key.isdigit():
-        raise Malformed(f"{key} is no position in a list")
+        raise MalformedRequest(f"{key} is no position in a list")
     return int(key)
 
 
@@ -167,17 +167,17 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise Malformed("A binary value is not base64") from error
+        raise MalformedRequest("A binary value is not base64") from error
 
 
 def as_object(value: Any) -> dict[str, Any]:
     """Return a value that has to be an object.
 
     Raises:
-        Malformed: it is something else.
+        MalformedRequest: it is something else.
     """
     if not isinstance(value, dict):
-        raise Malformed("The request body is no object")
+        raise MalformedRequest("The request body is no object")
     return value
 
 

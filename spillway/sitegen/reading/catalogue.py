@@ -14,7 +14,7 @@ from chalicelib.domain.product import Picture, Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.choices import availability_of
 from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
-from chalicelib.storefront.theme import Link, Shop
+from chalicelib.storefront.theme import MenuLink, Shop
 from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.theme_section import ThemeSection
@@ -279,7 +279,7 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class HomePage:
     """The home page: its text, its picture if it has one, and the slugs of the products it features.
 
     Without `featured` it shows the newest products. `text_html` is a text of its own, sanitised.
@@ -320,8 +320,8 @@ class Storefront:
     shop: Shop
     money: MoneyFormat
     categories: tuple[Category, ...]
-    home: Home
-    navigation: tuple[Link, ...]
+    home: HomePage
+    navigation: tuple[MenuLink, ...]
     name: str
     root: str = ""
     texts: Texts = field(default_factory=Texts)

@@ -31,7 +31,7 @@ from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.text_file import FILE_SIZE_BYTES_MAX, text_of_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
-from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.reading.toml_text import KeyLines
 from spillway.sitegen.theme_settings import findings
 from spillway.sitegen.translations import default_file_of, read_texts, text_files_of, texts_over
 
@@ -314,7 +314,7 @@ def located(finding: Finding, text_of: ReadText) -> InputError:
     """Return the error of a finding, with its line in the file."""
     file, field, value, expected = finding
     named = column(field) if file.startswith(SHEET_FILE) else field
-    return InputError(file, Lines(text_of(file) or "").of(field), named, value, expected)
+    return InputError(file, KeyLines(text_of(file) or "").of(field), named, value, expected)
 
 
 def _repeated_slugs(places: Iterable[tuple[Slug, str]]) -> Iterator[InputError]:
@@ -358,7 +358,7 @@ def _place(file: str, number: int, text_of: ReadText) -> str:
     if file.startswith(SHEET_FILE):
         line: int | None = variant_line(text_of(SHEET_FILE) or "", int(file.rpartition(":")[2]), number)
         return f"{SHEET_FILE}:{line}"
-    line = Lines(text_of(file) or "").of(field)
+    line = KeyLines(text_of(file) or "").of(field)
     return f"{file}:{line}" if line else file
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence, Set
 
-from chalicelib.domain.locales import root_asked_for, slug_of_locale
+from chalicelib.domain.locales import requested_root_of, slug_of_locale
 from chalicelib.storefront.localization import DayFormat, MoneyFormat
 from spillway.sitegen.reading.toml_input import TomlTable
 
@@ -61,7 +61,7 @@ def usual_spelling(locale: str) -> str:
 
 def root_of_locale(locale: str) -> str:
     """Return the path that the pages of a locale other than the first are under."""
-    return root_asked_for(slug_of_locale(locale))
+    return requested_root_of(slug_of_locale(locale))
 
 
 def skip_other_locales(table: TomlTable) -> None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
-from chalicelib.domain.product import Condition, Product, Translation, Variant, WhenSoldOut
+from chalicelib.domain.product import Product, ProductCondition, Translation, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.checkout import CHECKOUT_LENGTH_MAX, CheckoutRefused, CheckoutTemplate
 from spillway.sitegen.reading.catalogue import SourceImage
@@ -118,7 +118,7 @@ def with_product_fields(product: Product, table: TomlTable) -> Product:
         # An export repeats the main category here.
         categories=tuple(name for name in dict.fromkeys(further) if name != product.category),
         brand=table.text("brand", length_max=BRAND_LENGTH_MAX, optional=True) or None,
-        condition=_one_of(table, "condition", Condition, Condition.NEW),
+        condition=_one_of(table, "condition", ProductCondition, ProductCondition.NEW),
         seo_title=table.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True) or None,
         seo_description=table.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True)
         or None,

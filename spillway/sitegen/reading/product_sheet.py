@@ -17,7 +17,7 @@ from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
-from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.reading.toml_text import KeyLines
 
 SHEET_FILE = "site/products.csv"
 _PRODUCT_COLUMNS = (
@@ -95,7 +95,7 @@ def _product(product: _ProductRows, reader: ProductFile, mistakes: list[InputErr
     return row
 
 
-class _SheetLines(Lines):
+class _SheetLines(KeyLines):
     """The line of each field of a product in the sheet."""
 
     def __init__(self, product: _ProductRows) -> None:

@@ -18,7 +18,7 @@ from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.reading.text_file import text_of_file
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
-from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.reading.toml_text import KeyLines
 
 REDIRECTS_FILE = "site/redirects.toml"
 REDIRECTS_MAX = 20_000
@@ -108,7 +108,7 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
     if len(values) > REDIRECTS_MAX:
         table.error(_TABLE, len(values), f"at most {REDIRECTS_MAX} redirects")
         return ()
-    lines = Lines(text)
+    lines = KeyLines(text)
 
     def note_error(written: str, value: object, expected: str) -> None:
         line = _line(lines, written)
@@ -132,7 +132,7 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
     return _flattened(found, note_error)
 
 
-def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: Lines) -> list[InputError]:
+def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: KeyLines) -> list[InputError]:
     """Return the errors in redirects of a shop with these `pages`, given as decoded paths."""
     mistakes = []
     for redirect in redirects:
@@ -315,7 +315,7 @@ def _flattened(
     )
 
 
-def _line(lines: Lines, written: str) -> int | None:
+def _line(lines: KeyLines, written: str) -> int | None:
     """Return the line of a source, which the file has in quotes and with escapes."""
     return lines.of(f"{_TABLE}.{_quoted(written)[1:-1]}") or lines.of(f"{_TABLE}.{written}")
 
@@ -355,7 +355,7 @@ def _with(text: str, added: Mapping[str, str]) -> str:
 
 
 def _without(text: str, written: tuple[str, ...]) -> str:
-    lines = Lines(text)
+    lines = KeyLines(text)
     removed = {_line(lines, source) for source in written}
     kept = [line for number, line in enumerate(text.splitlines(keepends=True), 1) if number not in removed]
     return "".join(kept)

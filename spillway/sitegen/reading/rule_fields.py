@@ -53,7 +53,7 @@ NO_NAMES = ShopNames()
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class EventField:
     """One field of an event.
 
     Args:
@@ -77,17 +77,17 @@ class Field:
         return f"{self.expected}{did_you_mean(str(value), self.choices)}"
 
 
-def _numbers(most: int, least: int = 0) -> Field:
-    return Field(
+def _numbers(most: int, least: int = 0) -> EventField:
+    return EventField(
         False, lambda value: least <= value <= most, f"a number from {least} to {most}, without quotes"
     )
 
 
-def _one_of(words: Sequence[str]) -> Field:
-    return Field(True, lambda value: value in words, f"one of {', '.join(words)}", tuple(words))
+def _one_of(words: Sequence[str]) -> EventField:
+    return EventField(True, lambda value: value in words, f"one of {', '.join(words)}", tuple(words))
 
 
-def _moments(form: str, example: str) -> Field:
+def _moments(form: str, example: str) -> EventField:
     """Return a field of days or times, in a form that `strptime` takes."""
 
     def accepts(value: str) -> bool:
@@ -97,11 +97,11 @@ def _moments(form: str, example: str) -> Field:
             return False
         return moment.strftime(form) == value
 
-    return Field(True, accepts, f'a text such as "{example}"')
+    return EventField(True, accepts, f'a text such as "{example}"')
 
 
-def _written(example: str, form: str = ".+") -> Field:
-    return Field(True, re.compile(form, re.DOTALL).fullmatch, f'a text such as "{example}"')
+def _written(example: str, form: str = ".+") -> EventField:
+    return EventField(True, re.compile(form, re.DOTALL).fullmatch, f'a text such as "{example}"')
 
 
 _SKU, _PRODUCT = _written("FJ-OLIVE-M"), _written("field-jacket")
@@ -113,16 +113,16 @@ _WEBHOOK = {
     "answer": _written("503"),
     "since": _written("2026-11-27T10:00:00.000Z"),
 }
-_WAITING = Field(
+_WAITING = EventField(
     False, lambda value: value in DEMAND_STEPS, f"one of {', '.join(str(step) for step in DEMAND_STEPS)}"
 )
-_ATTRIBUTE_FIELDS: Mapping[str, Field] = {
+_ATTRIBUTE_FIELDS: Mapping[str, EventField] = {
     **dict.fromkeys(("subject", "id", "time", "source", "causationid"), _written("FJ-OLIVE-M")),
     "chaindepth": _numbers(3),
 }
 
 # The fields of `data`, by the type of the event; None for a field with fields of its own.
-EVENT_FIELDS: Mapping[EventType, Mapping[str, Field | None]] = {
+EVENT_FIELDS: Mapping[EventType, Mapping[str, EventField | None]] = {
     EventType.AVAILABILITY_CHANGED: {
         "sku": _SKU,
         "product": _PRODUCT,
@@ -226,7 +226,7 @@ def _names_of(pattern: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any,
 
 
 def _field_problems(
-    wanted: Any, field: Field, place: str, name: str, names: ShopNames
+    wanted: Any, field: EventField, place: str, name: str, names: ShopNames
 ) -> Iterator[tuple[str, Any, str]]:
     if isinstance(wanted, Mapping):
         yield place, wanted, "a list of values and comparisons"
@@ -243,7 +243,7 @@ def _field_problems(
                 yield place, value, problem
 
 
-def _comparison_problem(test: Any, field: Field) -> str | None:
+def _comparison_problem(test: Any, field: EventField) -> str | None:
     """Return what is expected instead of a comparison of numbers for a text, or of texts for a number."""
     if not isinstance(test, Mapping):
         return None

@@ -21,7 +21,7 @@ from chalicelib.domain.ids import SkuRefused, Slug, parse_sku
 from chalicelib.domain.stock import SCHEMA_ORG_WORDS, UNITS_MAX, Availability, named_availability
 from chalicelib.domain.wave import EMAILS_PER_UNIT_MAX, UNITS_MIN_MAX, WAVE_PAUSE_MIN_MAX
 from chalicelib.rules.pattern import problem_of
-from chalicelib.rules.rule import BUDGET_DEFAULT, BUDGET_MAX, RULES_MAX, Action, Rule
+from chalicelib.rules.rule import BUDGET_DEFAULT, BUDGET_MAX, RULES_MAX, Rule, RuleAction
 from spillway.project import Project
 from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.rule_fields import EVENT_FIELDS, NO_NAMES, ShopNames, pattern_problems
@@ -80,8 +80,8 @@ def _rule(table: TomlTable, names: ShopNames) -> Rule | None:
     event = _one_of(table, "on", tuple(EventType))
     on = EventType(event) if event else None
     when = _pattern(table, on, names)
-    action = _one_of(table, "do", tuple(Action))
-    options = _options(table, Action(action), on, names) if action else {}
+    action = _one_of(table, "do", tuple(RuleAction))
+    options = _options(table, RuleAction(action), on, names) if action else {}
     budget = _number(table, "budget", BUDGET_MAX) or BUDGET_DEFAULT
     if action is None:
         # Its options cannot be checked.
@@ -89,7 +89,7 @@ def _rule(table: TomlTable, names: ShopNames) -> Rule | None:
     table.done()
     if not name or on is None or action is None:
         return None
-    return Rule(name, on, when, Action(action), options, budget)
+    return Rule(name, on, when, RuleAction(action), options, budget)
 
 
 def _pattern(table: TomlTable, on: EventType | None, names: ShopNames) -> Mapping[str, Any]:
@@ -130,14 +130,16 @@ def _near(value: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(value, sorted(known), n=1)), None)
 
 
-def _options(table: TomlTable, action: Action, on: EventType | None, names: ShopNames) -> Mapping[str, Any]:
+def _options(
+    table: TomlTable, action: RuleAction, on: EventType | None, names: ShopNames
+) -> Mapping[str, Any]:
     inner = table.table("with", optional=True)
     options = _READERS[action](inner)
     inner.done(also=options.keys())
     for name in ("sku", "product"):
         if (value := options.get(name)) and (expected := names.problem(name, value)):
             inner.error(name, value, expected)
-    if action is Action.AVAILABILITY and on and "sku" not in EVENT_FIELDS[on] and not inner.has("sku"):
+    if action is RuleAction.AVAILABILITY and on and "sku" not in EVENT_FIELDS[on] and not inner.has("sku"):
         inner.error("sku", None, f"an SKU: the event {on.value} is about no variant")
     return {name: value for name, value in options.items() if value is not None}
 
@@ -210,12 +212,12 @@ def _number(table: TomlTable, name: str, most: int) -> int | None:
     return None
 
 
-_READERS: Mapping[Action, Callable[[TomlTable], dict[str, Any]]] = {
-    Action.PAUSE: _pause,
-    Action.RESUME: _no_options,
-    Action.WAVE_POLICY: _wave_policy,
-    Action.AVAILABILITY: _availability,
-    Action.EMAIL: _email,
-    Action.EVENT: _event,
-    Action.AUTOPILOT_BOUNDS: _autopilot_bounds,
+_READERS: Mapping[RuleAction, Callable[[TomlTable], dict[str, Any]]] = {
+    RuleAction.PAUSE: _pause,
+    RuleAction.RESUME: _no_options,
+    RuleAction.WAVE_POLICY: _wave_policy,
+    RuleAction.AVAILABILITY: _availability,
+    RuleAction.EMAIL: _email,
+    RuleAction.EVENT: _event,
+    RuleAction.AUTOPILOT_BOUNDS: _autopilot_bounds,
 }

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from chalicelib.domain.ids import Slug
 from chalicelib.storefront.localization import DayFormat, MoneyFormat
-from chalicelib.storefront.theme import Link, Shop
+from chalicelib.storefront.theme import MenuLink, Shop
 from spillway.sitegen.reading.catalogue import (
     FILE_NAME_LENGTH_MAX,
     PICTURE_EXPECTED,
     Category,
-    Home,
+    HomePage,
     SourceImage,
     Storefront,
 )
@@ -115,7 +115,7 @@ def _categories(table: TomlTable) -> list[Category]:
     return categories
 
 
-def _home(table: TomlTable, pictures: Path, shop: Shop) -> Home:
+def _home(table: TomlTable, pictures: Path, shop: Shop) -> HomePage:
     """Read the home page; without [home] it shows the shop's name, its tagline and its newest products."""
     file = table.text("picture", length_max=FILE_NAME_LENGTH_MAX, optional=True)
     alt = table.text("picture_alt", length_max=SENTENCE_LENGTH_MAX, optional=not file)
@@ -125,7 +125,7 @@ def _home(table: TomlTable, pictures: Path, shop: Shop) -> Home:
     for slug in featured:
         if featured.count(slug) > 1:
             table.error("featured", slug, "each product once")
-    home = Home(
+    home = HomePage(
         text_html=_home_text(table),
         headline=table.text("headline", length_max=NAME_LENGTH_MAX, optional=True) or shop.name,
         lede=table.text("lede", length_max=SENTENCE_LENGTH_MAX, optional=True) or shop.tagline,
@@ -149,7 +149,7 @@ def _home_text(table: TomlTable, root: str = "") -> str | None:
     )
 
 
-def _navigation(table: TomlTable, paths: Set[str]) -> list[Link]:
+def _navigation(table: TomlTable, paths: Set[str]) -> list[MenuLink]:
     links = []
     for row in table.tables("navigation", count_max=_NAVIGATION_MAX, optional=True):
         title = row.text("title", length_max=NAME_LENGTH_MAX)
@@ -159,7 +159,7 @@ def _navigation(table: TomlTable, paths: Set[str]) -> list[Link]:
                 "path", path, f"the path of a page or a category of this shop{did_you_mean(path, paths)}"
             )
         row.done()
-        links.append(Link(title, path))
+        links.append(MenuLink(title, path))
     return links
 
 
@@ -185,7 +185,7 @@ def _translated(
     return storefront
 
 
-def _translated_home(first: Home, translation: TomlTable, root: str) -> Home:
+def _translated_home(first: HomePage, translation: TomlTable, root: str) -> HomePage:
     alt = translation.text("picture_alt", length_max=SENTENCE_LENGTH_MAX, optional=True)
     headline = translation.text("headline", length_max=NAME_LENGTH_MAX, optional=True)
     lede = translation.text("lede", length_max=SENTENCE_LENGTH_MAX, optional=True)
@@ -214,9 +214,11 @@ def _translated_categories(first: tuple[Category, ...], translation: TomlTable) 
     return tuple(categories)
 
 
-def _translated_navigation(first: tuple[Link, ...], translation: TomlTable) -> tuple[Link, ...]:
+def _translated_navigation(first: tuple[MenuLink, ...], translation: TomlTable) -> tuple[MenuLink, ...]:
     links = tuple(
-        Link(translation.text(link.path, length_max=NAME_LENGTH_MAX, optional=True) or link.title, link.path)
+        MenuLink(
+            translation.text(link.path, length_max=NAME_LENGTH_MAX, optional=True) or link.title, link.path
+        )
         for link in first
     )
     translation.done()

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spillway.errors import BadInput
-from spillway.sitegen.reading.toml_text import Lines, TomlSlip, parsed
+from spillway.sitegen.reading.toml_text import KeyLines, TomlSlip, parsed
 from spillway.terminal import pluralize
 
 _VALUE_LENGTH_MAX = 60
@@ -88,7 +88,7 @@ class TomlTable:
         values: Mapping[str, Any],
         *,
         file: str,
-        lines: Lines,
+        lines: KeyLines,
         mistakes: list[InputError],
         place: str = "",
     ) -> None:
@@ -128,7 +128,7 @@ class TomlTable:
             line = slip.line + first_line - 1
             mistakes.append(InputError(file, line, "TOML", slip.reason, slip.expected, slip.excerpt))
             return None
-        table = cls({**values, **also}, file=file, lines=Lines(text, first_line), mistakes=mistakes)
+        table = cls({**values, **also}, file=file, lines=KeyLines(text, first_line), mistakes=mistakes)
         for name in also.keys() & values.keys():
             table.error(name, values[name], "this only once in a file")
         return table

@@ -161,7 +161,7 @@ def _with_caret(line: str, column: int) -> tuple[str, str]:
     return shown, " " * (column - 1 - start + wide) + "^"
 
 
-class Lines:
+class KeyLines:
     """The line of each key of a TOML text. The text is searched only when there is an error to report."""
 
     def __init__(self, text: str, first_line: int = 1) -> None:

@@ -264,7 +264,7 @@
       const barred = suppression ? fill(words.since, { reason: words[suppression.reason] || suppression.reason, day: day.format(new Date(suppression.since)) }) : answer(seen.suppressed);
       facts(one(".seen", shopper.box), [[words.address, seen.address], [words.known, answer(seen.known)], [words.entries, number(seen.entries)], [words.suppressed, barred]]);
       one(".waitlists", shopper.box).replaceChildren(...(seen.waitlists || []).map((entry) => {
-        const at = entry[`${entry.state}_at_ms`] || entry.asked_at_ms;
+        const at = entry[`${entry.state}_at_ms`] || entry.signed_up_at_ms;
         const item = make("li");
         item.append(make("b", entry.title || entry.sku), make("span", `${entry.sku} · ${words[entry.state] || entry.state}${at ? ` · ${day.format(at)}` : ""}`));
         return item;

@@ -12,7 +12,7 @@ from spillway.local_cloud.processes import claim_port
 from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
 from spillway.merchant.email_pages import EMAILS_PATH, EmailPages
 from spillway.project import Project
-from spillway.sitegen.preview import Preview
+from spillway.sitegen.preview import PreviewedShop
 from tests.support.small_shop import make_small_shop
 
 pytestmark = pytest.mark.browser
@@ -35,7 +35,7 @@ def serving(tmp_path: Path, browser: Browser) -> Iterator[Serving]:
     with claim_port(0, "the pages") as claimed:
         port = claimed.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        preview = Preview(project, base_url=url)
+        preview = PreviewedShop(project, base_url=url)
         preview.rebuild_if_changed()
         app = preview.app(*EmailPages(preview, lambda: 1_790_000_000_000).routes())
         stop = threading.Event()

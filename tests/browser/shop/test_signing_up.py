@@ -89,7 +89,7 @@ def test_a_signup_is_undone_with_and_without_script(new_window: NewWindow, new_p
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
 
-def test_who_has_the_honeypot_filled_in_by_a_program_is_signed_up(
+def test_a_person_whose_program_filled_in_the_honeypot_is_signed_up(
     new_window: NewWindow, new_person: NewPerson
 ) -> None:
     fill = "document.querySelector('#waitlist [name=knot]').value = 'https://me.example'"
