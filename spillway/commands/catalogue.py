@@ -12,11 +12,13 @@ import click
 
 from spillway.commands.options import ChoiceType, quiet_option, refuse_ignored
 from spillway.errors import BadInput
-from spillway.importing.generic_csv import read_plain
+from spillway.importing.generic_csv import own_name, read_plain
 from spillway.importing.imported import Export
 from spillway.importing.importer import ImportRequest, NothingImported, run_import
 from spillway.importing.merchant_feed import read_merchant_feed
-from spillway.importing.reading import ReadOptions
+from spillway.importing.names import one_line
+from spillway.importing.normalize import CATEGORY_LENGTH_MAX
+from spillway.importing.reading import ReadOptions, origin_of
 from spillway.importing.report import ImportReport
 from spillway.importing.shopify import read_shopify
 from spillway.importing.woocommerce import read_woocommerce
@@ -84,6 +86,10 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
         refuse_ignored("with --dry-run", ignored={"quiet"})
     if options["images"] and options["no_images"]:
         raise BadInput("--images and --no-images: choose one")
+    if not 0 < len(one_line(options["category"])) <= CATEGORY_LENGTH_MAX:
+        raise BadInput(f"--category: expected a title of 1 to {CATEGORY_LENGTH_MAX} characters")
+    if options["old_shop"] and not origin_of(options["old_shop"]):
+        raise BadInput(f"--old-shop {options['old_shop']}: expected an address such as https://shop.example")
     today = datetime.now(UTC).date().isoformat()
     request = ImportRequest(
         file=file,
@@ -98,7 +104,7 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
         ),
         images=options["images"],
         no_images=options["no_images"],
-        fallback_category=options["category"],
+        fallback_category=one_line(options["category"]),
         overwrite=options["overwrite"],
         dry_run=options["dry_run"],
         today=today,
@@ -125,12 +131,16 @@ def _write_import_report(project: Project, report: ImportReport) -> None:
 
 
 def _columns(stated: Iterable[str]) -> dict[str, str]:
-    columns = {}
+    columns: dict[str, str] = {}
     for text in stated:
         name, equals, header = text.partition("=")
         if not (name.strip() and equals and header.strip()):
             raise BadInput(f"--column {text}: expected NAME=HEADER", hint='--column price="Regular price"')
-        columns[name.strip().lower()] = header.strip()
+        if (name := own_name(name)) in columns:
+            raise BadInput(
+                f"--column {text}: {name} is given twice", hint="name one column of the file for it"
+            )
+        columns[name] = header.strip()
     return columns
 
 

@@ -26,7 +26,7 @@ from spillway.sitegen.reading.markdown import safe_link, to_html
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|#]|~(?=~|\Z)|(?<=~)~|\A~|&(?=#?\w+;)|!(?=\Z)")
 _LINE_START = re.compile(r"([-+=:~])|(\d{1,9})([.)])")
-# A private character for each printable ASCII one; `body_html` leaves out what the export has of these.
+# A private character for each printable ASCII one; `sanitised` leaves out what the export has of these.
 _PRIVATE = 0x10F000
 _UNESCAPED_SPACES = {0xA0, 0x2002, 0x2003, 0x2007, 0x2008, 0x2009, 0x200A, 0x202F, 0x205F, 0x3000, 0x1680}
 _KEPT_SPACES = {code: 0x10F080 + index for index, code in enumerate(sorted(_UNESCAPED_SPACES))}

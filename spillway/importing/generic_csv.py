@@ -33,7 +33,7 @@ from spillway.importing.table import TableFile, TableRow, read_table
 _NEEDED = ("sku", "title", "price")
 _KNOWN = (
     *_NEEDED,
-    *("stock", "availability", "sale_price", "compare_at_price", "sale_ends_on", "description", "summary"),
+    *("stock", "availability", "sale_price", "compare_at_price", "description", "summary"),
     *(
         "category",
         "categories",
@@ -46,7 +46,7 @@ _KNOWN = (
         "mpn",
         "weight_g",
     ),
-    *("available_on", "position", "variant_id", "checkout_url"),
+    *("sale_starts_on", "sale_ends_on", "available_on", "position", "variant_id", "checkout_url"),
     *("weight", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
 )
 _WORDS = frozenset(
@@ -72,7 +72,7 @@ def read_plain(file: Path, options: ReadOptions) -> Export:
     if not options.columns:
         refuse_other(file, table.columns, command="csv")
     names = _names(file, table, options.columns)
-    missing = [name for name in _NEEDED if name not in names.values()]
+    missing = [name for name in _NEEDED if name not in names]
     if missing:
         raise BadInput(
             f"{file}:{table.header_line}: no column named {', '.join(missing)}",
@@ -82,7 +82,7 @@ def read_plain(file: Path, options: ReadOptions) -> Export:
 
 
 def _names(file: Path, table: TableFile, columns: Mapping[str, str]) -> dict[str, str]:
-    """Return our name of each column that has one."""
+    """Return the file's column for each of our names that has one."""
     headers = {_plain(column): column for column in table.columns}
     names: dict[str, str] = {}
     for name, header in columns.items():
@@ -95,13 +95,18 @@ def _names(file: Path, table: TableFile, columns: Mapping[str, str]) -> dict[str
                 f"--column {name}={header}: {file} has no such column",
                 hint=f"one of {', '.join(table.columns)}",
             )
-        names[headers[_plain(header)]] = name
+        names[name] = headers[_plain(header)]
+    mapped = set(names.values())
     for column in table.columns:
-        option = re.fullmatch(r"option\s*[:_]?\s*(\S.*)", column, re.IGNORECASE)
-        name = f"option:{option[1].strip()}" if option and ":" in column else _plain(column)
-        if column not in names and name not in names.values() and _is_known(name):
-            names[column] = name
+        if column not in mapped and _is_known(name := own_name(column)):
+            names.setdefault(name, column)
     return names
+
+
+def own_name(text: str) -> str:
+    """Return a name as `_KNOWN` has it; that of an option keeps its letters, which shoppers see."""
+    option = re.fullmatch(r"option\s*:\s*(\S.*)", text.strip(), re.IGNORECASE)
+    return f"option:{option[1]}" if option else _plain(text)
 
 
 def _plain(column: str) -> str:
@@ -119,18 +124,14 @@ class _Reading:
         self._options = options
         self._prices = options.prices()
         self._notes = Notes()
-        self._option_names = [name for name in names.values() if name.startswith("option:")]
+        self._option_names = [name for name in names if name.startswith("option:")]
 
     def export(self) -> Export:
         groups: dict[str, list[TableRow]] = {}
         for row in self._table.rows:
             named = TableRow(
                 row.line,
-                {
-                    name: _text(name, text)
-                    for column, text in row.cells.items()
-                    if (name := self._names.get(column))
-                },
+                {name: _text(name, text) for name, column in self._names.items() if (text := row[column])},
             )
             groups.setdefault(self._key(named), []).append(named)
         links = ProductLinks(
@@ -139,7 +140,7 @@ class _Reading:
         products = self._notes.read(
             list(groups.values()), lambda rows: self._product(rows, links), self._options.share
         )
-        self._notes.unknown_columns(self._table, lambda column: column in self._names)
+        self._notes.unknown_columns(self._table, set(self._names.values()).__contains__)
         return Export(products, tuple(self._notes.lines))
 
     def _key(self, row: TableRow) -> str:
@@ -164,7 +165,6 @@ class _Reading:
             place=place,
             handle=first_of(rows, "handle").lower(),
             title=title,
-            body_html="",
             description=body.markdown,
             opening=body.opening,
             category=category,
@@ -192,16 +192,19 @@ class _Reading:
             return None
         sale, former = (
             price_of(row[item], self._prices, notes, place=place, product=name, label=label)
-            if row[item]
-            else ""
             for item, label in (("sale_price", "sale price"), ("compare_at_price", "compare-at price"))
         )
         if row["sale_price"]:
-            price, former, ends_on = Sale(sale, ends=row["sale_ends_on"]).applied_to(
+            price, former, ends_on = Sale(sale, row["sale_starts_on"], row["sale_ends_on"]).applied_to(
                 price, notes, today=self._options.today, place=place, product=name, former=former
             )
         else:
-            ends_on = stated_day(row["sale_ends_on"], "sale_ends_on", notes, place=place, product=name)
+            starts_on, ends_on = (
+                stated_day(row[label], label, notes, place=place, product=name)
+                for label in ("sale_starts_on", "sale_ends_on")
+            )
+            if starts_on:
+                note_day_without_sale(f"sale_starts_on {starts_on}", notes, place=place, product=name)
             if ends_on and not former:
                 note_day_without_sale(f"sale_ends_on {ends_on}", notes, place=place, product=name)
         locale = self._options.locale

@@ -78,7 +78,7 @@ _NEVER_DEEP = frozenset(
 TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^>"]|"[^"]*")*)>|([^<]+)')
 _INLINE_TAG = re.compile(r"</?(?:strong|b|em|i|del|s|strike|sub|sup|a)(?:\s[^>]*)?>")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
-# `body_markdown` gives these a meaning: those of the export are left out.
+# The module `description` gives these a meaning: those of the export are left out.
 _PRIVATE_USE = re.compile("[\U0010f000-\U0010f0ff]")
 
 

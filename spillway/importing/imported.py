@@ -64,13 +64,12 @@ class ImportedProduct:
     `place` is where it stands in the export: "line 12"; `handle` its address in the other
     shop, empty where the export names none: its page is then called by its title, or by `page_name`.
     `categories` are further ones beside `category`; `old_paths` are the paths the product had in the other
-    shop; `description` is Markdown when `body_html` is empty, and `opening` the plain words it begins with.
+    shop; `description` is Markdown, and `opening` the plain words it begins with.
     """
 
     place: str
     handle: str
     title: str
-    body_html: str
     category: str
     summary: str
     details: tuple[tuple[str, str], ...]

@@ -222,7 +222,6 @@ class _Reading:
             place=place,
             handle="",
             title=title,
-            body_html="",
             description=body.markdown,
             opening=body.opening,
             category=category,
@@ -287,9 +286,9 @@ class _Reading:
         price = price_of(item["price"], self._prices, notes, place=place, product=name)
         if not price:
             return None
-        sale = item["sale_price"]
-        if sale:
-            sale = price_of(sale, self._prices, notes, place=place, product=name, label="sale price")
+        sale = price_of(
+            item["sale_price"], self._prices, notes, place=place, product=name, label="sale price"
+        )
         price, former, ends_on = Sale(sale, *_days(item["sale_price_effective_date"])).applied_to(
             price, notes, today=self._today, place=place, product=name
         )

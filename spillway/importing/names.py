@@ -97,7 +97,7 @@ def _identity(product: ImportedProduct) -> str:
     if any(skus):
         return repr((product.page_name or product.title, next(sku for sku in skus if sku)))
     name = product.page_name or product.title
-    return repr((name, product.body_html, product.description, _variants(product)))
+    return repr((name, product.description, _variants(product)))
 
 
 def category_slugs(titles: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:

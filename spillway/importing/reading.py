@@ -144,13 +144,18 @@ class ProductLinks:
 def price_of(
     text: str, prices: PriceReader, notes: Notes, *, place: str, product: str, label: str = "price"
 ) -> str:
-    """Return the price as a plain decimal; empty, with a line, where it cannot be read."""
+    """Return the price as a plain decimal; empty, with a line, where it cannot be read.
+
+    Only a "price" has to be there: an empty text of another `label` is none.
+    """
+    if not text and label != "price":
+        return ""
     try:
         return prices.read(unambiguous(text))
     except PriceRefused as refused:
         outcome = VARIANT_LEFT_OUT if label == "price" else "left out"
         kind = refused.kind if label == "price" else f"{label}s that cannot be taken"
-        notes.lost(place, f"{label} {text!r}: {refused}" if text else f"no {label}", outcome, kind, product)
+        notes.lost(place, f"{label} {text!r}: {refused}" if text else "no price", outcome, kind, product)
         return ""
 
 
@@ -250,8 +255,8 @@ class Sale:
     ) -> tuple[str, str, str]:
         """Return (price, former price, last day of the sale) where `price` is the regular one.
 
-        A sale that is no lower price is none. One that is over on `today` or has not begun is none either,
-        and neither is one whose days cannot be read: nobody knows when it ends. Each gets a line.
+        A sale that is no lower price is none, and neither is one at zero: many programs write 0 for no sale.
+        Neither is one that is over on `today`, has not begun, or has days that cannot be read. Each gets a line.
 
         Args:
             price: The regular price.
@@ -280,6 +285,8 @@ class Sale:
 
     def _reason_not_running(self, price: str, today: str) -> tuple[str, str]:
         """Return the kind of reason for which the sale is none, and its days; empty where it runs."""
+        if not Decimal(self.price):
+            return "sale prices of zero, which many exports have where there is no sale", ""
         starts_on, ends_on = day_of(self.starts), day_of(self.ends)
         if bool(starts_on) != bool(self.starts.strip()) or bool(ends_on) != bool(self.ends.strip()):
             days = [f"from {self.starts!r}"] * bool(self.starts) + [f"until {self.ends!r}"] * bool(self.ends)

@@ -232,7 +232,6 @@ class _Reading:
             place=place,
             handle=handle,
             title=title,
-            body_html="",
             description=body.markdown,
             opening=body.opening,
             category=category,
@@ -290,6 +289,14 @@ class _Reading:
             price = price_of(row["price"], self._prices, self._notes, place=place, product=group.handle)
             if not price:
                 continue
+            former = price_of(
+                row["compare_at"],
+                self._prices,
+                self._notes,
+                place=place,
+                product=group.handle,
+                label="compare-at price",
+            )
             units, sells_on = self._units(row, place, group.handle), row["policy"].casefold() in _YES
             yield ImportedVariant(
                 place=place,
@@ -302,7 +309,7 @@ class _Reading:
                 sells_on=sells_on,
                 picture=row["variant_image"],
                 availability="BackOrder" if units == 0 and sells_on else "",
-                compare_at_price=self._former_price(row, place, group.handle),
+                compare_at_price=former,
                 gtin=row["barcode"].removeprefix("'"),
                 mpn=row["mpn"] or first_of(group.rows, "mpn"),
                 weight_g=self._weight(row, place, group.handle),
@@ -328,15 +335,6 @@ class _Reading:
             group.handle,
         )
         return False
-
-    def _former_price(self, row: TableRow, place: str, handle: str) -> str:
-        text = row["compare_at"]
-        label = "compare-at price"
-        return (
-            price_of(text, self._prices, self._notes, place=place, product=handle, label=label)
-            if text
-            else ""
-        )
 
     def _weight(self, row: TableRow, place: str, handle: str) -> int | None:
         if row["weight"]:

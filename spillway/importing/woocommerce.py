@@ -181,7 +181,6 @@ class _Reading:
             place=place,
             handle=unquote(row["slug"]),
             title=title,
-            body_html="",
             description=body.markdown,
             opening=body.opening,
             category=categories[0] if categories else "",
@@ -280,11 +279,8 @@ class _Reading:
         regular = price_of(row["price"] or row["sale_price"], self._prices, notes, place=place, product=title)
         if not regular:
             return
-        sale = ""
-        if row["sale_price"] and row["price"]:
-            sale = price_of(
-                row["sale_price"], self._prices, notes, place=place, product=title, label="sale price"
-            )
+        offered = row["sale_price"] if row["price"] else ""
+        sale = price_of(offered, self._prices, notes, place=place, product=title, label="sale price")
         price, former, ends_on = Sale(sale, row["sale_starts"], row["sale_ends"]).applied_to(
             regular, notes, today=self._today, place=place, product=title
         )

@@ -22,7 +22,6 @@ def product(
 ) -> ImportedProduct:
     values: dict[str, object] = {
         "title": handle.title() or "A thing",
-        "body_html": "",
         "category": "Mugs",
         "summary": "",
         "details": (),

@@ -13,6 +13,7 @@ from benchmarks.shopify_export import as_csv, export
 from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
 from spillway.errors import BadInput
+from spillway.importing.description import markdown_of
 from spillway.importing.imported import Export, ImportedProduct, ImportedVariant
 from spillway.importing.normalize import NormalizeOptions, PictureChoice, normalize
 from spillway.importing.product_text import product_text
@@ -270,7 +271,7 @@ def test_files_written_from_any_export_can_be_read(
         place="line 2",
         handle=title,
         title=title,
-        body_html=f"<p>{body}</p>{body}",
+        description=markdown_of(f"<p>{body}</p>{body}").markdown,
         category=category,
         summary=body,
         details=(("Brand", title),),
@@ -291,6 +292,38 @@ def test_files_written_from_any_export_can_be_read(
 def test_the_record_of_an_import_is_json_beside_the_products(shop: Project) -> None:
     imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50"), "--no-images")
     assert list(json.loads((shop.site / "products/imported.json").read_text())["files"]) == ["fine.toml"]
+
+
+def test_a_column_may_be_named_for_two_things_and_an_option_keeps_its_letters(shop: Project) -> None:
+    content = "sku,Name,price,Farbe\n1,Tee,5,Rot\n2,Tee,6,Blau\n"
+    mapped = ("title=Name", "product=name", "Option: Farbe=farbe")
+    imported(shop, content, *(f"--column={text}" for text in mapped), format_name="csv")
+    variants = products(shop)["tee"].product.variants
+    assert [(variant.sku, variant.options) for variant in variants] == [
+        ("2", (("Farbe", "Blau"),)),
+        ("1", (("Farbe", "Rot"),)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--column=title=Name", "--column=Title=Size"), "--column Title=Size: title is given twice"),
+        (("--category= ",), "--category: expected a title of 1 to 80 characters"),
+        (("--category", "c" * 81), "--category: expected a title of 1 to 80 characters"),
+        (
+            ("--old-shop=old.example",),
+            "--old-shop old.example: expected an address such as https://shop.example",
+        ),
+    ],
+)
+def test_an_option_that_the_shop_cannot_use_is_named_before_anything_is_read(
+    shop: Project, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        imported(shop, "sku,title,price\n1,Tee,5\n", *options, format_name="csv")
+    assert refused.value.message == message
+    assert not (shop.site / "products/tee.toml").exists()
 
 
 def last_line(shop: Project, content: str, format_name: str) -> tuple[int, str]:

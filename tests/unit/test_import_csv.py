@@ -277,6 +277,15 @@ def test_a_weight_that_cannot_be_read_or_can_be_two_is_left_out_and_reported(
         ("10,,8,30/11/2026", ("10.00", "", ""), ["sale price 8.00 until '30/11/2026': the price is 10.00"]),
         ("10,20,12,", ("10.00", "20.00", ""), ["sale price 12.00: the price is 10.00"]),
         ("10,20,10,", ("10.00", "20.00", ""), []),
+        ("10,,0.00,", ("10.00", "", ""), ["sale price 0.00: the price is 10.00"]),
+        ("0,,0.00,", ("0.00", "", ""), []),
+        ("10,,8,,2026-12-01", ("10.00", "", ""), ["sale price 8.00 from 2026-12-01: the price is 10.00"]),
+        ("10,,8,,2026-11-01", ("8.00", "10.00", ""), []),
+        (
+            "8,10,,,2026-11-01",
+            ("8.00", "10.00", ""),
+            ["sale_starts_on 2026-11-01: left out: there is no sale"],
+        ),
         (
             "10,20,8,2026-11-24",
             ("10.00", "20.00", ""),
@@ -298,7 +307,8 @@ def test_a_sale_and_a_former_price_count_or_are_reported(
     tmp_path: Path, cells: str, taken: tuple[str, str, str], lines: list[str]
 ) -> None:
     file = tmp_path / "products.csv"
-    file.write_text(f"sku,title,price,compare_at_price,sale_price,sale_ends_on\n1,Tee,{cells}\n")
+    names = "sku,title,price,compare_at_price,sale_price,sale_ends_on,sale_starts_on"
+    file.write_text(f"{names}\n1,Tee,{cells}\n")
     found = read_plain(file, ReadOptions("GBP", "en-GB", today="2026-11-27"))
     tee = found.products[0].variants[0]
     assert (tee.price, tee.compare_at_price, tee.sale_ends_on) == taken
