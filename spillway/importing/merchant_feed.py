@@ -38,15 +38,14 @@ from spillway.terminal import pluralize
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
 _OPTIONS = ("color", "size", "material", "pattern", "age_group", "gender")
-_QUANTITIES = ("quantity", "sell_on_google_quantity", "inventory")
+_QUANTITIES = ("quantity", "sell_on_google_quantity", "quantity_to_sell_on_facebook", "inventory")
+# An item may have several of these.
+_LISTS = frozenset({"product_type", "product_detail", "image_link", "additional_image_link"})
 _TAKEN = frozenset(
     {"id", "title", "description", "price", "sale_price", "sale_price_effective_date", "availability", "link"}
-    | {"availability_date"}
-    | {"brand", "gtin", "mpn", "condition", "image_link", "additional_image_link", "item_group_id"}
-    | {"product_type", "google_product_category", "shipping_weight", "product_weight", "product_detail"}
-    | {"identifier_exists", *_OPTIONS, *_QUANTITIES}
+    | {"availability_date", "brand", "gtin", "mpn", "condition", "item_group_id", "identifier_exists"}
+    | {"google_product_category", "shipping_weight", "product_weight", *_LISTS, *_OPTIONS, *_QUANTITIES}
 )
-_DETAILS = {"age_group": "Age group", "gender": "Gender"}
 _LINKED_VARIANT = re.compile(r"/products/[^?#]*\?(?:[^#]*&)?variant=([0-9]+)(?=[&#]|\Z)")
 _SHOPIFY_ID = re.compile(r"shopify_[A-Z]{2}_[0-9]+_([0-9]+)", re.IGNORECASE)
 _TITLE_END = " -\u2013\u2014,/|(:"
@@ -57,7 +56,6 @@ _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 class _Item:
     """One item. `values` has every value of an attribute, by its name."""
 
-    number: int
     place: str
     values: dict[str, list[str]]
 
@@ -108,21 +106,24 @@ def _xml_items(file: Path, content: bytes, encoding: str) -> Iterator[_Item]:
             f"{file}:{line}: {error}",
             hint="export the feed again, or name its encoding: --encoding cp1252",
         ) from error
-    number = 0
-    for element in root.iter():
-        if _name(element) in {"item", "entry"}:
-            number += 1
-            yield _Item(number, f"item {number}", _values(element))
+    elements = (element for element in root.iter() if _name(element) in {"item", "entry"})
+    for number, element in enumerate(elements, 1):
+        yield _Item(f"item {number}", _values(element))
 
 
 def _values(item: Element) -> dict[str, list[str]]:
-    """Return the values of an item's attributes: Google's before those of RSS or Atom of the same name."""
+    """Return the values of an item's attributes; those of RSS or Atom count where Google's are missing."""
     values: dict[str, list[str]] = {}
-    for child in sorted(item, key=lambda item: not item.tag.startswith(_GOOGLE)):
+    stated = {_name(child) for child in item if child.tag.startswith(_GOOGLE)}
+    for child in item:
         name = _name(child)
+        if name in stated and not child.tag.startswith(_GOOGLE):
+            continue
+        parts = {_name(part): (part.text or "").strip() for part in child}
         if name == "product_detail":
-            parts = {_name(part): (part.text or "").strip() for part in child}
             text = _joined_detail(parts) if parts else child.text or ""
+        elif name in {"structured_title", "structured_description"}:
+            name, text = name.removeprefix("structured_"), parts.get("content", "")
         elif name == "link" and child.get("href") and child.get("rel", "alternate") == "alternate":
             text = child.get("href", "")
         else:
@@ -149,12 +150,12 @@ def _table_items(file: Path, options: ReadOptions) -> Iterator[_Item]:
             f"{file}:{table.header_line}: no column for {', '.join(missing)}",
             hint="name a Google Merchant feed, in XML or with tabs",
         )
-    for number, row in enumerate(table.rows, 1):
+    for row in table.rows:
         values: dict[str, list[str]] = {}
         for column, text in row.cells.items():
             name = names.get(column, column)
             values.setdefault(name, []).extend(_split(text, ",") if name == "product_detail" else [text])
-        yield _Item(number, f"line {row.line}", values)
+        yield _Item(f"line {row.line}", values)
 
 
 class _Reading:
@@ -171,8 +172,7 @@ class _Reading:
         groups: dict[tuple[str, str], list[_Item]] = {}
         for item in self._items:
             group = item["item_group_id"]
-            key = ("group", group) if group else ("item", str(item.number))
-            groups.setdefault(key, []).append(item)
+            groups.setdefault(("group", group) if group else ("item", item.place), []).append(item)
         # A path that several products share is no page of one of them.
         pages = Counter(
             path for group in groups.values() for path in {self._path(item) for item in group} if path
@@ -184,6 +184,12 @@ class _Reading:
         return Export(products, tuple(self._notes.lines))
 
     def _unknown(self) -> None:
+        for item in self._items:
+            for name in sorted(item.values.keys() & _TAKEN - _LISTS):
+                for text in sorted({*item.values[name]} - {item[name]}):
+                    outcome = f"left out: {item[name]!r} counts"
+                    kind = "second values of an attribute that has one"
+                    self._notes.lost(item.place, f"{name} {text!r}", outcome, kind, line_of(item["title"]))
         unknown = Counter(name for item in self._items for name in item.values if name not in _TAKEN)
         for name, count in sorted(unknown.items()):
             self._notes.lost(
@@ -262,11 +268,7 @@ class _Reading:
     def _variants(self, group: list[_Item], name: str, title: str) -> Iterator[ImportedVariant]:
         varying = self._varying(group)
         options = [
-            tuple(
-                (element.replace("_", " ").capitalize(), item[element])
-                for element in varying
-                if item[element]
-            )
+            tuple((_label(attribute), item[attribute]) for attribute in varying if item[attribute])
             for item in group
         ]
         if len(set(options)) < len(options):
@@ -282,13 +284,11 @@ class _Reading:
     def _variant(
         self, item: _Item, options: tuple[tuple[str, str], ...], name: str
     ) -> ImportedVariant | None:
-        place, notes = item.place, self._notes
-        price = price_of(item["price"], self._prices, notes, place=place, product=name)
+        place, prices, notes = item.place, self._prices, self._notes
+        price = price_of(item["price"], prices, notes, place=place, product=name)
         if not price:
             return None
-        sale = price_of(
-            item["sale_price"], self._prices, notes, place=place, product=name, label="sale price"
-        )
+        sale = price_of(item["sale_price"], prices, notes, place=place, product=name, label="sale price")
         price, former, ends_on = Sale(sale, *_days(item["sale_price_effective_date"])).applied_to(
             price, notes, today=self._today, place=place, product=name
         )
@@ -335,6 +335,10 @@ def _variant_id(item: _Item) -> str:
     return found[1] if found else ""
 
 
+def _label(attribute: str) -> str:
+    return attribute.replace("_", " ").capitalize()
+
+
 def _leaf(category: str) -> str:
     return line_of(category).rpartition(">")[2].strip()
 
@@ -344,7 +348,7 @@ def _details(items: list[_Item], *, varying: list[str]) -> tuple[tuple[str, str]
     details: dict[str, str] = {}
     for name in _OPTIONS:
         if name not in varying and items[0][name]:
-            details[_DETAILS.get(name, name.capitalize())] = line_of(items[0][name])
+            details[_label(name)] = line_of(items[0][name])
     for item in items:
         for text in item.values.get("product_detail", ()):
             label, value = _detail(text)

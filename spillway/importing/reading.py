@@ -256,7 +256,8 @@ class Sale:
         """Return (price, former price, last day of the sale) where `price` is the regular one.
 
         A sale that is no lower price is none, and neither is one at zero: many programs write 0 for no sale.
-        Neither is one that is over on `today`, has not begun, or has days that cannot be read. Each gets a line.
+        Neither is one that is over on `today`, has not begun, or has days that cannot be read. Each gets a
+        line.
 
         Args:
             price: The regular price.

@@ -19,6 +19,7 @@ from spillway.importing.imported import (
     ImportedProduct,
     ImportedVariant,
 )
+from spillway.importing.names import cut
 from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     Notes,
@@ -51,6 +52,7 @@ _COLUMNS = {
     "type": "type",
     "product category": "taxonomy",
     "standard product type": "taxonomy",
+    "standardized product type": "taxonomy",
     "custom product type": "type",
     "category": "taxonomy",
     "category: name": "taxonomy",
@@ -124,6 +126,7 @@ _YES = frozenset(
 _BETWEEN_ADDRESSES = re.compile(r"\s*;\s*(?=https?://|//|\Z)", re.IGNORECASE)
 _LEFT_OUT_COMMANDS = frozenset({"delete", "ignore"})
 _LAST = 1_000_000
+_SHOWN_MAX = 60
 # A cart permalink takes the number at its end alone.
 _GID = "gid://shopify/ProductVariant/"
 
@@ -190,8 +193,14 @@ class _Reading:
         for row in self._table.rows:
             named: dict[str, str] = {}
             for column, text in row.cells.items():
-                if name := names.get(column):
-                    named.setdefault(name, text)
+                if not (name := names.get(column)) or (kept := named.setdefault(name, text)) == text:
+                    continue
+                # A category may be there twice, with its path and without.
+                if name != "taxonomy" or not (kept.endswith(text) or text.endswith(kept)):
+                    what = f"{column} {cut(text, _SHOWN_MAX)!r}"
+                    outcome = f"left out: {cut(kept, _SHOWN_MAX)!r} counts"
+                    kind = "second columns of one field, with another value than the first"
+                    self._notes.lost(f"line {row.line}", what, outcome, kind)
             handle = named.get("handle", "")
             if not handle:
                 kind = "rows without a handle"

@@ -191,6 +191,24 @@ def test_a_detail_of_xml_is_its_name_and_value(tmp_path: Path, value: str) -> No
     assert found.details == (("Ratio: w:h", value),)
 
 
+def test_a_second_value_of_an_attribute_is_reported_and_one_of_rss_is_none(tmp_path: Path) -> None:
+    more = "<g:title>Cup</g:title><g:price>7.00 GBP</g:price><g:color>Red</g:color><g:color>Blue</g:color>"
+    found = items(tmp_path, MUG + more)
+    assert [str(line) for line in found.not_taken] == [
+        "item 1: color 'Blue': left out: 'Red' counts",
+        "item 1: price '7.00 GBP': left out: '12.50 GBP' counts",
+    ]
+    (mug,) = found.products
+    assert (mug.title, mug.variants[0].price, mug.details) == ("Cup", "12.50", (("Color", "Red"),))
+
+
+def test_a_title_that_a_program_wrote_is_the_title(tmp_path: Path) -> None:
+    kind = "<g:digital_source_type>trained_algorithmic_media</g:digital_source_type>"
+    title = f"<g:structured_title>{kind}<g:content>Mug for tea</g:content></g:structured_title>"
+    (mug,) = items(tmp_path, f"<g:id>A</g:id><g:price>5 GBP</g:price>{title}").products
+    assert mug.title == "Mug for tea"
+
+
 def test_titles_and_descriptions_lose_tags_and_entities_once(tmp_path: Path) -> None:
     for title, shown in (
         ("Tom &amp;amp; Jerry &amp;#8211; cup", "Tom & Jerry – cup"),

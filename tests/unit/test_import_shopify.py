@@ -97,6 +97,18 @@ def test_the_first_column_of_two_that_is_not_empty_counts(tmp_path: Path) -> Non
     assert one(found).description == "Words"
 
 
+def test_a_second_column_of_a_field_with_another_value_is_reported(tmp_path: Path) -> None:
+    head = (
+        "Handle,Title,SKU,Price,Type,Custom Product Type,Category: Name,Standardized Product Type,Tags,Tags"
+    )
+    found = read(tmp_path, f"{head}\nmug,Mug,M,5,Mugs,Cups,Cups,Home > Cups,red,blue\n")
+    assert [str(line) for line in found.not_taken] == [
+        "line 2: Custom Product Type 'Cups': left out: 'Mugs' counts",
+        "line 2: Tags 2 'blue': left out: 'red' counts",
+    ]
+    assert (one(found).category, one(found).tags) == ("Mugs", ("red",))
+
+
 def test_each_generation_of_columns_gives_the_same_values(tmp_path: Path) -> None:
     old, new = (
         read(tmp_path, as_csv(export(40), new_names=names).decode("utf-8-sig")) for names in (False, True)
