@@ -22,8 +22,10 @@ _STYLES = {
     "s": "del",
     "strike": "del",
 }
-_RAISED = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
-_LOWERED = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
+_RAISED = str.maketrans("0123456789+-=()/n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾\u2044ⁿ")
+_LOWERED = str.maketrans("0123456789+-=()/", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎\u2044")
+# Its digits are shifted, though its sign cannot be: 10<sup>1,5</sup> is not 101,5.
+_DECIMAL = re.compile(r"[0-9]+[.,][0-9]+")
 _MARKS = {"TM": "™", "SM": "℠"}
 _SHIFTED = {"sup": _RAISED, "sub": _LOWERED}
 
@@ -69,8 +71,9 @@ class Tree:
         if self._pre is not None:
             self._pre.append(text)
             return
-        if self._shifts and all(ord(sign) in _SHIFTED[self._shifts[-1]] for sign in text):
-            text = text.translate(_SHIFTED[self._shifts[-1]])
+        shifted = _SHIFTED[self._shifts[-1]] if self._shifts else {}
+        if shifted and (_DECIMAL.fullmatch(text) or all(ord(sign) in shifted for sign in text)):
+            text = text.translate(shifted)
         elif self._shifts == ["sup"]:
             text = _MARKS.get(text, text)
         if text.strip():

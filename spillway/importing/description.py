@@ -21,7 +21,8 @@ from html_to_markdown import convert
 
 from spillway.importing.body_runs import BR, TextRun
 from spillway.importing.body_tree import Node, Tree, opening
-from spillway.importing.html_text import INLINE, TOKEN, bounded, sanitised, visible_words
+from spillway.importing.html_text import INLINE, TOKEN, bounded, sanitised, visible_words, without_hidden
+from spillway.importing.names import cut
 from spillway.sitegen.reading.markdown import safe_link, to_html
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|#]|~(?=~|\Z)|(?<=~)~|\A~|&(?=#?\w+;)|!(?=\Z)")
@@ -188,7 +189,7 @@ _OF_A_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th", "
 _BLOCKS_OF_A_LAYOUT = frozenset(
     {"ul", "ol", "blockquote", "pre", "dl", "hr", "h1", "h2", "h3", "h4", "h5", "h6"}
 )
-_LOST = re.compile(r"<(iframe|img|video|audio|object|embed|input|svg|canvas)\b", re.IGNORECASE)
+_LOST = re.compile(r"<(iframe|img|video|audio|object|embed|input|svg|canvas|math)\b", re.IGNORECASE)
 _LINKS = re.compile(r"<a\s[^<>]*?\bhref\s*=", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
 _NESTING_MAX = 12
@@ -225,6 +226,8 @@ def markdown_of(
     )
     body_html, too_much = bounded(body_html)
     lost.update(too_much)
+    body_html, hidden = without_hidden(body_html)
+    lost.update((f"hidden text {cut(words, 60)!r}", "left out") for words in hidden)
     clean = sanitised(body_html)
     links = _Links(link_base, own_path or (lambda path: ""), lost)
     unread = len(_LINKS.findall(body_html)) - len(_LINKS.findall(clean))

@@ -48,6 +48,7 @@ _SCHEMES = {
     *("https", "http", "mailto", "tel"),
     *("javascript", "data", "vbscript", "ftp", "file", "sms", "whatsapp", "skype", "callto", "blob"),
 }
+_NEVER_CLOSED = frozenset({"br", "hr"})
 # Open elements, one in another. Page builders get to about thirty.
 DEPTH_MAX = 100
 # As many tags as a description has characters at most.
@@ -77,26 +78,60 @@ _NEVER_DEEP = frozenset(
 )
 TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^>"]|"[^"]*")*)>|([^<]+)')
 _INLINE_TAG = re.compile(r"</?(?:strong|b|em|i|del|s|strike|sub|sup|a)(?:\s[^>]*)?>")
+_ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
+_NOT_SHOWN = re.compile(r"\bdisplay\s*:\s*none|\bvisibility\s*:\s*hidden", re.IGNORECASE)
+_MAY_HIDE = re.compile(rf"\shidden\b|{_NOT_SHOWN.pattern}", re.IGNORECASE)
+# Elements that stand apart on a page, though no space is between them.
+_CONTROL_TAG = re.compile(
+    r"</?(?:button|label|legend|optgroup|option|select|textarea)\b[^<>]*>", re.IGNORECASE
+)
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
 # The module `description` gives these a meaning: those of the export are left out.
+# Signs that a raised "-" and "/" become in Unicode's compatibility form.
+_PLAIN_SIGNS = {0x2212: "-", 0x2044: "/"}
 _PRIVATE_USE = re.compile("[\U0010f000-\U0010f0ff]")
 
 
 def sanitised(body_html: str) -> str:
     """Return the HTML that counts as the description's words: no scripts, styles or embedded documents."""
     text = bounded(body_html)[0].replace("\r\n", "\n").replace("\r", "\n")
-    return _cleaner().clean(_PRIVATE_USE.sub("", _CONTROLS.sub(" ", text)))
+    text = _PRIVATE_USE.sub("", _CONTROLS.sub(" ", _CONTROL_TAG.sub(" ", text)))
+    return _cleaner().clean(without_hidden(text)[0])
 
 
 @cache
-def _cleaner() -> nh3.Cleaner:
+def _cleaner(more_tags: frozenset[str] = frozenset(), more: frozenset[str] = frozenset()) -> nh3.Cleaner:
     return nh3.Cleaner(
-        tags=set(INLINE | _BLOCKS),
+        tags=set(INLINE | _BLOCKS | more_tags),
         clean_content_tags=set(_UNREAD),
-        attributes={"a": {"href"}, "ol": {"start"}, "td": _SPANS, "th": _SPANS},
+        attributes={"a": {"href"}, "ol": {"start"}, "td": _SPANS, "th": _SPANS, "*": set(more)},
         url_schemes=_SCHEMES,
         link_rel=None,
     )
+
+
+def without_hidden(body_html: str) -> tuple[str, list[str]]:
+    """Return the HTML without the elements that the page of the other shop hides, and the words of each."""
+    if not _MAY_HIDE.search(body_html):
+        return body_html, []
+    kept: list[str] = []
+    hidden: list[str] = []
+    name, depth = "", 0
+    cleaner = _cleaner(frozenset({"span", "font", "small", "u", "label"}), frozenset({"hidden", "style"}))
+    for token in TOKEN.finditer(cleaner.clean(body_html)):
+        closing, tag, attributes, words = token.groups()
+        if depth:
+            hidden[-1] += html.unescape(words or " ")
+            depth += (-1 if closing else 1) if tag == name else 0
+            continue
+        stated = dict(_ATTRIBUTE.findall(attributes or ""))
+        if "hidden" in stated or _NOT_SHOWN.search(stated.get("style", "")):
+            name, depth = tag, int(tag not in _NEVER_CLOSED)
+            hidden.append("")
+        else:
+            kept.append(token[0])
+    return "".join(kept), [" ".join(words.split()) for words in hidden if words.strip()]
 
 
 def bounded(body_html: str) -> tuple[str, dict[tuple[str, str], int]]:
@@ -151,8 +186,7 @@ _FLAT_BLOCK, _FLAT_INLINE = "<br", "<wbr"
 def visible_words(markup: str) -> list[str]:
     """Return the visible words of markup, in order, in their compatibility form (NFKC)."""
     text = re.sub(r'<(?:[^>"]|"[^"]*")*>', " ", _INLINE_TAG.sub("", markup))
-    # A raised "-" becomes a minus sign in that form.
-    return unicodedata.normalize("NFKC", html.unescape(text)).replace("\u2212", "-").split()
+    return unicodedata.normalize("NFKC", html.unescape(text)).translate(_PLAIN_SIGNS).split()
 
 
 _NAMES = (
@@ -179,7 +213,8 @@ def html_of(text: str, *, newlines_count: bool) -> str:
 
     `newlines_count` says whether line ends in HTML without paragraphs are line ends, as WordPress has it.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
+    text = _CDATA.sub(r"\1", text).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n\n")
     if not _TAG.search(text):
         text = unescaped(text)
         # HTML that was encoded twice has whole elements then; a lone "<b>" is a text about a tag.

@@ -178,7 +178,7 @@ def description_of(
         html_of(text, newlines_count=newlines_count), link_base=links.base, own_path=links.own_path
     )
     for what, outcome in body.lost:
-        kind = re.sub(r" '.*'| \(\d+ times\)", "", what, flags=re.DOTALL)
+        kind = re.sub(r""" (['"]).*\1| \(\d+ times\)""", "", what, flags=re.DOTALL)
         notes.lost(place, what, outcome, f"{kind}: {outcome}", product)
     return body
 

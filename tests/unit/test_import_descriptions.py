@@ -123,6 +123,8 @@ def test_the_words_of_the_page_are_those_of_the_description_in_order(body_html: 
         ("<p>&amp;copy; &amp;lt;b&amp;gt; &copy;</p>", "<p>&amp;copy; &amp;lt;b&amp;gt; ©</p>"),
         ("<h2>A</h2><h4>B</h4><h1>C</h1><h6>D #</h6>", "<h3>A</h3><h4>B</h4><h3>C</h3><h4>D #</h4>"),
         ("<p>m<sup>2</sup>, H<sub>2</sub>O, Lumo<sup>TM</sup></p>", "<p>m², H₂O, Lumo™</p>"),
+        ("<p>5<sup>1/2</sup>, 10<sup>1,5</sup>, 2<sup>nd</sup></p>", "<p>5¹\u2044², 10¹,⁵, 2nd</p>"),
+        ("<button>Buy</button><select><option>S<option>M</select>", "<p>Buy S M</p>"),
         ("<blockquote><ul><li>a</ul>b</blockquote>", "<blockquote><ul><li>a</li></ul><p>b</p></blockquote>"),
         ("<p>a<br><br>b<br/>c</p>&nbsp;<p>&nbsp;</p>", "<p>a</p><p>b<br>c</p>"),
         ("<style>p{}</style><p onclick=x>5&nbsp;kg</p><script>x</script>", "<p>5\u00a0kg</p>"),
@@ -208,8 +210,23 @@ def test_pictures_videos_and_frames_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
+    "hidden",
+    [
+        "<div hidden>Cost <b>5</b><div>x</div></div>",
+        '<span style="color:red; DISPLAY : none">Cost <b>5</b><span>x</span></span>',
+        "<p style='visibility:hidden'>Cost 5<br>x",
+    ],
+)
+def test_text_that_the_other_shop_hides_is_left_out_and_reported(hidden: str) -> None:
+    body = markdown_of(f"<p>Not hidden</p>{hidden}<p>End</p>")
+    assert rendered(body.markdown).replace("\n", "") == "<p>Not hidden</p><p>End</p>"
+    assert body.lost == (("hidden text 'Cost 5 x'", "left out"),)
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("<![CDATA[<p>Soft</p>]]>", "<p>Soft</p>"),
         ("One\r\ntwo\r\n\r\nThree", "<p>One<br>two</p><p>Three</p>"),
         ("Good:\n- warm\n- dry\n\nEnd", "<p>Good:</p><ul><li>warm</li><li>dry</li></ul><p>End</p>"),
         ("• a\n•b\n– c\n", "<ul><li>a</li><li>b</li><li>c</li></ul>"),
