@@ -80,7 +80,7 @@ TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^>"]|"[^"]*")*)>|([^<]+)')
 _INLINE_TAG = re.compile(r"</?(?:strong|b|em|i|del|s|strike|sub|sup|a)(?:\s[^>]*)?>")
 _ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
 _NOT_SHOWN = re.compile(r"\bdisplay\s*:\s*none|\bvisibility\s*:\s*hidden", re.IGNORECASE)
-_MAY_HIDE = re.compile(rf"\shidden\b|{_NOT_SHOWN.pattern}", re.IGNORECASE)
+_MAY_HIDE = re.compile(rf"\shidden\b|{_NOT_SHOWN.pattern}")
 # Elements that stand apart on a page, though no space is between them.
 _CONTROL_TAG = re.compile(
     r"</?(?:button|label|legend|optgroup|option|select|textarea)\b[^<>]*>", re.IGNORECASE
@@ -113,7 +113,8 @@ def _cleaner(more_tags: frozenset[str] = frozenset(), more: frozenset[str] = fro
 
 def without_hidden(body_html: str) -> tuple[str, list[str]]:
     """Return the HTML without the elements that the page of the other shop hides, and the words of each."""
-    if not _MAY_HIDE.search(body_html):
+    lowered = body_html.lower()
+    if not (("hidden" in lowered or "none" in lowered) and _MAY_HIDE.search(lowered)):
         return body_html, []
     kept: list[str] = []
     hidden: list[str] = []

@@ -1,5 +1,6 @@
 """Import a file: read, take, plan, carry out, and report."""
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,7 +23,14 @@ from spillway.sitegen.reading.locales import money_format, root_of_locale
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import written_redirects
 
-_LOST = "\ufffd"
+_DAMAGE = {
+    "texts with a character that is lost in the export": re.compile("\ufffd"),
+    # UTF-8 that a program read as Windows-1252: an accented letter is two characters.
+    "texts that were saved in one encoding and opened in another": re.compile(
+        "[\u00c2-\u00c5\u00d0\u00d1][\u00a1-\u00aa\u00ac-\u00ba\u00bc-\u00bf]|\u00c2\u00a0|\u00e2\u20ac|\u00f0\u0178"
+    ),
+}
+_SHORTENED = re.compile(r"\d+(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 _TEXTS = ("handle", "title", "description", "summary", "brand", "seo_title", "seo_description")
 _CHARACTERS_BEFORE = 20
 _CHARACTERS_SHOWN = 60
@@ -91,14 +99,14 @@ def run_import(project: Project, request: ImportRequest, *, share: MapBatches = 
     try:
         settings = _settings(project)
         redirects = written_redirects(project)
+        record = ImportRecord.read(project.site / "products")
         options = replace(
             request.read_options, currency=settings.currency, locale=settings.locales[0], share=share
         )
         export = request.read(request.file, options)
     except BadInput as error:
         raise NothingImported(error.message, hint=error.hint, report=failed_report(str(error))) from error
-    export = replace(export, not_taken=(*export.not_taken, *_lost_characters(export)))
-    record = ImportRecord.read(project.site / "products")
+    export = replace(export, not_taken=(*export.not_taken, *_damaged(export)))
     finder = _pictures(project, request, export, record)
     normalized = normalize(
         export,
@@ -141,9 +149,15 @@ def run_import(project: Project, request: ImportRequest, *, share: MapBatches = 
     return _done(project, request, plan, record, finder)
 
 
-def _lost_characters(export: Export) -> Iterator[Omission]:
-    """Yield a line for each text in which an earlier program lost a character: it wrote U+FFFD for it."""
+def _damaged(export: Export) -> Iterator[Omission]:
+    """Yield a line for each text that an earlier program seems to have damaged. It is taken as it is."""
     for product in export.products:
+        owner = product.handle or product.title
+        for variant in product.variants:
+            for name, text in (("SKU", variant.sku), ("variant id", variant.variant_id)):
+                if _SHORTENED.fullmatch(text):
+                    kind = "numbers that a spreadsheet program has shortened"
+                    yield Omission(variant.place, f"{name} {text!r}", "taken as it is", kind, owner)
         options = [text for variant in product.variants for pair in variant.options for text in pair]
         lists = {
             "tag": product.tags,
@@ -154,11 +168,11 @@ def _lost_characters(export: Export) -> Iterator[Omission]:
         named = [(name, getattr(product, name)) for name in _TEXTS]
         named += [(name, text) for name, texts in lists.items() for text in texts]
         for name, text in named:
-            if _LOST in text:
-                start = max(0, text.index(_LOST) - _CHARACTERS_BEFORE)
-                what = f"{name.replace('_', ' ')} {cut(text[start:], _CHARACTERS_SHOWN)!r}"
-                kind = "texts with a character that is lost in the export"
-                yield Omission(product.place, what, "taken as it is", kind, product.handle or product.title)
+            for kind, damage in _DAMAGE.items():
+                if not text.isascii() and (found := damage.search(text)):
+                    shown = text[max(0, found.start() - _CHARACTERS_BEFORE) :]
+                    what = f"{name.replace('_', ' ')} {cut(shown, _CHARACTERS_SHOWN)!r}"
+                    yield Omission(product.place, what, "taken as it is", kind, owner)
 
 
 def _done(

@@ -59,7 +59,10 @@ def sheet_records(file: Path, content: bytes) -> Iterator[tuple[int, list[str]]]
         sheet = workbook.get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
     except (CalamineError, OSError, ValueError) as error:
-        raise BadInput(f"{file}: no spreadsheet that can be read: {error}", hint="save it as CSV") from error
+        raise BadInput(
+            f"{file}: no spreadsheet that can be read: {error}",
+            hint="unzip an archive first; save a spreadsheet as CSV",
+        ) from error
     seen = _seen_in(content)
     if seen.faults:
         _refuse(file, sheet.name, seen.faults)

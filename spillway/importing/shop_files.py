@@ -17,6 +17,7 @@ from typing import Any
 import rtoml
 
 from chalicelib.domain.ids import Sku, Slug
+from spillway.errors import BadInput
 from spillway.importing.imported import Omission
 from spillway.importing.names import derived_skus
 from spillway.importing.normalize import NormalizedProduct, NormalizedVariant
@@ -49,7 +50,11 @@ class ImportRecord:
 
     @classmethod
     def read(cls, folder: Path) -> "ImportRecord":
-        """Return the record in `folder`; an empty one where there is none that can be read."""
+        """Return the record in `folder`; an empty one where there is none.
+
+        Raises:
+            BadInput: it cannot be read. Without it, every product would count as edited by hand for ever.
+        """
         try:
             content = json.loads((folder / IMPORT_RECORD).read_text(encoding="utf-8"))
             return cls(
@@ -60,8 +65,14 @@ class ImportRecord:
                 },
                 categories=dict(content.get("categories", {})),
             )
-        except (OSError, ValueError, TypeError, AttributeError):
+        except FileNotFoundError:
             return cls()
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise BadInput(
+                f"site/products/{IMPORT_RECORD}: no record of an import: {error}",
+                hint="restore it from a backup or from git; without the file, an import keeps every product "
+                "that is there as edited by hand",
+            ) from error
 
     def text(self) -> str:
         """Return the record as a file."""

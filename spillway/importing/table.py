@@ -202,8 +202,12 @@ def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: in
         if any(cell.strip() for cell in cells):
             header = _names(cells)
             break
-    if len([name for name in header if not _is_unnamed(name)]) < columns_min:
-        raise BadInput(f"{file}:1: expected a line of column names", hint="export it as CSV")
+    named = [name for name in header if not _is_unnamed(name)]
+    if len(named) < columns_min:
+        raise BadInput(
+            f"{file}:{header_line}: expected a line of column names{f', not {named[0]!r}' if named else ''}",
+            hint="delete what stands above the names; of a spreadsheet, the first sheet is read",
+        )
     rows = []
     for line, cells in numbered:
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
@@ -211,9 +215,9 @@ def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: in
                 f"{file}:{line}: {len(cells)} cells under {len(header)} columns",
                 hint="a text with a comma in it needs quotes around it",
             )
-        named = {name: text for name, cell in zip(header, cells, strict=False) if (text := _stripped(cell))}
-        if named:
-            rows.append(TableRow(line, named))
+        texts = {name: text for name, cell in zip(header, cells, strict=False) if (text := _stripped(cell))}
+        if texts:
+            rows.append(TableRow(line, texts))
     # A column without a name counts where it has values: they are reported, not lost.
     used = {name for row in rows for name in row.cells} if any(map(_is_unnamed, header)) else set()
     columns = tuple(name for name in header if not _is_unnamed(name) or name in used)
@@ -230,11 +234,11 @@ def _is_unnamed(name: str) -> bool:
 
 def _names(cells: list[str]) -> list[str]:
     """Return the names on one line each; one that comes again gets a number, so that no cell is lost."""
-    names: list[str] = []
+    names: dict[str, str] = {}
     for cell in cells:
         name = base = " ".join(cell.split()) or f"(column {len(names) + 1})"
         number = 2
-        while name.casefold() in {item.casefold() for item in names}:
+        while name.casefold() in names:
             name, number = f"{base} {number}", number + 1
-        names.append(name)
-    return names
+        names[name.casefold()] = name
+    return list(names.values())

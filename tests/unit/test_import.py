@@ -326,6 +326,16 @@ def test_an_option_that_the_shop_cannot_use_is_named_before_anything_is_read(
     assert not (shop.site / "products/tee.toml").exists()
 
 
+def test_a_record_that_cannot_be_read_stops_an_import_before_it_writes(shop: Project) -> None:
+    record = shop.site / "products/imported.json"
+    imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50"), "--no-images")
+    record.write_text('{"files": {}\n<<<<<<< HEAD\n')
+    with pytest.raises(BadInput, match=r"site/products/imported\.json: no record of an import: .* line 2"):
+        imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,8.50"), "--no-images")
+    assert products(shop)["fine"].product.variants[0].price_minor == 950
+    assert "<<<<<<<" in record.read_text()
+
+
 def last_line(shop: Project, content: str, format_name: str) -> tuple[int, str]:
     result = imported(shop, content, format_name=format_name)
     return result.exit_code, result.output.splitlines()[-1]
@@ -376,3 +386,13 @@ def test_a_character_that_is_lost_in_the_export_is_named_with_its_line(shop: Pro
         "  line 3: b: description 'Warm \ufffd mug': taken as it is\n"
         "  line 3: b: option 'Bl\ufffdu': taken as it is"
     ) in report(shop)
+
+
+def test_texts_that_a_program_damaged_are_named_with_their_lines(shop: Project) -> None:
+    rows = ("1.5E+12,CafÃ© cup,5,4.12e+13,SÃO « Â »", "E+1,5Â\u00a0kg â€“ ß,5,1,Fæ°")
+    content = "\n".join(("sku,title,price,variant_id,brand", *rows))
+    imported(shop, content, format_name="csv")
+    assert report(shop).count("line ") == 4
+    assert "  line 2: CafÃ© cup: SKU '1.5E+12': taken as it is\n" in report(shop)
+    assert "  line 2: CafÃ© cup: variant id '4.12e+13': taken as it is\n" in report(shop)
+    assert "opened in another (2)\n  line 2: CafÃ© cup: title 'CafÃ© cup': taken as it is\n" in report(shop)

@@ -241,7 +241,8 @@ def test_an_encoding_that_there_is_not_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "expected a line of column names"),
+        (b"", ":1: expected a line of column names"),
+        (b"\nTable 1\n\nsku,price\n1,5\n", ":2: expected a line of column names, not 'Table 1'"),
         (b"<?xml version='1.0'?><rss/>", "XML, and no table"),
         (b"a,b\n1,2,3\n", ":2: 3 cells under 2 columns"),
         (b'a,b\n1,"2\n', ":2: unexpected end of data"),
