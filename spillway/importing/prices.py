@@ -26,7 +26,9 @@ _OTHER_SEPARATORS = str.maketrans("\u066b\u066c\uff0e\uff0c\uff0d", ".,.,-")
 _WAYS = ("en", "de", "de-CH", "fr", "en-IN")
 _SPACES = "\u00a0\u202f "
 # A point after these ends an abbreviation: "Rs.50" is 50.
-_ABBREVIATIONS = frozenset({"rs", "re", "kr", "fr", "sfr", "\u0440\u0443\u0431", "\u043b\u0432"})
+_ABBREVIATIONS = frozenset(
+    {"rs", "re", "kr", "fr", "sfr", "dhs", "tk", "s/", "\u0440\u0443\u0431", "\u043b\u0432"}
+)
 # Currency signs of shops beside the symbols of CLDR.
 _OTHER_SIGNS = {
     **dict.fromkeys(("INR", "PKR", "LKR", "NPR", "MUR", "SCR"), ("rs", "re", "rs/")),
@@ -36,15 +38,34 @@ _OTHER_SIGNS = {
     "EUR": ("euro", "euros"),
     "PLN": ("zl",),
     "CZK": ("kc",),
-    "JPY": ("\u5186", "\uffe5", "\u00a5"),
-    "CNY": ("\u5143", "rmb", "\uffe5", "\u00a5"),
+    "RON": ("lei", "leu"),
+    "RSD": ("din", "\u0434\u0438\u043d"),
+    "RUB": ("\u0440\u0443\u0431", "\u0440"),
+    "UAH": ("\u0433\u0440\u043d",),
+    "KZT": ("\u0442\u0433",),
+    "JPY": ("円", "\uffe5", "\u00a5"),
+    "CNY": ("元", "rmb", "\uffe5", "\u00a5"),
+    "TWD": ("元",),
+    "KRW": ("원",),
+    "THB": ("บาท",),
+    "VND": ("đ", "vnđ"),
+    "BDT": ("tk",),
+    "AED": ("dhs", "dh"),
+    "MAD": ("dhs", "dh"),
+    "EGP": ("le", "l.e"),
+    "ILS": ('ש"ח', "ש״ח"),
+    "SAR": ("sr",),
+    "QAR": ("qr",),
+    "JOD": ("jd",),
     "KWD": ("kd",),
     "BHD": ("bd",),
     "TRY": ("tl",),
-    "USD": ("us$",),
-    "AUD": ("a$", "au$"),
-    "CAD": ("c$", "ca$"),
+    "USD": ("us$", "us $"),
+    "AUD": ("a$", "au$", "au $"),
+    "CAD": ("c$", "ca$", "ca $", "$ ca"),
     "NZD": ("nz$",),
+    "SGD": ("s$",),
+    "UYU": ("$u",),
     "ZAR": ("r",),
 }
 
@@ -124,7 +145,8 @@ def _with_whole(before: str, number: str, digits: int) -> tuple[str, str]:
     if not sign or sign not in ".,":
         return before, number
     currency = before.rstrip()[:-1]
-    word = currency.split()[-1].casefold() if sign == "." and currency[-1:].isalpha() else ""
+    word = (currency.split() or [""])[-1].casefold() if sign == "." else ""
+    word = word if word[-1:].isalpha() or word in _ABBREVIATIONS else ""
     # A code is no abbreviation.
     if word and _codes().get(word) != word.upper():
         is_short = number.isdecimal() and len(number) <= digits
