@@ -203,8 +203,8 @@ class _Reading:
                     self._notes.lost(f"line {row.line}", what, outcome, kind)
             handle = named.get("handle", "")
             if not handle:
-                kind = "rows without a handle"
-                self._notes.lost(f"line {row.line}", "a row without a handle", "left out", kind)
+                what = f"a row without a handle: {cut(', '.join(row.cells.values()), _SHOWN_MAX)}"
+                self._notes.lost(f"line {row.line}", what, "left out", "rows without a handle")
                 continue
             # Shopify's handles are the same in every case.
             group = groups.setdefault(handle.casefold(), _Group(handle.lower()))

@@ -48,6 +48,7 @@ _COLUMNS = {
     "gtin, upc, ean, or isbn": "gtin",
     "name": "name",
     "published": "published",
+    "visibility in catalog": "visibility",
     "short description": "short",
     "description": "description",
     "date sale price starts": "sale_starts",
@@ -213,6 +214,9 @@ class _Reading:
         if reason:
             self._notes.lost(place, f"{title}, {reason}", NOT_FOR_SALE, kind, title)
             return False
+        if row["visibility"].casefold() in {"hidden", "search"}:
+            kind = "products that the other shop does not list, listed here"
+            self._notes.lost(place, f"{title}, visibility {row['visibility']}", "listed", kind, title)
         for name in types:
             if name not in _TYPES:
                 kind = "products of a type that an extension adds, taken as products that are bought once"

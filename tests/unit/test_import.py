@@ -138,7 +138,7 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
         ("a,A,x,TRUE,,,A1,", "no price: the variant is left out"),
         ("a,A,x,TRUE,,,A1,-1.00", "price '-1.00': it is below zero: the variant is left out"),
         ("a,A,x,TRUE,,,A1,abc", "price 'abc': it is no number: the variant is left out"),
-        (",A,x,TRUE,,,A1,5", "a row without a handle: left out"),
+        (",A,x,TRUE,,,A1,5", "a row without a handle: A, x, TRUE, A1, 5: left out"),
         ("a,A,<iframe src='x'></iframe>,TRUE,,,A1,5", "<iframe> in the description: left out"),
         ("Ünïcode Handle!,A,x,TRUE,,,A1,5", "its page is /products/unicode-handle"),
         ("admin,A,x,TRUE,,,A1,5", "its page is /products/admin-1"),

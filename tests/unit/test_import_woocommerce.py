@@ -226,6 +226,13 @@ def test_a_subscription_is_a_product_with_its_variations_and_reported(tmp_path: 
     ]
 
 
+def test_a_product_that_the_other_shop_does_not_list_is_reported(tmp_path: Path) -> None:
+    listed = [{**SIMPLE, "Visibility in catalog": words} for words in ("visible", "catalog", "hidden")]
+    found = read(tmp_path, *listed)
+    assert len(found.products) == 3
+    assert lines_of(found) == ["line 4: Cap, visibility hidden: listed"]
+
+
 def test_a_description_of_a_single_variation_is_reported(tmp_path: Path) -> None:
     rows = [{**HOODIE, "Description": "Soft."}, variation(3, "Red", Description="Bright red.")]
     found = read(tmp_path, *rows, variation(4, "Sky\\, light", Description="Soft."))
