@@ -143,8 +143,18 @@ def report_of(
 
 
 def _taken(plan: ImportPlan, *, dry_run: bool) -> str:
-    """Return how many products were taken; if some were not, how many, and the most frequent reasons."""
-    reasons = [_reasons(finding, plan.not_taken) for finding in plan.left_out]
+    """Return how many products were taken; if some were not, how many, and the most frequent reasons.
+
+    For a product without a variant to sell, the reasons are what was found about its variants.
+    """
+    without_variants: dict[str, set[str]] = {}
+    for finding in plan.not_taken:
+        if finding.outcome in {VARIANT_LEFT_OUT, NOT_FOR_SALE}:
+            without_variants.setdefault(finding.product, set()).add(finding.kind)
+    reasons = [
+        (item.kind == WITHOUT_VARIANTS and without_variants.get(item.product or item.what)) or {item.kind}
+        for item in plan.left_out
+    ]
     reasons += [{finding.kind} for finding in plan.not_taken if finding.kind in NOT_FOR_SALE_KINDS]
     did = "Would import" if dry_run else "Imported"
     words = f"{did} {plan.products:,} of {pluralize(plan.products + len(reasons), 'product')}"
@@ -154,17 +164,6 @@ def _taken(plan: ImportPlan, *, dry_run: bool) -> str:
     frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_REASONS_SHOWN_MAX]
     listed = ", ".join(f"{kind} ({count:,})" for kind, count in frequent)
     return f"{words}; {len(reasons):,} left out: {listed}"
-
-
-def _reasons(product: Omission, findings: Iterable[Omission]) -> set[str]:
-    """Return why a product was left out: what was found about its variants, where it has none to sell."""
-    name = product.product or product.what
-    found = {
-        finding.kind
-        for finding in findings
-        if finding.product == name and finding.outcome in {VARIANT_LEFT_OUT, NOT_FOR_SALE}
-    }
-    return found if found and product.kind == WITHOUT_VARIANTS else {product.kind}
 
 
 def _cut(line: str) -> str:
