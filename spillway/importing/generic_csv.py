@@ -152,15 +152,14 @@ class _Reading:
         return f"row {row.line}"
 
     def _product(self, rows: list[TableRow], links: ProductLinks) -> ImportedProduct:
-        place, notes = f"line {rows[0].line}", self._notes
+        place = f"line {rows[0].line}"
         title = first_of(rows, "title") or first_of(rows, "product")
         name = first_of(rows, "handle") or title
+        notes = self._notes.at(place, name)
         categories = split_list(first_of(rows, "categories"))
         category = first_of(rows, "category") or next(iter(categories), "")
         released = first_of(rows, "released_on")
-        body = description_of(
-            first_of(rows, "description"), notes, links, place=place, product=name, newlines_count=True
-        )
+        body = description_of(first_of(rows, "description"), notes, links, newlines_count=True)
         return ImportedProduct(
             place=place,
             handle=first_of(rows, "handle").lower(),
@@ -176,40 +175,40 @@ class _Reading:
             pictures=tuple(_pictures(rows)),
             page_name=first_of(rows, "product"),
             brand=first_of(rows, "brand"),
-            condition=condition_of(first_of(rows, "condition"), notes, place=place, product=name),
+            condition=condition_of(first_of(rows, "condition"), notes),
             seo_title=first_of(rows, "seo_title"),
             seo_description=first_of(rows, "seo_description"),
-            released_on=stated_day(released, "released_on", notes, place=place, product=name),
+            released_on=stated_day(released, "released_on", notes),
             old_paths=tuple(filter(None, [path_of(first_of(rows, "url"))])),
         )
 
     def _variant(self, row: TableRow, rows: list[TableRow], name: str) -> ImportedVariant | None:
-        place, notes = f"line {row.line}", self._notes
+        place = f"line {row.line}"
+        notes = self._notes.at(place, name)
         if len(rows) > 1 and not (row["sku"] or row["price"]):
             return None  # a row that only adds pictures
-        price = price_of(row["price"], self._prices, notes, place=place, product=name)
+        price = price_of(row["price"], self._prices, notes)
         if not price:
             return None
         sale, former = (
-            price_of(row[item], self._prices, notes, place=place, product=name, label=label)
+            price_of(row[item], self._prices, notes, label=label)
             for item, label in (("sale_price", "sale price"), ("compare_at_price", "compare-at price"))
         )
         if row["sale_price"]:
             price, former, ends_on = Sale(sale, row["sale_starts_on"], row["sale_ends_on"]).applied_to(
-                price, notes, today=self._options.today, place=place, product=name, former=former
+                price, notes, today=self._options.today, former=former
             )
         else:
             starts_on, ends_on = (
-                stated_day(row[label], label, notes, place=place, product=name)
-                for label in ("sale_starts_on", "sale_ends_on")
+                stated_day(row[label], label, notes) for label in ("sale_starts_on", "sale_ends_on")
             )
             if starts_on:
-                note_day_without_sale(f"sale_starts_on {starts_on}", notes, place=place, product=name)
+                note_day_without_sale(f"sale_starts_on {starts_on}", notes)
             if ends_on and not former:
-                note_day_without_sale(f"sale_ends_on {ends_on}", notes, place=place, product=name)
+                note_day_without_sale(f"sale_ends_on {ends_on}", notes)
         locale = self._options.locale
-        units = stated_units(row["stock"], notes, place=place, product=name, locale=locale)
-        availability = availability_of(row["availability"], notes, place=place, product=name)
+        units = stated_units(row["stock"], notes, locale=locale)
+        availability = availability_of(row["availability"], notes)
         if availability in WITHOUT_UNITS:
             units = 0
         pictures = _cell_pictures(row["picture"])
@@ -229,9 +228,9 @@ class _Reading:
             mpn=row["mpn"],
             variant_id=row["variant_id"],
             checkout_url=row["checkout_url"],
-            available_on=stated_day(row["available_on"], "available_on", notes, place=place, product=name),
+            available_on=stated_day(row["available_on"], "available_on", notes),
             position=position_of(row["position"]),
-            weight_g=weight_g_of(weight, unit, notes, place=place, product=name, locale=locale),
+            weight_g=weight_g_of(weight, unit, notes, locale=locale),
         )
 
 

@@ -189,15 +189,12 @@ class _Reading:
                 for text in sorted({*item.values[name]} - {item[name]}):
                     outcome = f"left out: {item[name]!r} counts"
                     kind = "second values of an attribute that has one"
-                    self._notes.lost(item.place, f"{name} {text!r}", outcome, kind, line_of(item["title"]))
+                    self._notes.at(item.place, line_of(item["title"])).lost(f"{name} {text!r}", outcome, kind)
         unknown = Counter(name for item in self._items for name in item.values if name not in _TAKEN)
         for name, count in sorted(unknown.items()):
-            self._notes.lost(
-                f"element {name}",
-                pluralize(count, "value"),
-                "the shop has no place for them",
-                "attributes that the shop has no place for",
-            )
+            kind = "attributes that the shop has no place for"
+            values = pluralize(count, "value")
+            self._notes.at(f"element {name}").lost(values, "the shop has no place for them", kind)
 
     def _path(self, item: _Item) -> str:
         link = item["link"]
@@ -218,10 +215,8 @@ class _Reading:
         paths = dict.fromkeys(path for item in ordered if pages[path := self._path(item)] == 1)
         body = description_of(
             described["description"],
-            self._notes,
+            self._notes.at(described.place, name),
             ProductLinks((), base=described["link"] or self._origin),
-            place=described.place,
-            product=name,
             newlines_count=True,
         )
         return ImportedProduct(
@@ -239,7 +234,7 @@ class _Reading:
             pictures=tuple(_pictures(ordered)),
             page_name="" if len(group) == 1 and not group[0]["item_group_id"] else f"{title} {key}",
             brand=line_of(self._first(ordered, "brand")),
-            condition=condition_of(self._first(ordered, "condition"), self._notes, place=place, product=name),
+            condition=condition_of(self._first(ordered, "condition"), self._notes.at(place, name)),
             old_paths=tuple(paths),
         )
 
@@ -259,7 +254,8 @@ class _Reading:
         common = " ".join(shared).rstrip(_TITLE_END)
         title = common if len(common) > 2 else titles[0]
         kind = "products whose variants have titles of their own"
-        self._notes.lost(place, f"titles {titles[0]!r}, {titles[1]!r}", f"called {title!r}", kind, title)
+        what = f"titles {titles[0]!r}, {titles[1]!r}"
+        self._notes.at(place, title).lost(what, f"called {title!r}", kind)
         return title
 
     def _varying(self, group: list[_Item]) -> list[str]:
@@ -284,22 +280,22 @@ class _Reading:
     def _variant(
         self, item: _Item, options: tuple[tuple[str, str], ...], name: str
     ) -> ImportedVariant | None:
-        place, prices, notes = item.place, self._prices, self._notes
-        price = price_of(item["price"], prices, notes, place=place, product=name)
+        prices, notes = self._prices, self._notes.at(item.place, name)
+        price = price_of(item["price"], prices, notes)
         if not price:
             return None
-        sale = price_of(item["sale_price"], prices, notes, place=place, product=name, label="sale price")
+        sale = price_of(item["sale_price"], prices, notes, label="sale price")
         price, former, ends_on = Sale(sale, *_days(item["sale_price_effective_date"])).applied_to(
-            price, notes, today=self._today, place=place, product=name
+            price, notes, today=self._today
         )
         quantity = next((item[element] for element in _QUANTITIES if item[element]), "")
-        units = stated_units(quantity, notes, place=place, product=name)
-        availability = availability_of(item["availability"], notes, place=place, product=name)
+        units = stated_units(quantity, notes)
+        availability = availability_of(item["availability"], notes)
         if availability in WITHOUT_UNITS:
             units = 0
         weight = item["shipping_weight"] or item["product_weight"]
         return ImportedVariant(
-            place=place,
+            place=item.place,
             sku=item["id"],
             price=price,
             options=options,
@@ -312,10 +308,8 @@ class _Reading:
             gtin=item["gtin"],
             mpn=item["mpn"],
             variant_id=_variant_id(item),
-            available_on=stated_day(
-                item["availability_date"], "availability_date", notes, place=place, product=name
-            ),
-            weight_g=weight_g_of(weight, "", notes, place=place, product=name),
+            available_on=stated_day(item["availability_date"], "availability_date", notes),
+            weight_g=weight_g_of(weight, "", notes),
         )
 
 

@@ -84,14 +84,23 @@ class ReadOptions:
 
 
 class Notes:
-    """Collects what an export has and the shop does not hold as it was."""
+    """Collects what an export has and the shop does not hold as it was.
 
-    def __init__(self) -> None:
-        self.lines: list[Omission] = []
+    Its lines are about one place, such as a row, of the product with that handle or title.
+    """
 
-    def lost(self, place: str, what: str, outcome: str, kind: str, product: str = "") -> None:
+    def __init__(self, place: str = "", product: str = "", lines: list[Omission] | None = None) -> None:
+        self.place = place
+        self.lines = [] if lines is None else lines
+        self._product = product
+
+    def at(self, place: str, product: str = "") -> "Notes":
+        """Return what adds lines about another place to the same ones."""
+        return Notes(place, product, self.lines)
+
+    def lost(self, what: str, outcome: str, kind: str) -> None:
         """Add a line. `kind` is the same words for every case like it."""
-        self.lines.append(Omission(place, what, outcome, kind, product))
+        self.lines.append(Omission(self.place, what, outcome, kind, self._product))
 
     def read(
         self, groups: Sequence[T], product: Callable[[T], ImportedProduct | None], share: MapBatches
@@ -119,12 +128,9 @@ class Notes:
         """Add a line for each column that has values and no place in the shop."""
         for column in table.columns:
             if not known(column) and (count := sum(1 for row in table.rows if row[column])):
-                self.lost(
-                    f"column {column}",
-                    pluralize(count, "value"),
-                    "the shop has no place for them",
-                    "columns that the shop has no place for",
-                )
+                kind = "columns that the shop has no place for"
+                values = pluralize(count, "value")
+                self.at(f"column {column}").lost(values, "the shop has no place for them", kind)
 
 
 class ProductLinks:
@@ -141,9 +147,7 @@ class ProductLinks:
         return f"/products/{handle}" if handle and handle in self._handles else ""
 
 
-def price_of(
-    text: str, prices: PriceReader, notes: Notes, *, place: str, product: str, label: str = "price"
-) -> str:
+def price_of(text: str, prices: PriceReader, notes: Notes, *, label: str = "price") -> str:
     """Return the price as a plain decimal; empty, with a line, where it cannot be read.
 
     Only a "price" has to be there: an empty text of another `label` is none.
@@ -155,21 +159,17 @@ def price_of(
     except PriceRefused as refused:
         outcome = VARIANT_LEFT_OUT if label == "price" else "left out"
         kind = refused.kind if label == "price" else f"{label}s that cannot be taken"
-        notes.lost(place, f"{label} {text!r}: {refused}" if text else "no price", outcome, kind, product)
+        notes.lost(f"{label} {text!r}: {refused}" if text else "no price", outcome, kind)
         return ""
 
 
-def description_of(
-    text: str, notes: Notes, links: ProductLinks, *, place: str, product: str, newlines_count: bool
-) -> ConvertedBody:
+def description_of(text: str, notes: Notes, links: ProductLinks, *, newlines_count: bool) -> ConvertedBody:
     """Return a description as Markdown, and add a line for each kind of thing it lost.
 
     Args:
         text: HTML, or plain text with paragraphs and lists.
         notes: Takes the lines.
         links: The base of relative links.
-        place: Where the description stands in the export.
-        product: The product's handle or title.
         newlines_count: True where a line end in HTML without paragraphs ends a paragraph, as in WordPress.
     """
     if not text.strip():
@@ -179,13 +179,11 @@ def description_of(
     )
     for what, outcome in body.lost:
         kind = re.sub(r""" (['"]).*\1| \(\d+ times\)""", "", what, flags=re.DOTALL)
-        notes.lost(place, what, outcome, f"{kind}: {outcome}", product)
+        notes.lost(what, outcome, f"{kind}: {outcome}")
     return body
 
 
-def weight_g_of(
-    text: str, unit: str, notes: Notes, *, place: str, product: str, locale: str = "en"
-) -> int | None:
+def weight_g_of(text: str, unit: str, notes: Notes, *, locale: str = "en") -> int | None:
     """Return whole grams; None for no weight or, with a line, for one that cannot be read.
 
     A text that can be two weights, "1.200 g", is read as `locale` does where that is a weight of thousands of
@@ -198,9 +196,7 @@ def weight_g_of(
     amount = _amount(found[1], locale, large=named in _SMALL_UNITS) if found else None
     grams = round(amount * _GRAMS[named]) if amount is not None and named in _GRAMS else -1
     if not 0 <= grams <= _WEIGHT_G_MAX:
-        notes.lost(
-            place, f"weight {text!r} {unit}".strip(), "left out", "weights that cannot be read", product
-        )
+        notes.lost(f"weight {text!r} {unit}".strip(), "left out", "weights that cannot be read")
         return None
     return grams or None
 
@@ -217,11 +213,11 @@ def _amount(number: str, locale: str, *, large: bool) -> Decimal | None:
     return own if own == (max(values) if large else min(values)) else None
 
 
-def condition_of(text: str, notes: Notes, *, place: str, product: str) -> str:
+def condition_of(text: str, notes: Notes) -> str:
     """Return "new", "used" or "refurbished"; empty, with a line, for another condition."""
     word = text.strip().casefold().rpartition("/")[2].removesuffix("condition")
     if word not in _CONDITIONS:
-        notes.lost(place, f"condition {text!r}", "left out", "conditions that are not known", product)
+        notes.lost(f"condition {text!r}", "left out", "conditions that are not known")
     return _CONDITIONS.get(word, "")
 
 
@@ -234,11 +230,11 @@ def day_of(text: str) -> str:
         return ""
 
 
-def stated_day(text: str, label: str, notes: Notes, *, place: str, product: str) -> str:
+def stated_day(text: str, label: str, notes: Notes) -> str:
     """Return the day of a date; empty for none or, with a line, for one that cannot be read."""
     day = day_of(text)
     if text.strip() and not day:
-        notes.lost(place, f"{label} {text!r}", "left out", "dates that cannot be read", product)
+        notes.lost(f"{label} {text!r}", "left out", "dates that cannot be read")
     return day
 
 
@@ -250,9 +246,7 @@ class Sale:
     starts: str = ""
     ends: str = ""
 
-    def applied_to(
-        self, price: str, notes: Notes, *, today: str, place: str, product: str, former: str = ""
-    ) -> tuple[str, str, str]:
+    def applied_to(self, price: str, notes: Notes, *, today: str, former: str = "") -> tuple[str, str, str]:
         """Return (price, former price, last day of the sale) where `price` is the regular one.
 
         A sale that is no lower price is none, and neither is one at zero: many programs write 0 for no sale.
@@ -263,25 +257,23 @@ class Sale:
             price: The regular price.
             notes: Takes the lines.
             today: The day of the import; empty takes a sale as running.
-            place: Where the variant stands in the export.
-            product: The product's handle or title.
             former: The former price, which stays where there is no sale.
         """
         if not self.price:
             for label, text in (("start of a sale", self.starts), ("end of a sale", self.ends)):
-                if day := stated_day(text, label, notes, place=place, product=product):
-                    note_day_without_sale(f"{label} {day}", notes, place=place, product=product)
+                if day := stated_day(text, label, notes):
+                    note_day_without_sale(f"{label} {day}", notes)
             return price, former, ""
         if Decimal(self.price) == Decimal(price):
             return price, former, ""
         kind, when = self._reason_not_running(price, today)
         if kind:
             what = f"sale price {self.price} {when}".rstrip()
-            notes.lost(place, what, f"the price is {price}", kind, product)
+            notes.lost(what, f"the price is {price}", kind)
             return price, former, ""
         if former and Decimal(former) > Decimal(price):
             kind = "former prices beside a sale, which has the regular price as its former one"
-            notes.lost(place, f"compare-at price {former}", f"the former price is {price}", kind, product)
+            notes.lost(f"compare-at price {former}", f"the former price is {price}", kind)
         return self.price, price, day_of(self.ends)
 
     def _reason_not_running(self, price: str, today: str) -> tuple[str, str]:
@@ -300,9 +292,9 @@ class Sale:
         return ("sale prices that are above the price", "") if higher else ("", "")
 
 
-def note_day_without_sale(day: str, notes: Notes, *, place: str, product: str) -> None:
+def note_day_without_sale(day: str, notes: Notes) -> None:
     """Note a day of a sale where the export has no sale price and no former price."""
-    notes.lost(place, day, "left out: there is no sale", "days of a sale where there is none", product)
+    notes.lost(day, "left out: there is no sale", "days of a sale where there is none")
 
 
 def position_of(text: str) -> int | None:
@@ -355,7 +347,7 @@ _WORDS = {
 }
 
 
-def availability_of(text: str, notes: Notes, *, place: str, product: str) -> Availability | None:
+def availability_of(text: str, notes: Notes) -> Availability | None:
     """Return what a word says, in any of its spellings: "in stock", "InStock", "https://schema.org/InStock".
 
     None for no word and, with a line, for one that is not known.
@@ -367,7 +359,7 @@ def availability_of(text: str, notes: Notes, *, place: str, product: str) -> Ava
         return None
     if word not in _WORDS:
         kind = "availabilities that are not known, taken as in stock unless counted"
-        notes.lost(place, f"availability {text!r}", "taken as in stock unless counted", kind, product)
+        notes.lost(f"availability {text!r}", "taken as in stock unless counted", kind)
         return None
     return Availability(_WORDS[word])
 
@@ -390,7 +382,7 @@ def units_of(text: str, locale: str = "en") -> int | None:
     return -units if found[1] == "-" else units
 
 
-def stated_units(text: str, notes: Notes, *, place: str, product: str, locale: str = "en") -> int | None:
+def stated_units(text: str, notes: Notes, *, locale: str = "en") -> int | None:
     """Return the units that can be sold; None where the text says none.
 
     A text that is no number, and one below zero, is 0 and gets a line.
@@ -399,7 +391,7 @@ def stated_units(text: str, notes: Notes, *, place: str, product: str, locale: s
         return None
     units = units_of(unambiguous(text), locale)
     if units is None:
-        notes.lost(place, f"stock {text!r}", "taken for none", "quantities that are no number", product)
+        notes.lost(f"stock {text!r}", "taken for none", "quantities that are no number")
     elif units < 0:
-        notes.lost(place, f"stock {text}", "taken for none", "quantities below zero", product)
+        notes.lost(f"stock {text}", "taken for none", "quantities below zero")
     return max(0, units or 0)

@@ -200,11 +200,11 @@ class _Reading:
                     what = f"{column} {cut(text, _SHOWN_MAX)!r}"
                     outcome = f"left out: {cut(kept, _SHOWN_MAX)!r} counts"
                     kind = "second columns of one field, with another value than the first"
-                    self._notes.lost(f"line {row.line}", what, outcome, kind)
+                    self._notes.at(f"line {row.line}").lost(what, outcome, kind)
             handle = named.get("handle", "")
             if not handle:
                 what = f"a row without a handle: {cut(', '.join(row.cells.values()), _SHOWN_MAX)}"
-                self._notes.lost(f"line {row.line}", what, "left out", "rows without a handle")
+                self._notes.at(f"line {row.line}").lost(what, "left out", "rows without a handle")
                 continue
             # Shopify's handles are the same in every case.
             group = groups.setdefault(handle.casefold(), _Group(handle.lower()))
@@ -215,13 +215,14 @@ class _Reading:
     def _product(self, group: _Group) -> ImportedProduct | None:
         rows, handle = group.rows, group.handle
         place = f"line {rows[0].line}"
-        if not self._is_for_sale(group, place):
+        notes = self._notes.at(place, handle)
+        if not _is_for_sale(group, notes):
             return None
         title = first_of(rows, "title")
         others = sorted({row["title"] for row in rows if row["title"]} - {title})
         if others:
             kind = "products with several titles"
-            self._notes.lost(place, f"{handle}: title {others[0]!r} too", f"is {title!r}", kind, handle)
+            notes.lost(f"{handle}: title {others[0]!r} too", f"is {title!r}", kind)
         categories = [
             *split_list(first_of(rows, "collections")),
             *split_list(first_of(rows, "smart_collections")),
@@ -229,14 +230,7 @@ class _Reading:
         taxonomy = first_of(rows, "taxonomy").rpartition(">")[2].strip()
         category = first_of(rows, "type") or taxonomy or next(iter(categories), "")
         details = tuple((label, text) for name, label in _DETAILS.items() if (text := first_of(rows, name)))
-        body = description_of(
-            first_of(rows, "body"),
-            self._notes,
-            self._links,
-            place=place,
-            product=handle,
-            newlines_count=False,
-        )
+        body = description_of(first_of(rows, "body"), notes, self._links, newlines_count=False)
         return ImportedProduct(
             place=place,
             handle=handle,
@@ -251,32 +245,12 @@ class _Reading:
             variants=tuple(self._variants(group)),
             pictures=tuple(self._pictures(group)),
             brand=first_of(rows, "vendor"),
-            condition=condition_of(first_of(rows, "condition"), self._notes, place=place, product=handle),
+            condition=condition_of(first_of(rows, "condition"), notes),
             seo_title=first_of(rows, "seo_title"),
             seo_description=first_of(rows, "seo_description"),
-            released_on=stated_day(
-                first_of(rows, "published_at"), "published at", self._notes, place=place, product=handle
-            ),
+            released_on=stated_day(first_of(rows, "published_at"), "published at", notes),
             old_paths=self._old_paths(group),
         )
-
-    def _is_for_sale(self, group: _Group, place: str) -> bool:
-        for name in ("command", "published", "status"):
-            text = first_of(group.rows, name)
-            if name == "command":
-                refused = text.casefold() in _LEFT_OUT_COMMANDS
-            else:
-                refused = bool(text) and text.casefold() not in _YES
-            if refused:
-                self._notes.lost(
-                    place,
-                    f"{group.handle}, {name} {text}",
-                    NOT_FOR_SALE,
-                    PRODUCTS_NOT_FOR_SALE,
-                    group.handle,
-                )
-                return False
-        return True
 
     def _old_paths(self, group: _Group) -> tuple[str, ...]:
         spelled = sorted({group.handle, *group.spellings})
@@ -295,18 +269,12 @@ class _Reading:
         default = list(names) == [1] and all(row["value1"] in {"Default Title", ""} for row in rows)
         for row in rows:
             place = f"line {row.line}"
-            price = price_of(row["price"], self._prices, self._notes, place=place, product=group.handle)
+            notes = self._notes.at(place, group.handle)
+            price = price_of(row["price"], self._prices, notes)
             if not price:
                 continue
-            former = price_of(
-                row["compare_at"],
-                self._prices,
-                self._notes,
-                place=place,
-                product=group.handle,
-                label="compare-at price",
-            )
-            units, sells_on = self._units(row, place, group.handle), row["policy"].casefold() in _YES
+            former = price_of(row["compare_at"], self._prices, notes, label="compare-at price")
+            units, sells_on = self._units(row, group.handle, notes), row["policy"].casefold() in _YES
             yield ImportedVariant(
                 place=place,
                 sku=row["sku"].removeprefix("'"),
@@ -321,7 +289,7 @@ class _Reading:
                 compare_at_price=former,
                 gtin=row["barcode"].removeprefix("'"),
                 mpn=row["mpn"] or first_of(group.rows, "mpn"),
-                weight_g=self._weight(row, place, group.handle),
+                weight_g=_weight(row, notes),
                 variant_id=row["variant_id"].removeprefix("'").removeprefix(_GID),
                 position=position_of(row["variant_position"]),
             )
@@ -336,32 +304,21 @@ class _Reading:
         else:
             options = " ".join(filter(None, (row[f"value{number}"] for number in _NUMBERS)))
             what, kind = row["sku"] or options or row["variant_id"], "variants"
-        self._notes.lost(
-            f"line {row.line}",
-            f"{group.handle}: {part} {what}, command {command}",
-            "left out",
-            f"{kind} that are left out by their command",
-            group.handle,
-        )
+        what = f"{group.handle}: {part} {what}, command {command}"
+        kind = f"{kind} that are left out by their command"
+        self._notes.at(f"line {row.line}", group.handle).lost(what, "left out", kind)
         return False
 
-    def _weight(self, row: TableRow, place: str, handle: str) -> int | None:
-        if row["weight"]:
-            return weight_g_of(
-                row["weight"], row["weight_unit"] or "kg", self._notes, place=place, product=handle
-            )
-        return weight_g_of(row["grams"], "g", self._notes, place=place, product=handle)
-
-    def _units(self, row: TableRow, place: str, handle: str) -> int | None:
+    def _units(self, row: TableRow, handle: str, notes: Notes) -> int | None:
         text = row["quantity"]
         if "tracker" in self._fields and not row["tracker"]:
             return None  # Shopify does not count it: https://help.shopify.com/en/manual/products/inventory
         if not text:
             if row["tracker"]:
                 kind = "counted variants whose number the export does not say, taken as always for sale"
-                self._notes.lost(place, f"{handle}: no inventory quantity", "for sale", kind, handle)
+                notes.lost(f"{handle}: no inventory quantity", "for sale", kind)
             return None
-        return stated_units(text, self._notes, place=place, product=handle)
+        return stated_units(text, notes)
 
     def _pictures(self, group: _Group) -> Iterator[ImportedPicture]:
         placed: dict[str, tuple[int, str, int | None]] = {}
@@ -380,6 +337,25 @@ class _Reading:
                 placed.setdefault(row["variant_image"], (_LAST, "", None))
         for url, (_, alt, position) in sorted(placed.items(), key=lambda item: item[1][0]):
             yield ImportedPicture(url, alt, position)
+
+
+def _is_for_sale(group: _Group, notes: Notes) -> bool:
+    for name in ("command", "published", "status"):
+        text = first_of(group.rows, name)
+        if name == "command":
+            refused = text.casefold() in _LEFT_OUT_COMMANDS
+        else:
+            refused = bool(text) and text.casefold() not in _YES
+        if refused:
+            notes.lost(f"{group.handle}, {name} {text}", NOT_FOR_SALE, PRODUCTS_NOT_FOR_SALE)
+            return False
+    return True
+
+
+def _weight(row: TableRow, notes: Notes) -> int | None:
+    if row["weight"]:
+        return weight_g_of(row["weight"], row["weight_unit"] or "kg", notes)
+    return weight_g_of(row["grams"], "g", notes)
 
 
 def _cell_pictures(row: TableRow) -> list[tuple[str, str]]:

@@ -143,7 +143,7 @@ class _Reading:
                 if parent is None:
                     what = f"variation {row['name'] or row['sku']!r} of {row['parent'] or 'no product'!r}"
                     kind = "variations whose product is not in the export"
-                    self._notes.lost(f"line {row.line}", what, "left out", kind)
+                    self._notes.at(f"line {row.line}").lost(what, "left out", kind)
                 else:
                     variations.setdefault(parent, []).append(row)
         families = [
@@ -167,7 +167,8 @@ class _Reading:
         row, variations = family
         place, title = f"line {row.line}", line_of(row["name"])
         types = split_list(row["type"].casefold())
-        if not self._is_for_sale(row, types, place, title):
+        notes = self._notes.at(place, title)
+        if not self._is_for_sale(row, types, title, notes):
             return None
         variable = any("variable" in name for name in types) or bool(variations)
         categories = _categories(row["categories"])
@@ -175,9 +176,7 @@ class _Reading:
         chosen = {name for variation in variations for name in _attributes(variation)}
         summary, description = self._texts(row, title)
         pictures = [url for variation in (row, *variations) for url in split_list(variation["images"])]
-        body = description_of(
-            description, self._notes, self._links, place=place, product=title, newlines_count=True
-        )
+        body = description_of(description, notes, self._links, newlines_count=True)
         return ImportedProduct(
             place=place,
             handle=unquote(row["slug"]),
@@ -205,22 +204,22 @@ class _Reading:
             old_paths=self._old_paths(row),
         )
 
-    def _is_for_sale(self, row: TableRow, types: tuple[str, ...], place: str, title: str) -> bool:
+    def _is_for_sale(self, row: TableRow, types: tuple[str, ...], title: str, notes: Notes) -> bool:
         reason, kind = "", PRODUCTS_NOT_FOR_SALE
         if row["published"].casefold() not in _FOR_SALE:
             reason = f"published {row['published']}"
         elif "grouped" in types or "external" in types:
             reason, kind = f"type {row['type']}", GROUPED_PRODUCTS
         if reason:
-            self._notes.lost(place, f"{title}, {reason}", NOT_FOR_SALE, kind, title)
+            notes.lost(f"{title}, {reason}", NOT_FOR_SALE, kind)
             return False
         if row["visibility"].casefold() in {"hidden", "search"}:
             kind = "products that the other shop does not list, listed here"
-            self._notes.lost(place, f"{title}, visibility {row['visibility']}", "listed", kind, title)
+            notes.lost(f"{title}, visibility {row['visibility']}", "listed", kind)
         for name in types:
             if name not in _TYPES:
                 kind = "products of a type that an extension adds, taken as products that are bought once"
-                self._notes.lost(place, f"{title}, type {name}", "taken as bought once", kind, title)
+                notes.lost(f"{title}, type {name}", "taken as bought once", kind)
         return True
 
     def _seo(self, row: TableRow, name: str, title: str) -> str:
@@ -228,7 +227,7 @@ class _Reading:
         if not is_seo_template(row[name]):
             return unescaped(row[name])
         kind = "templates of a plugin for search engines, left out"
-        self._notes.lost(f"line {row.line}", f"{name} {row[name]!r}", "left out: a template", kind, title)
+        self._notes.at(f"line {row.line}", title).lost(f"{name} {row[name]!r}", "left out: a template", kind)
         return ""
 
     def _without_codes(self, row: TableRow, column: str, title: str) -> str:
@@ -236,7 +235,7 @@ class _Reading:
         for name, count in codes.items():
             times = f" ({count} times)" if count > 1 else ""
             kind = "shortcodes in a description, left out: the words inside them are kept"
-            self._notes.lost(f"line {row.line}", f"[{name}]{times}", "its words are kept", kind, title)
+            self._notes.at(f"line {row.line}", title).lost(f"[{name}]{times}", "its words are kept", kind)
         return text
 
     def _texts(self, row: TableRow, title: str) -> tuple[str, str]:
@@ -259,36 +258,38 @@ class _Reading:
         names = list(dict.fromkeys(name for row in variations for name in _attributes(row)))
         places = _places(parent, variations)
         for row in variations:
+            notes = self._notes.at(f"line {row.line}", title)
             if row["published"].casefold() not in _FOR_SALE:
                 what = f"{line_of(row['name']) or title}, published {row['published']}"
                 kind = "variations that are not for sale in the other shop, left out"
-                self._notes.lost(f"line {row.line}", what, NOT_FOR_SALE, kind, title)
+                notes.lost(what, NOT_FOR_SALE, kind)
                 continue
             if row["description"] not in {"", parent["description"]}:
                 what, kind = f"{title}: description of a variation", "descriptions of single variations"
-                self._notes.lost(f"line {row.line}", what, "left out", kind, title)
+                notes.lost(what, "left out", kind)
             own = _attributes(row)
             options = tuple((name, own[name][0][0]) for name in names if name in own and own[name][0])
             for name in names:
                 if name not in own or not own[name][0]:
                     kind = "variations that stand for any value of an attribute"
-                    self._notes.lost(f"line {row.line}", f"{title}: any {name}", "one variant", kind, title)
+                    notes.lost(f"{title}: any {name}", "one variant", kind)
             for variant in self._variants(row, parent, options, title):
                 yield replace(variant, position=places[row.line])
 
     def _variants(
         self, row: TableRow, parent: TableRow, options: tuple[tuple[str, str], ...], title: str
     ) -> Iterator[ImportedVariant]:
-        place, notes = f"line {row.line}", self._notes
-        regular = price_of(row["price"] or row["sale_price"], self._prices, notes, place=place, product=title)
+        place = f"line {row.line}"
+        notes = self._notes.at(place, title)
+        regular = price_of(row["price"] or row["sale_price"], self._prices, notes)
         if not regular:
             return
         offered = row["sale_price"] if row["price"] else ""
-        sale = price_of(offered, self._prices, notes, place=place, product=title, label="sale price")
+        sale = price_of(offered, self._prices, notes, label="sale price")
         price, former, ends_on = Sale(sale, row["sale_starts"], row["sale_ends"]).applied_to(
-            regular, notes, today=self._today, place=place, product=title
+            regular, notes, today=self._today
         )
-        units, sells_on = self._stock(row, parent, place, title)
+        units, sells_on = _stock(row, parent, title, notes)
         on_order = row["in_stock"].casefold() in {"backorder", "onbackorder"}
         pictures = split_list(row["images"])
         weight = row[self._weight] or parent[self._weight]
@@ -305,26 +306,23 @@ class _Reading:
             compare_at_price=former,
             sale_ends_on=ends_on,
             gtin=row["gtin"],
-            weight_g=weight_g_of(
-                weight, self._weight.removeprefix("weight "), notes, place=place, product=title
-            ),
+            weight_g=weight_g_of(weight, self._weight.removeprefix("weight "), notes),
             variant_id=row["id"],
         )
 
-    def _stock(self, row: TableRow, parent: TableRow, place: str, title: str) -> tuple[int | None, bool]:
-        """Return the units, None for stock that is not counted, and whether it sells on without any."""
-        sells_on = (row["backorders"] or parent["backorders"]).casefold() in {"1", "yes", "notify"}
-        in_stock = row["in_stock"].casefold()
-        text = row["stock"]
-        if text.casefold() == "parent":
-            kind = "variations that share their product's stock, taken as not counted"
-            self._notes.lost(
-                place, f"{title}: stock {parent['stock']} of all variations", "not counted", kind, title
-            )
-            text = ""
-        if text:
-            return stated_units(text, self._notes, place=place, product=title), sells_on
-        return (0 if in_stock in {"0", "outofstock", "no", "false"} else None), sells_on
+
+def _stock(row: TableRow, parent: TableRow, title: str, notes: Notes) -> tuple[int | None, bool]:
+    """Return the units, None for stock that is not counted, and whether it sells on without any."""
+    sells_on = (row["backorders"] or parent["backorders"]).casefold() in {"1", "yes", "notify"}
+    in_stock = row["in_stock"].casefold()
+    text = row["stock"]
+    if text.casefold() == "parent":
+        kind = "variations that share their product's stock, taken as not counted"
+        notes.lost(f"{title}: stock {parent['stock']} of all variations", "not counted", kind)
+        text = ""
+    if text:
+        return stated_units(text, notes), sells_on
+    return (0 if in_stock in {"0", "outofstock", "no", "false"} else None), sells_on
 
 
 def _places(parent: TableRow, variations: Sequence[TableRow]) -> dict[int, int]:

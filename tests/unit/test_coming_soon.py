@@ -348,7 +348,7 @@ def test_a_sheet_says_it_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["Coming soon", "coming_soon", "ComingSoon", "not yet released"])
 def test_an_import_knows_the_word(text: str) -> None:
-    assert availability_of(text, Notes(), place="a.csv:2", product="Cap") is COMING
+    assert availability_of(text, Notes()) is COMING
 
 
 def ms(text: str) -> int:
