@@ -86,6 +86,8 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
         refuse_ignored("with --dry-run", ignored={"quiet"})
     if options["images"] and options["no_images"]:
         raise BadInput("--images and --no-images: choose one")
+    if options["columns"] and format_name != "csv":
+        raise BadInput(f"--column is for csv: {format_name} has its own columns", hint="leave it out")
     if not 0 < len(one_line(options["category"])) <= CATEGORY_LENGTH_MAX:
         raise BadInput(f"--category: expected a title of 1 to {CATEGORY_LENGTH_MAX} characters")
     if options["old_shop"] and not origin_of(options["old_shop"]):

@@ -69,7 +69,6 @@ def read_merchant_feed(file: Path, options: ReadOptions) -> Export:
     Raises:
         BadInput: the file is no such feed.
     """
-    options.without_columns("google")
     content = read_bytes(file)
     is_xml = decoded_start(content).startswith("<")
     items = list(_xml_items(file, content, options.encoding) if is_xml else _table_items(file, options))
@@ -162,8 +161,7 @@ class _Reading:
     def __init__(self, items: list[_Item], options: ReadOptions) -> None:
         self._items = items
         self._prices = options.prices(decimal_point=True)
-        self._today = options.today
-        self._share = options.share
+        self._options = options
         self._notes = Notes()
         origins = Counter(origin for item in items if (origin := origin_of(item["link"])))
         self._origin = options.old_shop.rstrip("/") or (origins.most_common(1)[0][0] if origins else "")
@@ -178,7 +176,9 @@ class _Reading:
             path for group in groups.values() for path in {self._path(item) for item in group} if path
         )
         products = self._notes.read(
-            list(groups.items()), lambda found: self._product(found[0][1], found[1], pages), self._share
+            list(groups.items()),
+            lambda found: self._product(found[0][1], found[1], pages),
+            self._options.share,
         )
         self._unknown()
         return Export(products, tuple(self._notes.lines))
@@ -286,7 +286,7 @@ class _Reading:
             return None
         sale = price_of(item["sale_price"], prices, notes, label="sale price")
         price, former, ends_on = Sale(sale, *_days(item["sale_price_effective_date"])).applied_to(
-            price, notes, today=self._today
+            price, notes, today=self._options.today
         )
         quantity = next((item[element] for element in _QUANTITIES if item[element]), "")
         units = stated_units(quantity, notes)

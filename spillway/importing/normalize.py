@@ -22,6 +22,7 @@ from spillway.importing.imported import (
 )
 from spillway.importing.names import (
     ChosenOptions,
+    Options,
     clean,
     cut,
     one_line,
@@ -40,8 +41,6 @@ CATEGORY_LENGTH_MAX = 80
 _DESCRIPTION_LENGTH_MAX = DESCRIPTION_LENGTH_MAX - 1
 _LAST = 1_000_000
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
-
-Options = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

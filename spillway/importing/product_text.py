@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from chalicelib.domain.ids import Sku
-from spillway.importing.normalize import NormalizedProduct, NormalizedVariant, Options
+from spillway.importing.names import Options
+from spillway.importing.normalize import NormalizedProduct, NormalizedVariant
 
 
 def product_text(product: NormalizedProduct, *, category: str, categories: Sequence[str] = ()) -> str:

@@ -9,7 +9,6 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from chalicelib.domain.stock import Availability
-from spillway.errors import BadInput
 from spillway.importing.description import ConvertedBody, markdown_of
 from spillway.importing.html_text import html_of
 from spillway.importing.imported import VARIANT_LEFT_OUT, ImportedProduct, MapBatches, Omission, alone
@@ -72,15 +71,6 @@ class ReadOptions:
     def prices(self, *, decimal_point: bool = False, groups: bool = True) -> PriceReader:
         """Return what reads prices. The format may prescribe a `decimal_point`, or have no `groups`."""
         return PriceReader(self.currency, self.locale, self.currency_as_is, decimal_point, groups)
-
-    def without_columns(self, format_name: str) -> None:
-        """Refuse columns that are named for a format whose columns are known.
-
-        Raises:
-            BadInput: `--column` was given.
-        """
-        if self.columns:
-            raise BadInput(f"--column is for csv: {format_name} has its own columns", hint="leave it out")
 
 
 class Notes:

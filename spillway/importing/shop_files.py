@@ -19,15 +19,13 @@ import rtoml
 from chalicelib.domain.ids import Sku, Slug
 from spillway.errors import BadInput
 from spillway.importing.imported import Omission
-from spillway.importing.names import derived_skus
+from spillway.importing.names import Options, derived_skus
 from spillway.importing.normalize import NormalizedProduct, NormalizedVariant
 from spillway.importing.picture_finder import PictureRecord
 from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.markdown import FrontMatter
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.product_sheet import SHEET_FILE, read_sheet
-
-Options = tuple[tuple[str, str], ...]
 
 _CHECKOUT_LINE = re.compile(r"^[ \t]*(?:variant_id|checkout_url)[ \t]*=.*\n?", re.MULTILINE)
 

@@ -137,7 +137,6 @@ def read_shopify(file: Path, options: ReadOptions) -> Export:
     Raises:
         BadInput: the file is no export of products.
     """
-    options.without_columns("shopify")
     table = read_table(file, encoding=options.encoding)
     fields: dict[str, list[str]] = {}
     for column in table.columns:
@@ -169,18 +168,17 @@ class _Reading:
         self._table = table
         self._fields = fields
         self._prices = options.prices(decimal_point=True)
-        self._old_shop = options.old_shop
-        self._share = options.share
+        self._options = options
         self._links = ProductLinks(())
         self._notes = Notes()
 
     def export(self) -> Export:
         groups = self._groups()
-        base = self._old_shop or next(
+        base = self._options.old_shop or next(
             (origin_of(url) for group in groups for row in group.rows if (url := row["url"])), ""
         )
         self._links = ProductLinks((group.handle for group in groups), base=base)
-        products = self._notes.read(groups, self._product, self._share)
+        products = self._notes.read(groups, self._product, self._options.share)
         used = {column for columns in self._fields.values() for column in columns}
         self._notes.unknown_columns(
             self._table, lambda column: column in used or _COLUMNS.get(column.casefold()) == ""

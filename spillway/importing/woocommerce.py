@@ -90,7 +90,6 @@ def read_woocommerce(file: Path, options: ReadOptions) -> Export:
     Raises:
         BadInput: the file is no export of WooCommerce.
     """
-    options.without_columns("woocommerce")
     table = read_table(file, encoding=options.encoding)
     names: dict[str, str] = {}
     for column in table.columns:
@@ -116,17 +115,14 @@ class _Reading:
         self._table = table
         self._names = names
         self._prices = options.prices(groups=False)
-        self._locale = options.locale
-        self._today = options.today
-        self._old_shop = options.old_shop
-        self._share = options.share
+        self._options = options
         self._links = ProductLinks((), base=options.old_shop)
         self._notes = Notes()
         self._weight = next((name for name in names.values() if name.startswith("weight ")), "")
 
     def export(self) -> Export:
         rows = [self._named(row) for row in self._table.rows]
-        if not self._old_shop:
+        if not self._options.old_shop:
             base = next((origin for row in rows if (origin := origin_of(row["url"]))), "")
             self._links = ProductLinks((), base=base)
         variations: dict[str, list[TableRow]] = {}
@@ -151,7 +147,7 @@ class _Reading:
             for number, row in enumerate(rows)
             if not _is_variation(row)
         ]
-        products = self._notes.read(families, self._product, self._share)
+        products = self._notes.read(families, self._product, self._options.share)
         self._notes.unknown_columns(self._table, lambda column: column in self._names)
         return Export(products, tuple(self._notes.lines))
 
@@ -248,7 +244,7 @@ class _Reading:
 
     def _old_paths(self, row: TableRow) -> tuple[str, ...]:
         """Return the product's address there: the export's, or else what WooCommerce makes of a title."""
-        slug = encoded_slug(row["slug"]) or post_slug(row["name"], locale=self._locale) or row["id"]
+        slug = encoded_slug(row["slug"]) or post_slug(row["name"], locale=self._options.locale) or row["id"]
         path = path_of(row["url"]) or (f"/product/{slug}/" if slug else "")
         return (path,) if path else ()
 
@@ -287,7 +283,7 @@ class _Reading:
         offered = row["sale_price"] if row["price"] else ""
         sale = price_of(offered, self._prices, notes, label="sale price")
         price, former, ends_on = Sale(sale, row["sale_starts"], row["sale_ends"]).applied_to(
-            regular, notes, today=self._today
+            regular, notes, today=self._options.today
         )
         units, sells_on = _stock(row, parent, title, notes)
         on_order = row["in_stock"].casefold() in {"backorder", "onbackorder"}
