@@ -19,7 +19,7 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.merchant import import_options, intake
 from spillway.merchant.export_columns import Column, Tool
-from spillway.merchant.export_rows import ExportOptions, columns_of, read_rows, without_times
+from spillway.merchant.export_rows import ExportOptions, columns_of, read_rows, reading_note
 from spillway.merchant.import_details import details_file, require_details_file, write_details
 from spillway.merchant.import_rules import ImportContext
 from spillway.merchant.intake import Move, MoveOutcome, waiting
@@ -138,8 +138,8 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     require_details_file(details, file)
     table = read_table(file, encoding=encoding, columns_min=1)
     rows = read_rows(file, table, options, now_ms=at_ms)
-    if warning := without_times(file, columns_of(file, table, options)):
-        click.echo(warning, err=True)
+    if note := reading_note(file, columns_of(file, table, options)):
+        click.echo(note, err=True)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     stage = stage_named(project, stage_name)
     tables = stage.container()

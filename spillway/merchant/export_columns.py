@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from spillway.errors import BadInput
+from spillway.importing.table import TableFile
 
 
 class Column(StrEnum):
@@ -23,6 +24,7 @@ class Column(StrEnum):
     TIME = "time"
     STATUS = "status"
     CONSENT = "consent"
+    ACTIVE = "active"
     SUPPRESSED = "suppressed"
     UNSUBSCRIBED = "unsubscribed"
     NOTIFIED = "notified"
@@ -76,62 +78,57 @@ NAMES: Mapping[Tool, Mapping[Column, Sequence[str]]] = {
     },
 }
 # Names of a time that any tool may write, after the tool's own.
-TIMES = (
-    *("Signup Date", "Signup Time", "Sign Up Date", "Signed Up", "Signed Up At", "Signed Up On", "Signup"),
-    *(
-        "Date Signed Up",
-        "Asked At",
-        "Asked On",
-        "Requested At",
-        "Requested On",
-        "Request Date",
-        "Date Requested",
-    ),
-    *("Subscribed At", "Subscribed On", "Subscribed Date", "Subscription Date", "Date Subscribed"),
-    *("Joined", "Joined At", "Joined On", "Join Date", "Date Joined", "Waitlisted At", "Waitlist Date"),
-    *(
-        "Registered At",
-        "Registered On",
-        "Registration Date",
-        "Submitted At",
-        "Submitted On",
-        "Submission Date",
-    ),
-    *("Opt In Time", "Opt In Date", "Opted In At", "Consent Date", "Consent Timestamp", "Consented At"),
-    *("Added", "Added At", "Added On", "Date Added", "Created", "Created At", "Created On", "Created Date"),
-    *("Date Created", "Creation Date", "Creation Time", "Entry Date", "Timestamp", "Datetime", "Date Time"),
-    *("Date", "Time"),
-)
-# Every one that the file has is read, whatever tool wrote it: one "no" outweighs every "yes".
-SAYING: Mapping[Column, Sequence[str]] = {
-    Column.STATUS: (
-        "Status",
-        "Alert Status",
-        "Alert State",
-        "Subscription Status",
-        "Subscription State",
-        "Subscriber Status",
-        "Waitlist Status",
-        "Email Status",
-        "post_status",
-    ),
-    Column.CONSENT: ("Consent", "Email Consent", "Email Marketing Consent", "Opted In", "Opt In"),
+TIMES = """Signup Date, Signup Time, Sign Up Date, Signed Up, Signed Up At, Signed Up On, Signup, Date
+    Signed Up, Asked At, Asked On, Requested At, Requested On, Request Date, Date Requested, Subscribed
+    At, Subscribed On, Subscribed Date, Subscribe Date, Subscription Date, Date Subscribed, Joined,
+    Joined At, Joined On, Join Date, Date Joined, Waitlisted At, Waitlist Date, Registered At,
+    Registered On, Registration Date, Submitted At, Submitted On, Submission Date, Opt In Time, Opt In
+    Date, Opted In At, Consent Date, Consent Timestamp, Consented At, Added, Added At, Added On, Date
+    Added, Created, Created At, Created On, Created Date, Date Created, Creation Date, Creation Time,
+    Entry Date, Timestamp, Datetime, Date Time, Date, Time"""
+# Every column that matches is read, whatever tool wrote it: one "no" outweighs every "yes".
+_ABOUT = "(?:is|has|was)?(?:user|customer|subscriber|contact|profile|member|waitlist|alert|email|marketing)*"
+SAYING = {
+    column: re.compile(pattern, re.VERBOSE)
+    for column, pattern in {
+        Column.STATUS: rf"""{_ABOUT}(?:list|notification|reminder|request|signup|subscription|consent|optin)*
+            status | (?:alert|email|subscription|subscriber|waitlist|notification|request|consent)+state
+            | poststatus""",
+        Column.CONSENT: rf"""{_ABOUT}(?:(?:gdpr|privacy)?consent(?:ed|given|granted|gdpr|toemail|tomarketing)?
+            | (?:double)?opt(?:ed)?in | subscribed | confirmed | agreed | accepts(?:email)?marketing)""",
+        Column.ACTIVE: rf"{_ABOUT}(?:active|enabled|verified(?:email)?)",
+    }.items()
 }
 # A column of these names says that the wait has ended: a date, a number or "yes" in it means so.
-_ENDED = {
-    Column.SUPPRESSED: """suppressed suppression suppressions bounced bounce hardbounced hardbounce complained
-        complaint spam spamcomplaint markedasspam blocked blacklisted""",
-    Column.UNSUBSCRIBED: """unsubscribed unsubscribe optedout optout cancelled canceled removed deleted
-        withdrawn consentwithdrawn revoked consentrevoked deactivated""",
-    Column.NOTIFIED: """notified sent emailsent mailsent alertsent notificationsent messagesent emailed
-        alerted delivered converted purchased""",
-}
 ENDED = {
     column: re.compile(
-        rf"(?:is|has|was|date|time|email|alert)?(?:{'|'.join(words.split())})(?:at|on|date|time|timestamp)?"
+        rf"(?:last|date(?:of)?|times?)?{_ABOUT}(?:{'|'.join(words.split())})(?:at|on|date|time|timestamp|count)?"
     )
-    for column, words in _ENDED.items()
+    for column, words in {
+        Column.SUPPRESSED: """suppress(?:ed|ions?) (?:hard)?bounced? complained complaint spam(?:complaint)?
+            markedasspam blocked bla?o?cklisted clean(?:ed)?""",
+        Column.UNSUBSCRIBED: """unsub(?:scribed?|scription)? opt(?:ed)?out cancell?ed removed deleted
+            erased (?:consent)?withdrawn (?:consent)?revoked deactivated donot(?:email|mail|contact) dnc""",
+        Column.NOTIFIED: """notified notification(?:date|count) sent (?:mail|message|notification)s?sent
+            (?:email|alert)ssent emailed alerted delivered converted purchased""",
+    }.items()
 }
+# A column with one of these words in a cell is one of a status, unless its name is one of another channel.
+TELLING = frozenset(
+    {
+        *("subscribed", "confirmed", "opted in", "unsubscribed", "unconfirmed", "opted out", "bounced"),
+        *("hard bounce", "complained", "suppressed", "never subscribed", "not subscribed"),
+    }
+)
+_OTHER_CHANNEL = re.compile("sms|phone|mobile|whatsapp|push|text|newsletter")
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("✓✔☑✅", " yes "),
+        **dict.fromkeys("✗✘☒❌☐", " no "),
+        "\ufe0f": None,
+        "\N{NO-BREAK SPACE}": " ",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +149,13 @@ class Columns:
 
 
 def find_columns(
-    file: Path, names: Sequence[str], tool: Tool, named: Mapping[Column, str], ignored: Collection[Column]
+    file: Path, table: TableFile, tool: Tool, named: Mapping[Column, str], ignored: Collection[Column]
 ) -> Columns:
-    """Return the columns of a file by the names that are known.
+    """Return the columns of a file by the names that are known, and by cells that tell a status.
 
     Args:
         file: the file, for errors.
-        names: the names of all its columns.
+        table: its table.
         tool: the tool that wrote it.
         named: the columns named on the command line; such a column is the only one of its kind.
         ignored: the kinds that are not read.
@@ -166,36 +163,56 @@ def find_columns(
     Raises:
         BadInput: a column named on the command line is missing.
     """
-    by_rough = {_rough(name): name for name in reversed(names)}
+    names = table.columns
+    by_rough = {rough(name): name for name in reversed(names)}
     found: dict[Column, Sequence[str]] = {}
     for column, name in named.items():
-        if _rough(name) not in by_rough:
+        if rough(name) not in by_rough:
             raise BadInput(
                 f"--{column}-column {name!r}: {file} has no such column",
                 hint=f"its columns: {', '.join(names)}",
             )
-        found[column] = (by_rough[_rough(name)],)
+        found[column] = (by_rough[rough(name)],)
     for column, known in NAMES[tool].items():
-        every = (*known, *TIMES) if column is Column.TIME else known
-        first = [by_rough[_rough(name)] for name in every if _rough(name) in by_rough][:1]
+        every = (*known, *TIMES.split(",")) if column is Column.TIME else known
+        first = [by_rough[rough(name)] for name in every if rough(name) in by_rough][:1]
         found.setdefault(column, first)
-    for column, known in SAYING.items():
-        found.setdefault(column, [name for name in names if _base(name, names) in map(_rough, known)])
-    used = {name for columns in found.values() for name in columns}
-    for column, pattern in ENDED.items():
-        ends = [name for name in names if name not in used and pattern.fullmatch(_base(name, names))]
-        found.setdefault(column, ends)
+    for column, pattern in [*SAYING.items(), *ENDED.items()]:
+        rest = _unread(names, found)
+        found.setdefault(column, [name for name in rest if pattern.fullmatch(_base(name, names))])
+    if Column.STATUS not in named:
+        told = [name for name in _unread(names, found) if not _OTHER_CHANNEL.search(rough(name))]
+        found[Column.STATUS] = [*found[Column.STATUS], *(name for name in told if _tells(table, name))]
     for column in ignored:
         found.pop(column, None)
+    return Columns(found, _unread(names, found))
+
+
+def _unread(names: Sequence[str], found: Mapping[Column, Sequence[str]]) -> list[str]:
     used = {name for columns in found.values() for name in columns}
-    return Columns(found, [name for name in names if name not in used])
+    return [name for name in names if name not in used]
 
 
-def _rough(name: str) -> str:
+def _tells(table: TableFile, name: str) -> bool:
+    return not TELLING.isdisjoint(map(plain_word, {row[name] for row in table.rows}))
+
+
+def plain_word(written: str) -> str:
+    """Return a text for comparison; a sign that turns its meaning, as in -1 or !subscribed, stays."""
+    text = (
+        written.translate(_SIGNS).casefold().strip(" \t\r\n\"'[](){}").rstrip(".,;:! ").removeprefix("cwg_")
+    )
+    if re.fullmatch(r"[-\u2013\u2014]+", text):
+        return ""
+    return " ".join(re.sub(r"(?<=\w)[\s_/-]+(?=\w)", " ", text).split())
+
+
+def rough(name: str) -> str:
+    """Return a name for comparison: without case, signs and spaces."""
     return re.sub(r"[_\W]+", "", name.casefold())
 
 
 def _base(name: str, names: Sequence[str]) -> str:
     """Return a name for comparison, without the number of a name that comes again: "Consent 2"."""
     first, _, number = name.rpartition(" ")
-    return _rough(first if number.isdecimal() and first in names else name)
+    return rough(first if number.isdecimal() and first in names else name)

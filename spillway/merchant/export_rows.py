@@ -24,13 +24,6 @@ ROWS_MAX = 500_000
 # No waitlist is older; a number below it is no time in milliseconds, and none in seconds either.
 FIRST_YEAR = 2000
 EPOCH_S = range(946_684_800, 10_000_000_000)
-DATE_FORMATS = (
-    "%Y-%m-%d %H:%M:%S %z",
-    "%Y-%m-%d %H:%M:%S UTC",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d",
-    "%B %d, %Y %H:%M",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +89,16 @@ def columns_of(file: Path, table: TableFile, options: ExportOptions) -> Columns:
         BadInput: a column named on the command line is missing.
     """
     ignored = {Column.SKU} if options.sku else set[Column]()
-    return find_columns(file, table.columns, options.tool, options.columns, ignored)
+    return find_columns(file, table, options.tool, options.columns, ignored)
 
 
-def without_times(file: Path, columns: Columns) -> str | None:
-    """Return a sentence about a file without a column of times; None where it has one."""
-    if Column.TIME in columns:
-        return None
-    unread = f"; these columns were not read: {', '.join(columns.unread)}" if columns.unread else ""
-    return f"{file}: no column of times was found (--time-column NAME), the rows count in their order{unread}"
+def reading_note(file: Path, columns: Columns) -> str | None:
+    """Return a sentence about a file without a column of times, and about columns that are not read."""
+    no_times = "no column of times was found (--time-column NAME), the rows count in their order"
+    notes = [] if Column.TIME in columns else [no_times]
+    if columns.unread:
+        notes.append(f"these columns were not read: {', '.join(columns.unread)}")
+    return f"{file}: {'; '.join(notes)}" if notes else None
 
 
 def _require(file: Path, table: TableFile, options: ExportOptions, found: Columns) -> None:
@@ -156,11 +150,18 @@ class _Reader:
             problems.append(str(misread))
         said, misread_words = self._stated_outcome(row)
         problems += misread_words
+        if address is None and self._is_phone_alone(row, email):
+            return ExportRow(row.line, RowOutcome.PHONE_ALONE, email, sku)
         if not problems:
             return ExportRow(row.line, said, email, sku, address, time_ms, written, text, said=said)
         return ExportRow(
             row.line, RowOutcome.WRONG, email, sku, address, said=said, problem="; ".join(problems)
         )
+
+    def _is_phone_alone(self, row: TableRow, email: str) -> bool:
+        if email:
+            return _PHONE.fullmatch(email) is not None
+        return any(row[name] for name in self._columns.unread if _PHONE_NAME.search(name))
 
     def _cell(self, row: TableRow, column: Column) -> str:
         """Return a cell, without the apostrophe that our exports and details put before a formula."""
@@ -176,9 +177,10 @@ class _Reader:
                 except UnreadableCell as misread:
                     problems.append(f"{name} {misread}")
         for column in SAYING:
-            # An empty cell says nothing beside another of its kind, and "no" alone.
+            # An empty cell says nothing beside another of its kind, and "no" alone; "Active" may be unused.
             names = self._columns[column]
-            for name in [name for name in names if row[name].strip()] or names[:1]:
+            alone = names[:1] if column is not Column.ACTIVE else ()
+            for name in [name for name in names if row[name].strip()] or alone:
                 try:
                     said.append(self._meaning(name, row[name].strip()))
                 except UnreadableCell as misread:
@@ -188,7 +190,9 @@ class _Reader:
     def _meaning(self, name: str, written: str) -> RowOutcome:
         if self._options.consent_text and not written:
             return RowOutcome.ADD
-        outcome = meaning(self._options.tool, written)
+        outcome = meaning(self._options.tool, name, written)
+        if outcome is None and name in self._columns[Column.CONSENT] and self._is_time(written):
+            return RowOutcome.ADD
         if outcome is None:
             known = ", ".join(
                 sorted(word for word in WORDS[RowOutcome.ADD] if len(word) > 1 and word != "1.0")
@@ -198,18 +202,43 @@ class _Reader:
             )
         return outcome
 
+    def _is_time(self, written: str) -> bool:
+        try:
+            return self._time_ms(written) is not None
+        except UnreadableCell:
+            return False
+
     def _time_ms(self, written: str) -> int | None:
-        if not written:
-            return None
-        moment = _moment(written, self._options.date_format)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self._options.zone)
-        time_ms = round(moment.timestamp() * 1000)
-        if moment.year < FIRST_YEAR:
-            raise UnreadableCell(f"time {written!r}: before the year {FIRST_YEAR}")
-        if time_ms > self._now_ms:
-            raise UnreadableCell(f"time {written!r}: in the future")
-        return time_ms
+        return time_of(
+            written, now_ms=self._now_ms, zone=self._options.zone, date_format=self._options.date_format
+        )
+
+
+def time_of(written: str, *, now_ms: int, zone: tzinfo = UTC, date_format: str | None = None) -> int | None:
+    """Return a time in milliseconds as a file writes it; None for an empty one.
+
+    Args:
+        written: the time.
+        now_ms: the time of now; no time is later.
+        zone: the zone of a time without one.
+        date_format: how the file writes times, as strptime takes it; None for those that name their parts.
+
+    Raises:
+        UnreadableCell: it is no time, in the future, or before the year 2000.
+    """
+    if not written:
+        return None
+    moment = _moment(written, date_format)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    time_ms = round(moment.timestamp() * 1000)
+    if moment.year < FIRST_YEAR:
+        raise UnreadableCell(f"time {written!r}: before the year {FIRST_YEAR}")
+    if time_ms > now_ms:
+        raise UnreadableCell(
+            f"time {written!r}: in the future; --timezone names the zone of times without one"
+        )
+    return time_ms
 
 
 def _moment(written: str, date_format: str | None) -> datetime:
@@ -227,7 +256,8 @@ def _moment(written: str, date_format: str | None) -> datetime:
             f"time {written!r}: a spreadsheet shortened the number, and its last digits are lost;"
             " format the column as a number without decimals, or take the export as the tool wrote it"
         )
-    for read in _WAYS:
+    # Seconds come first: their digits could be a day and an hour.
+    for read in (_epoch, _spelled):
         try:
             return read(written)
         except (ValueError, OverflowError):
@@ -248,15 +278,30 @@ def _epoch(written: str) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _iso(written: str) -> datetime:
-    """Read ISO 8601, also with 09.45 for 09:45; Python's own reader takes that for a fraction of a second."""
-    found = _ISO.fullmatch(written)
+def _spelled(written: str) -> datetime:
+    """Read ISO 8601 and its neighbours: 09.45, 9:45 pm, GMT, and days as 2026/5/7 or May 7th, 2026.
+
+    Python's own reader takes 09.45 for a fraction of a second.
+    """
+    text = " ".join(written.split())
+    if day := _DAY.match(text):
+        part = day.groupdict()
+        month, number, year = (part[name] or part[f"{name}2"] or part[f"{name}3"] for name in "mdy")
+        month = month if month.isdecimal() else str(_MONTHS.index(month.lower()[:3]) // 3 + 1)
+        text = f"{year}-{month:0>2}-{number:0>2}{text[day.end() :]}"
+    found = _ISO.fullmatch(text)
     if found is None:
         raise ValueError(written)
     part = found.groupdict("")
-    clock = ":".join(part[name].zfill(2) for name in ("hour", "minute", "second"))
-    day = part["day"] if "-" in part["day"] else f"{part['day'][:4]}-{part['day'][4:6]}-{part['day'][6:]}"
-    return datetime.fromisoformat(f"{day}T{clock}{part['fraction']}{part['zone'].upper()}")
+    hour, half = part["hour"], part["half"].lower()
+    if half:
+        if not 1 <= int(hour) <= 12:
+            raise ValueError(written)
+        hour = str(int(hour) % 12 + 12 * (half == "p"))
+    clock = ":".join(digits.zfill(2) for digits in (hour, part["minute"], part["second"]))
+    date = part["day"] if "-" in part["day"] else f"{part['day'][:4]}-{part['day'][4:6]}-{part['day'][6:]}"
+    offset = re.sub("utc|gmt", "", part["zone"].lower()) or ("z" if part["zone"] else "")
+    return datetime.fromisoformat(f"{date}T{clock}{part['fraction']}{offset.upper()}")
 
 
 def _formatted(date_format: str) -> Callable[[str], datetime]:
@@ -280,20 +325,30 @@ def _formatted(date_format: str) -> Callable[[str], datetime]:
 
 _DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SHORTENED = re.compile(r"[0-9]+([.,][0-9]+)?E[+]?[0-9]+", re.IGNORECASE)
+_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+_MONTH = """(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?
+    |oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"""
+_DAY = re.compile(
+    rf"""(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\ )?
+    (?: (?P<y>[0-9]{{4}})(?P<sign>[-/.])(?P<m>[0-9]{{1,2}})(?P=sign)(?P<d>[0-9]{{1,2}})(?![0-9])
+    | (?P<d2>[0-9]{{1,2}})(?:st|nd|rd|th)?(?P<sign2>[\ -])(?P<m2>{_MONTH})\.?,?(?P=sign2)(?P<y2>[0-9]{{4}})
+    | (?P<m3>{_MONTH})\.?\ (?P<d3>[0-9]{{1,2}})(?:st|nd|rd|th)?,?\ (?P<y3>[0-9]{{4}}))
+    (?:,?(?:\ at)?(?=\ ))?""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _ISO = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})"
     r"(?:[T ](?P<hour>[0-9]{1,2}(?=[:.])|[0-9]{2})"
-    r"(?:(?P<sign>[:.]?)(?P<minute>[0-9]{2})(?:(?P=sign)(?P<second>[0-9]{2})(?P<fraction>[.,][0-9]+)?)?)?)?"
-    r" ?(?P<zone>Z|(?(hour)[+-][0-9]{2}(?::?[0-9]{2})?|[+-][0-9]{2}:[0-9]{2}))?",
+    r"(?:(?P<sign>[:.]?)(?P<minute>[0-9]{2})(?:(?P=sign)(?P<second>[0-9]{2})(?P<fraction>[.,][0-9]+)?)?"
+    r"(?: ?(?P<half>[ap])\.?m\.?)?)?)?"
+    r"(?: ?(?P<zone>Z|UTC|GMT|(?(hour)(?:UTC|GMT)?[+-][0-9]{2}(?::?[0-9]{2})?|[+-][0-9]{2}:[0-9]{2}))"
+    r"(?: UTC| \([\w .+-]+\)|\[[\w/+-]+\])?)?",
     re.IGNORECASE,
 )
+# A phone number in the column of addresses, and a column of them beside it.
+_PHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{5,20}")
+_PHONE_NAME = re.compile("phone|mobile|sms|whatsapp", re.IGNORECASE)
 _UTC = re.compile(r"(UTC|GMT|(?<!%)Z)$")
-# Seconds come first: their digits could be a day and an hour.
-_WAYS: tuple[Callable[[str], datetime], ...] = (
-    _epoch,
-    _iso,
-    *(_formatted(format_) for format_ in DATE_FORMATS),
-)
 
 
 def in_order(rows: Sequence[ExportRow], *, now_ms: int) -> Iterator[tuple[ExportRow, int]]:

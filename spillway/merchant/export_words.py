@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from spillway.merchant.export_columns import Column, Tool
+from spillway.merchant.export_columns import Column, Tool, plain_word
 
 
 class RowOutcome(StrEnum):
@@ -22,6 +22,7 @@ class RowOutcome(StrEnum):
     NOTIFIED_THERE = "notified by the other tool"
     SUPPRESSED_THERE = "suppressed by the other tool"
     NO_CONSENT = "without consent"
+    PHONE_ALONE = "with a phone number and no address"
     REPEATED = "repeated in the file"
     WRONG = "wrong"
 
@@ -34,42 +35,41 @@ class UnreadableCell(ValueError):
 WORDS: Mapping[RowOutcome, frozenset[str]] = {
     outcome: frozenset(" ".join(word.split()) for word in words.split(","))
     for outcome, words in {
-        RowOutcome.SUPPRESSED_THERE: """suppressed, bounced, complained, hard bounce, spam complaint,
-            user suppressed, invalid email""",
+        RowOutcome.SUPPRESSED_THERE: """suppressed, user suppressed, bounced, hard bounce, hard bounced,
+            complained, complaint, spam complaint, spam, marked as spam, invalid, invalid email,
+            undeliverable, cleaned, blocked, blacklisted, blocklisted""",
         RowOutcome.LEFT_THERE: """unsubscribed, unsubscribe, cancelled, canceled, opted out, opt out, left,
-            removed, deleted, trash, inactive, disabled""",
+            removed, deleted, trash, inactive, disabled, archived, withdrawn, revoked, redacted""",
         RowOutcome.NOTIFIED_THERE: """notified, sent, mailsent, mail sent, email sent, alert sent, delivered,
-            converted, purchased, completed""",
-        RowOutcome.NO_CONSENT: """, no, n, false, f, 0, 0.0, none, null, never, never subscribed,
-            not subscribed, pending, unconfirmed, unverified, not confirmed, awaiting confirmation""",
-        RowOutcome.ADD: """subscribed, subscribe, active, waiting, queued, in queue, confirmed, opted in,
-            opt in, yes, y, true, t, 1, 1.0, on waitlist, not sent, unsent""",
+            notification sent, converted, purchased, completed""",
+        RowOutcome.NO_CONSENT: """, no, n, false, f, 0, 0.0, none, null, nil, nan, n a, never, not yet,
+            never subscribed, not subscribed, nonsubscribed, non subscribed, transactional, declined,
+            pending, unconfirmed, unverified, not confirmed, not verified, awaiting confirmation""",
+        RowOutcome.ADD: """subscribed, subscribe, active, enabled, waiting, waitlisted, queued, in queue,
+            confirmed, verified, opted in, opt in, given, granted, yes, y, true, t, 1, 1.0, on waitlist,
+            not sent, unsent, not notified, mail not sent, email not sent""",
     }.items()
 }
-# An alert that Swym has not sent yet is pending; elsewhere it is a person who has not confirmed.
-OWN_WORDS: Mapping[Tool, Mapping[str, RowOutcome]] = {Tool.SWYM: {"pending": RowOutcome.ADD}}
 ENDED_BY: Mapping[Column, RowOutcome] = {
     Column.SUPPRESSED: RowOutcome.SUPPRESSED_THERE,
     Column.UNSUBSCRIBED: RowOutcome.LEFT_THERE,
     Column.NOTIFIED: RowOutcome.NOTIFIED_THERE,
 }
 _ENDS = frozenset(ENDED_BY.values())
+_OF_ALERT = re.compile("alert|notif|remind", re.IGNORECASE)
 _YES = frozenset({"yes", "y", "true", "t", "x"})
-_SIGNS = str.maketrans(
-    {
-        **dict.fromkeys("✓✔☑✅", " yes "),
-        **dict.fromkeys("✗✘☒❌☐", " no "),
-        "\ufe0f": None,
-        "\N{NO-BREAK SPACE}": " ",
-    }
-)
 
 
-def meaning(tool: Tool, written: str) -> RowOutcome | None:
-    """Return the outcome that a status or a consent means; None for a text that is not known."""
-    word = _plain(written)
-    own = OWN_WORDS.get(tool, {}).get(word)
-    return own or next((outcome for outcome, words in WORDS.items() if word in words), None)
+def meaning(tool: Tool, column: str, written: str) -> RowOutcome | None:
+    """Return the outcome that a cell of a status or a consent means; None for a text that is not known.
+
+    An alert that was not sent yet is pending, in Swym or by the column's name; elsewhere a person is, who has
+    not confirmed.
+    """
+    word = plain_word(written)
+    if word == "pending" and (tool is Tool.SWYM or _OF_ALERT.search(column)):
+        return RowOutcome.ADD
+    return next((outcome for outcome, words in WORDS.items() if word in words), None)
 
 
 def ended(column: Column, written: str) -> RowOutcome | None:
@@ -80,7 +80,7 @@ def ended(column: Column, written: str) -> RowOutcome | None:
     Raises:
         UnreadableCell: the text is not known.
     """
-    word = _plain(written)
+    word = plain_word(written)
     known = next((outcome for outcome, words in WORDS.items() if word in words), None)
     if known in _ENDS and column is not Column.SUPPRESSED:
         return known
@@ -94,13 +94,3 @@ def ended(column: Column, written: str) -> RowOutcome | None:
     if column is Column.SUPPRESSED:
         return RowOutcome.SUPPRESSED_THERE
     raise UnreadableCell(f"{written!r}: expected yes, no or a date")
-
-
-def _plain(written: str) -> str:
-    """Return a text for comparison; a sign that turns its meaning, as in -1 or !subscribed, stays."""
-    text = (
-        written.translate(_SIGNS).casefold().strip(" \t\r\n\"'[](){}").rstrip(".,;:! ").removeprefix("cwg_")
-    )
-    if re.fullmatch(r"[-\u2013\u2014]+", text):
-        return ""
-    return " ".join(re.sub(r"(?<=\w)[\s_/-]+(?=\w)", " ", text).split())

@@ -97,7 +97,8 @@ def judged_rows(
         return (address.key if address else "", pair[0].sku)
 
     yield from (_mistake(row, refusals) for row in rows if row.problem)
-    ordered = in_order([row for row in rows if not row.problem], now_ms=at_ms)
+    yield from (JudgedRow(row, row.outcome, 0) for row in rows if row.outcome is RowOutcome.PHONE_ALONE)
+    ordered = in_order([row for row in rows if row.address and not row.problem], now_ms=at_ms)
     # Sorting is stable: rows of one person stay in order.
     for (address, sku), pairs in groupby(sorted(ordered, key=key), key=key):
         mine = list(pairs)

@@ -288,6 +288,9 @@ def test_an_import_without_a_column_of_times_says_so_and_names_the_columns_that_
     said = "no column of times was found (--time-column NAME), the rows count in their order"
     rest = f"; these columns were not read: {unread}" if unread else ""
     assert ended.stderr == f"{tmp_path / 'people.csv'}: {said}{rest}\n"
+    timed = text.replace("\n", ",2026-01-01\n").replace("2026-01-01\n", "Signup\n", 1)
+    said = f"{tmp_path / 'people.csv'}: these columns were not read: {unread}\n"
+    assert run_import(project, tmp_path, timed, "--dry-run").stderr == (said if unread else "")
     assert run_import(project, tmp_path, PEOPLE, "--dry-run").stderr == ""
 
 

@@ -373,6 +373,37 @@ def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None
         ("klaviyo", "Email Marketing Consent,Suppressed", "SUBSCRIBED,USER_SUPPRESSED", "SUPPRESSED_THERE"),
         ("klaviyo", "Email Marketing Consent,Email Suppressions", "SUBSCRIBED,[]", "ADD"),
         ("klaviyo", "Email Marketing Consent,Status", "SUBSCRIBED,unsubscribed", "LEFT_THERE"),
+        # Mailchimp has a file for each status, which its columns alone say.
+        ("csv", "Consent,UNSUB_TIME,UNSUB_REASON", "yes,2026-02-01 10:00:00,NORMAL", "LEFT_THERE"),
+        ("csv", "Consent,CLEAN_TIME", "yes,2026-02-01 10:00:00", "SUPPRESSED_THERE"),
+        ("csv", "Consent,Do Not Email", "yes,x", "LEFT_THERE"),
+        ("csv", "Consent,Date of Unsubscribe", "yes,2026-02-01", "LEFT_THERE"),
+        ("csv", "Consent,Last Notified At", "yes,2026-02-01", "NOTIFIED_THERE"),
+        ("csv", "Consent,Times Notified", "yes,0", "ADD"),
+        ("csv", "Consent,Notification Count", "yes,2", "NOTIFIED_THERE"),
+        ("csv", "Consent,Notified At", "yes,N/A", "ADD"),
+        ("csv", "Consent,Notified At", "yes,Not notified", "ADD"),
+        ("csv", "Consent,Consent Status", "yes,revoked", "LEFT_THERE"),
+        ("csv", "Consent,Double Opt-In", "yes,no", "NO_CONSENT"),
+        ("csv", "GDPR Consent", "N/A", "NO_CONSENT"),
+        ("csv", "GDPR Consent", "2026-02-01 10:00:00", "ADD"),
+        ("csv", "GDPR Consent", "0000-00-00 00:00:00", "WRONG"),
+        ("swym", "Marketing Consent", "no", "NO_CONSENT"),
+        ("swym", "Accepts Email Marketing", "no", "NO_CONSENT"),
+        ("swym", "Subscribed", "false", "NO_CONSENT"),
+        ("swym", "Confirmed", "no", "NO_CONSENT"),
+        ("swym", "Email Verified", "FALSE", "NO_CONSENT"),
+        ("swym", "Is Active", "0", "NO_CONSENT"),
+        # Tools that verify nobody leave this empty.
+        ("swym", "Verified", "", "ADD"),
+        ("csv", "Consent,Notification Status", "yes,pending", "ADD"),
+        ("csv", "Consent,Subscription Status", "yes,pending", "NO_CONSENT"),
+        # The cells say that a column is a status, unless its name is one of another channel.
+        ("swym", "State", "unsubscribed", "LEFT_THERE"),
+        ("swym", "Zustand,Etat", "subscribed,opted-out", "LEFT_THERE"),
+        ("swym", "State", "CA", "ADD"),
+        ("klaviyo", "Email Marketing Consent,SMS Marketing Consent", "SUBSCRIBED,UNSUBSCRIBED", "ADD"),
+        ("swym", "Newsletter", "unsubscribed", "ADD"),
     ],
 )
 def test_every_column_that_can_say_no_is_read(
@@ -382,6 +413,18 @@ def test_every_column_that_can_say_no_is_read(
     assert [
         item.outcome.name for item in decided(shop, tmp_path, text, ExportOptions(Tool(tool), sku=SKU))
     ] == [came]
+
+
+def test_a_row_with_a_phone_number_and_no_address_is_counted_apart(shop: TestShop, tmp_path: Path) -> None:
+    text = (
+        "Medium Value,Phone,Status\n+49 151 2345678,,never heard\n,+15551234567,\nada@example.com,,pending\n"
+    )
+    assert outcomes(imported(shop, tmp_path, text, ExportOptions(Tool.SWYM, sku=SKU))) == [
+        RowOutcome.PHONE_ALONE,
+        RowOutcome.PHONE_ALONE,
+        RowOutcome.ADD,
+    ]
+    assert waiting(shop) == ["ada"]
 
 
 @pytest.mark.parametrize(
@@ -430,6 +473,19 @@ def test_a_column_named_on_the_command_line_for_a_time_ends_nothing(shop: TestSh
         ("2026-05-17+02:00", "2026-05-16T22:00:00"),
         ("2026-05-17Z", "2026-05-17T00:00:00"),
         ("2026-05-17 09:30:00 UTC", "2026-05-17T09:30:00"),
+        ("2026-05-17 09:30:00 +0000 UTC", "2026-05-17T09:30:00"),
+        ("2026-05-17T09:30:00+05:30[Asia/Kolkata]", "2026-05-17T04:00:00"),
+        ("2026-05-17 12:30 AM", "2026-05-16T22:30:00"),
+        ("2026-05-17 9:30:15\u202fp.m.", "2026-05-17T19:30:15"),
+        ("2026/5/7", "2026-05-06T22:00:00"),
+        ("2026.05.17 9.05", "2026-05-17T07:05:00"),
+        # As WordPress, Shopify's apps, emails and JavaScript write them.
+        ("May 17, 2026 9:30 pm", "2026-05-17T19:30:00"),
+        ("May 17th, 2026 at 12:05 PM", "2026-05-17T10:05:00"),
+        ("17 May 2026", "2026-05-16T22:00:00"),
+        ("17-Sept-2025 09:30", "2025-09-17T07:30:00"),
+        ("Sun, 17 May 2026 09:30:00 GMT", "2026-05-17T09:30:00"),
+        ("Sun May 17 2026 09:30:00 GMT-0400 (Eastern Daylight Time)", "2026-05-17T13:30:00"),
         ("1767600000", "2026-01-05T08:00:00"),
         ("1767600000250", "2026-01-05T08:00:00.250"),
     ],
@@ -502,6 +558,10 @@ def test_the_export_of_a_waitlist_is_imported_with_the_same_addresses(shop: Test
     again = decided(shop, tmp_path, written.getvalue(), TEXT)
     assert [item.row.address and item.row.address.mailbox for item in again] == list(HARD)
     assert outcomes(again) == [RowOutcome.HERE] * len(HARD)
+    # The column "state" says that they are confirmed: another shop needs no --consent-text.
+    assert outcomes(
+        decided(shop, tmp_path, written.getvalue(), ExportOptions(Tool.CSV, sku="FJ-SLATE-M"))
+    ) == [RowOutcome.ADD] * len(HARD)
 
 
 WRONG = [
@@ -518,6 +578,12 @@ WRONG = [
     ("ada@example.com", "nan", "time 'nan': expected"),
     ("ada@example.com", "1_767_600_000", "time '1_767_600_000': expected"),
     ("ada@example.com", "2026-05-17 945", "time '2026-05-17 945': expected"),
+    ("ada@example.com", "2026-05-17 13:30 pm", "time '2026-05-17 13:30 pm': expected"),
+    ("ada@example.com", "2026/17/05", "time '2026/17/05': expected"),
+    ("ada@example.com", "31 June 2026", "time '31 June 2026': expected"),
+    ("ada@example.com", "17 May 26", "time '17 May 26': expected"),
+    ("ada@example.com", "17.05.2026", "time '17.05.2026': expected"),
+    ("ada@example.com", "17 Mayor 2026", "time '17 Mayor 2026': expected"),
     ("ada@example.com", "2026-05-17-02", "time '2026-05-17-02': expected"),
     ("ada@example.com", "1.74747E+12", "time '1.74747E+12': a spreadsheet shortened the number"),
     ("ada@example.com", "1.767600000e9", "time '1.767600000e9': a spreadsheet shortened the number"),
