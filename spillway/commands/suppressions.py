@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -29,15 +30,15 @@ from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 from spillway.commands.options import ChoiceType, json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.suppressions import (
-    read_suppressions,
-    with_line,
-    write_suppressions,
-)
+from spillway.merchant.intake import WORKERS
+from spillway.merchant.rows import chunks
+from spillway.merchant.suppressions import SuppressedLine, read_suppressions, with_lines, write_suppressions
 from spillway.merchant.unsubscribe_emails import unsubscribe_by
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.terminal import pluralize
+from spillway.terminal import pluralize, progress_bar
+
+STORED_AT_ONCE = 100
 
 
 @click.group("suppressions")
@@ -144,31 +145,53 @@ def lift_command(
 @suppressions_command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--encoding", metavar="NAME", default="", help="The file's encoding, if it is not UTF-8.")
+@click.option(
+    "--reason",
+    type=ChoiceType(
+        [reason.value for reason in SuppressionReason if reason is not SuppressionReason.BOUNCED_SOFT]
+    ),
+    help="The reason of all rows.",
+)
 @click.option("--dry-run", is_flag=True, help="Read the file, and write nothing.")
 @json_option
 @stage_option
 @click.pass_obj
 def import_command(
-    project: Project, file: Path, stage_name: str, *, encoding: str, dry_run: bool, as_json: bool
+    project: Project,
+    file: Path,
+    stage_name: str,
+    *,
+    encoding: str,
+    reason: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
-    """Import suppressions from another tool: a CSV file of address,reason,date.
+    """Import suppressions from another tool: a table of address,reason,date.
 
-    A reason is complaint, bounce, soft bounce, unsubscribed or blocked, in the words of common tools. Nothing
-    is written if a line has an error. Known suppressions stay; importing a file twice changes nothing.
+    A reason is complaint, bounce, soft bounce, unsubscribed or blocked, in the words of common tools, or that
+    of --reason. Nothing is written if a line has an error. Known suppressions stay; importing a file twice
+    changes nothing.
 
     \b
-    Example:
+    Examples:
       spillway suppressions import klaviyo-suppressed.csv --stage production
+      spillway suppressions import mailchimp-cleaned.csv --reason bounced --stage production
     """
     stage = stage_named(project, stage_name)
     now_ms = clock_ms()
-    lines = read_suppressions(file, shopper_id=_shopper_id(stage), now_ms=now_ms, encoding=encoding)
+    lines = read_suppressions(
+        file,
+        shopper_id=_shopper_id(stage),
+        now_ms=now_ms,
+        encoding=encoding,
+        reason=SuppressionReason(reason) if reason else None,
+    )
     counts = Counter(line.reason.value for line in lines)
+    if lines and all(line.since_ms is None for line in lines):
+        click.echo(f"{file}: no row has a date; a suppression that is new counts from now", err=True)
     if not dry_run:
-        table = _table(stage)
         access_log(stage).note("suppressions import", f"file {digest_of(file)[:16]}", at_ms=now_ms)
-        for line in lines:
-            table.change(line.shopper, partial(with_line, line, now_ms=now_ms), at_ms=now_ms)
+        _store(_table(stage), lines, now_ms)
     if as_json:
         click.echo(json.dumps({"lines": len(lines), "reasons": dict(counts), "dry_run": dry_run}))
         return
@@ -204,6 +227,23 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
         click.echo(json.dumps({"file": str(file), "lines": count}))
     else:
         click.echo(f"{pluralize(count, 'suppression')} in {file}")
+
+
+def _store(table: SuppressionsTable, lines: list[SuppressedLine], now_ms: int) -> None:
+    """Add lines to the histories of their mailboxes, each by one write."""
+    by_shopper: dict[ShopperId, list[SuppressedLine]] = {}
+    for line in lines:
+        by_shopper.setdefault(line.shopper, []).append(line)
+
+    def store(shopper: ShopperId) -> None:
+        table.change(shopper, partial(with_lines, by_shopper[shopper], now_ms=now_ms), at_ms=now_ms)
+
+    with progress_bar() as bar, ThreadPoolExecutor(WORKERS) as workers:
+        task = bar.add_task("importing", total=len(by_shopper))
+        # A few at a time: Ctrl-C ends an import within seconds.
+        for some in chunks(by_shopper, STORED_AT_ONCE):
+            for _ in workers.map(store, some):
+                bar.advance(task)
 
 
 def _table(stage: Stage) -> SuppressionsTable:

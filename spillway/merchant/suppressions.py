@@ -8,7 +8,6 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from chalicelib.domain.address import Address, AddressRefused
@@ -18,6 +17,9 @@ from chalicelib.services.shopper_records import iso_time
 from chalicelib.tables.suppressions import Suppressed, history_of
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
+from spillway.merchant.export_columns import rough
+from spillway.merchant.export_rows import time_of
+from spillway.merchant.export_words import UnreadableCell
 from spillway.merchant.waitlist_report import safe_cell, text_of_cell
 from spillway.project import private_file
 
@@ -25,38 +27,39 @@ LINES_MAX = 100_000
 SHOWN_MISTAKES_MAX = 20
 SHOPPER_ID = re.compile(r"[a-z2-7]{26}")
 HEADER = ["shopper", "reason", "since", "address"]
-# The names of each column, in lower case, without spaces, hyphens and underscores.
+# The names of each column, without case, signs and spaces. The first that the file has counts.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "address": ("address", "email", "emailaddress", "recipient"),
+    "address": ("address", "email", "emailaddress", "recipient", "customeremail", "subscriberemail"),
     "reason": ("reason", "type", "status", "suppressionreason", "suppressiontype"),
-    "date": ("date", "since", "created", "createdat", "timestamp", "suppressedat", "lastupdatetime"),
+    "date": (
+        *(
+            "date",
+            "since",
+            "created",
+            "createdat",
+            "timestamp",
+            "suppressedat",
+            "lastupdatetime",
+            "unsubtime",
+        ),
+        *("cleantime", "bouncedat", "unsubscribedat", "complainedat", "blockedat", "addedat", "dateadded"),
+    ),
     "shopper": ("shopper",),
 }
-# The words for each reason, in lower case, without spaces, hyphens and underscores.
+# The words for each reason, in the same way.
 REASONS: Mapping[str, SuppressionReason] = {
-    **dict.fromkeys(
-        ("complained", "complaint", "spam", "spamcomplaint", "spamreport", "abuse"),
-        SuppressionReason.COMPLAINED,
-    ),
-    **dict.fromkeys(
-        (
-            "bounced",
-            "bounce",
-            "hardbounce",
-            "hard",
-            "invalid",
-            "invalidemail",
-            "bouncedsoft",
-            "softbounce",
-            "soft",
-            "cleaned",
-        ),
-        SuppressionReason.BOUNCED,
-    ),
-    **dict.fromkeys(("unsubscribed", "unsubscribe", "optout"), SuppressionReason.UNSUBSCRIBED),
-    **dict.fromkeys(
-        ("blocked", "block", "manual", "usersuppressed", "suppressed"), SuppressionReason.BLOCKED
-    ),
+    word: reason
+    for reason, words in {
+        SuppressionReason.COMPLAINED: """complained complaint spam spamcomplaint spamreport markedasspam
+            contactflaggedasspam abuse""",
+        SuppressionReason.BOUNCED: """bounced bounce hardbounce hard permanentbounce invalid invalidemail
+            bouncedsoft softbounce soft cleaned""",
+        SuppressionReason.UNSUBSCRIBED: """unsubscribed unsubscribe unsub optout optedout listunsubscribe
+            unsubscribelink unsubscribedviaemail unsubscribedviaapi""",
+        SuppressionReason.BLOCKED: """blocked block manual manualsuppression manuallyadded adminblocked custom
+            blacklisted blocklisted usersuppressed suppressed""",
+    }.items()
+    for word in words.split()
 }
 ACCEPTED = "complaint, bounce, soft bounce, unsubscribed or blocked"
 
@@ -72,19 +75,30 @@ class SuppressedLine:
 
 
 def read_suppressions(
-    file: Path, *, shopper_id: Callable[[Address], ShopperId], now_ms: int, encoding: str = ""
+    file: Path,
+    *,
+    shopper_id: Callable[[Address], ShopperId],
+    now_ms: int,
+    encoding: str = "",
+    reason: SuppressionReason | None = None,
 ) -> list[SuppressedLine]:
-    """Read a file of suppressions; `shopper_id` returns the id for an address. See `read_table`.
+    """Read a file of suppressions; see `read_table` for the encoding.
+
+    Args:
+        file: the file.
+        shopper_id: returns the id for an address.
+        now_ms: the time of now; no line is later.
+        encoding: the file's encoding; empty for UTF-8.
+        reason: the reason of every line; None where a column has it.
 
     Raises:
         BadInput: The file or some lines cannot be read; the error names the line, column and value of each.
     """
-    rows = _rows(file, encoding)
     found: list[SuppressedLine] = []
     mistakes: list[str] = []
-    for line, row in rows:
+    for line, row in _rows(file, encoding, has_reason=reason is not None):
         try:
-            found.append(_line(line, row, shopper_id, now_ms))
+            found.append(_line(line, row, reason or _reason(row["reason"]), shopper_id, now_ms))
         except ValueError as error:
             mistakes.append(f"line {line}: {error}")
     if mistakes:
@@ -96,14 +110,15 @@ def read_suppressions(
     return found
 
 
-def with_line(line: SuppressedLine, known: MailboxHistory, *, now_ms: int) -> MailboxHistory:
-    """Return the history of a mailbox with a line added; a line without a date counts only if it is new."""
-    if line.since_ms is not None:
-        return known.joined(history_of(line.reason, line.since_ms))
+def with_lines(lines: Iterable[SuppressedLine], known: MailboxHistory, *, now_ms: int) -> MailboxHistory:
+    """Return the history of a mailbox with its lines added; one without a date counts only if it is new."""
     reasons = list(SuppressionReason)
-    if known.suppression and reasons.index(known.suppression.reason) <= reasons.index(line.reason):
-        return known
-    return known.joined(history_of(line.reason, now_ms))
+    for line in lines:
+        is_new = not known.suppression or reasons.index(line.reason) < reasons.index(known.suppression.reason)
+        if line.since_ms is not None or is_new:
+            since_ms = now_ms if line.since_ms is None else line.since_ms
+            known = known.joined(history_of(line.reason, since_ms))
+    return known
 
 
 def write_suppressions(
@@ -128,20 +143,20 @@ def write_suppressions(
     return count
 
 
-def _rows(file: Path, encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
-    table = read_table(file, encoding=encoding)
+def _rows(file: Path, encoding: str, *, has_reason: bool) -> Iterator[tuple[int, dict[str, str]]]:
+    table = read_table(file, encoding=encoding, columns_min=1)
     # If several columns share a name, the first counts.
-    by_plain = {_plain(name): name for name in reversed(table.columns)}
+    by_rough = {rough(name): name for name in reversed(table.columns)}
     named = {
-        column: next((by_plain[name] for name in names if name in by_plain), "")
+        column: next((by_rough[name] for name in names if name in by_rough), "")
         for column, names in COLUMNS.items()
     }
-    missing = [] if named["reason"] else ["reason"]
+    missing = [] if named["reason"] or has_reason else ["reason"]
     missing += [] if named["address"] or named["shopper"] else ["address"]
     if missing:
         raise BadInput(
             f"{file}:{table.header_line}: no column {' and none '.join(missing)}",
-            hint="begin the file with the header address,reason,date;"
+            hint="begin the file with the header address,reason,date; --reason is for a file without reasons;"
             f" its columns: {', '.join(table.columns)}",
         )
     if len(table.rows) > LINES_MAX:
@@ -150,17 +165,26 @@ def _rows(file: Path, encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield row.line, {column: row[name] for column, name in named.items()}
 
 
-def _line(
-    line: int, row: Mapping[str, str], shopper_id: Callable[[Address], ShopperId], now_ms: int
-) -> SuppressedLine:
-    reason = REASONS.get(_plain(row["reason"]))
+def _reason(written: str) -> SuppressionReason:
+    reason = REASONS.get(rough(written))
     if reason is None:
-        raise ValueError(f"reason {row['reason']!r}: expected {ACCEPTED}")
-    since_ms = _time_ms(row["date"]) if row["date"] else None
-    if row["date"] and (since_ms is None or not 0 < since_ms <= now_ms):
+        raise ValueError(f"reason {written!r}: expected {ACCEPTED}, or one for all rows by --reason")
+    return reason
+
+
+def _line(
+    line: int,
+    row: Mapping[str, str],
+    reason: SuppressionReason,
+    shopper_id: Callable[[Address], ShopperId],
+    now_ms: int,
+) -> SuppressedLine:
+    try:
+        since_ms = time_of(row["date"], now_ms=now_ms)
+    except UnreadableCell:
         raise ValueError(
             f"date {row['date']!r}: expected a day of the past, as 2026-11-20, or seconds since 1970"
-        )
+        ) from None
     if not row["address"] and SHOPPER_ID.fullmatch(row["shopper"]):
         return SuppressedLine(line, ShopperId(row["shopper"]), reason, since_ms)
     try:
@@ -169,18 +193,3 @@ def _line(
     except AddressRefused as refused:
         raise ValueError(f"address {row['address']!r}: {refused.reason}") from None
     return SuppressedLine(line, shopper_id(address), reason, since_ms)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_-]+", "", text).lower()
-
-
-def _time_ms(text: str) -> int | None:
-    try:
-        if text.isascii() and text.isdigit():
-            # Milliseconds have 13 digits.
-            return int(text) * (1 if len(text) > 11 else 1000)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

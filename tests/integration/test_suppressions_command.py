@@ -199,6 +199,69 @@ def test_a_file_of_another_tool_is_imported_once_however_often(operator: Operato
     assert operator.log() == [("suppressions import", f"file {digest[:16]}", OPERATOR)] * 2
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "options", "came"),
+    [
+        # Mailchimp's and SendGrid's files have no reason, or a sentence of a mail server.
+        ("Email Address,CLEAN_TIME", "ada@example.com,2026-09-02 10:00:00", "bounced", "bounced"),
+        (
+            "status,reason,email,created",
+            "5.1.1,550 no such user,ada@example.com,1788343200",
+            "bounced",
+            "bounced",
+        ),
+        ("Email Address,UNSUB_TIME", "ada@example.com,2026-09-02 10:00:00", "unsubscribed", "unsubscribed"),
+        (
+            "Email,Reason,Created At",
+            "ada@example.com,ManualSuppression,2026-09-02T05:00:00-05:00",
+            "",
+            "blocked",
+        ),
+        (
+            "address,type,created_at",
+            'ada@example.com,unsub,"Wed, 02 Sep 2026 10:00:00 GMT"',
+            "",
+            "unsubscribed",
+        ),
+        ("email,reason,date", "ada@example.com,spam,2026-09-02 10:00:00 UTC", "", "complained"),
+    ],
+)
+def test_files_of_common_tools_keep_their_reason_and_their_time(
+    operator: Operator, tmp_path: Path, header: str, row: str, options: str, came: str
+) -> None:
+    (tmp_path / "f.csv").write_text(f"{header}\n{row}\n")
+    words = ["--reason", options] if options else []
+    assert operator.types("import", str(tmp_path / "f.csv"), *words).stderr == ""
+    assert [(list_["reason"], list_["since"]) for list_ in operator.lists()] == [
+        (came, "2026-09-02T10:00:00+00:00")
+    ]
+
+
+def test_a_file_of_addresses_alone_counts_from_now_and_says_so(operator: Operator, tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("email\n" + "".join(f"s{number}@example.com\n" for number in range(250)))
+    said = operator.types("import", str(tmp_path / "f.csv"), "--reason", "unsubscribed")
+    assert said.stdout == "250 suppressions imported: 250 unsubscribed\n"
+    assert (
+        said.stderr == f"{tmp_path / 'f.csv'}: no row has a date; a suppression that is new counts from now\n"
+    )
+    assert {list_["since"] for list_ in operator.lists()} == {"2026-09-21T14:13:20+00:00"}
+    assert len(operator.lists()) == 250
+
+
+def test_several_lines_of_one_shopper_join_in_any_order(operator: Operator, tmp_path: Path) -> None:
+    lines = [
+        "ada@example.com,bounce,2026-09-02",
+        "Ada@example.com,unsubscribed,",
+        "ada@example.com,spam,2026-09-01",
+    ]
+    for order in (lines, lines[::-1]):
+        (tmp_path / "f.csv").write_text("\n".join(["address,reason,date", *order]))
+        operator.types("import", str(tmp_path / "f.csv"))
+        assert [(list_["reason"], list_["since"]) for list_ in operator.lists()] == [
+            ("complained", "2026-09-01T00:00:00+00:00")
+        ]
+
+
 def test_an_import_never_weakens_a_complaint(operator: Operator, tmp_path: Path) -> None:
     suppress(operator, "ada", "complained", days_ago=9)
     (tmp_path / "f.csv").write_text("address,reason\nada@example.com,bounce\n")
