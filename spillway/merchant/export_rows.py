@@ -18,6 +18,7 @@ from spillway.errors import BadInput
 from spillway.importing.table import TableFile, TableRow
 from spillway.merchant.export_columns import SAYING, Column, Columns, Tool, find_columns
 from spillway.merchant.export_words import ENDED_BY, WORDS, RowOutcome, UnreadableCell, ended, meaning
+from spillway.merchant.rows import CONSENT_TEXT_CHARS_MAX
 from spillway.merchant.waitlist_report import text_of_cell
 
 ROWS_MAX = 500_000
@@ -54,7 +55,8 @@ class ExportRow:
     """One row as it was read. `time_ms` is None without a time in the file, `problem` without a mistake.
 
     `said` is the outcome by the words of the row alone: a refusal counts, whatever else is wrong in the row.
-    `sku` is as it was written where it is no SKU, `address` None where `email` is no address.
+    `ended_ms` is when the row's signup ended there, None where no column has that date. `sku` is as it was
+    written where it is no SKU, `address` None where `email` is no address.
     """
 
     line: int
@@ -66,6 +68,7 @@ class ExportRow:
     written_time: str = ""
     text: str = ""
     said: RowOutcome = RowOutcome.ADD
+    ended_ms: int | None = None
     problem: str | None = None
 
 
@@ -152,11 +155,15 @@ class _Reader:
         problems += misread_words
         if address is None and self._is_phone_alone(row, email):
             return ExportRow(row.line, RowOutcome.PHONE_ALONE, email, sku)
-        if not problems:
-            return ExportRow(row.line, said, email, sku, address, time_ms, written, text, said=said)
-        return ExportRow(
-            row.line, RowOutcome.WRONG, email, sku, address, said=said, problem="; ".join(problems)
-        )
+        if len(text) > CONSENT_TEXT_CHARS_MAX:
+            problems.append(
+                f"consent text of {len(text):,} characters, {CONSENT_TEXT_CHARS_MAX:,} is the most"
+            )
+        if problems:
+            mistakes = "; ".join(problems)
+            return ExportRow(row.line, RowOutcome.WRONG, email, sku, address, said=said, problem=mistakes)
+        ended_ms = self._ended_ms(row)
+        return ExportRow(row.line, said, email, sku, address, time_ms, written, text, said, ended_ms)
 
     def _is_phone_alone(self, row: TableRow, email: str) -> bool:
         if email:
@@ -191,7 +198,7 @@ class _Reader:
         if self._options.consent_text and not written:
             return RowOutcome.ADD
         outcome = meaning(self._options.tool, name, written)
-        if outcome is None and name in self._columns[Column.CONSENT] and self._is_time(written):
+        if outcome is None and name in self._columns[Column.CONSENT] and self._known_time_ms(written):
             return RowOutcome.ADD
         if outcome is None:
             known = ", ".join(
@@ -202,11 +209,16 @@ class _Reader:
             )
         return outcome
 
-    def _is_time(self, written: str) -> bool:
+    def _ended_ms(self, row: TableRow) -> int | None:
+        """Return the last date in a row of the columns of ends; None without one."""
+        cells = (row[name] for column in ENDED_BY for name in self._columns[column])
+        return max((time_ms for cell in cells if (time_ms := self._known_time_ms(cell))), default=None)
+
+    def _known_time_ms(self, written: str) -> int | None:
         try:
-            return self._time_ms(written) is not None
+            return self._time_ms(written)
         except UnreadableCell:
-            return False
+            return None
 
     def _time_ms(self, written: str) -> int | None:
         return time_of(

@@ -125,17 +125,19 @@ def _of_person(
 ) -> Iterator[JudgedRow]:
     """Judge the rows of one person about one SKU, which are in order: the last end there counts."""
     ends = _ends(ask=ask)
-    ended = max((place for place, (row, _) in enumerate(rows) if row.outcome in ends), default=-1)
-    if ended >= 0 and any(row.time_ms is None for row, _ in rows):
+    # An email or an unsubscribe may have a date of its own, after a later signup.
+    ended = [(max(at_ms, row.ended_ms or 0), row.outcome) for row, at_ms in rows if row.outcome in ends]
+    if ended and any(row.time_ms is None for row, _ in rows):
         # Nobody knows which came first: an end outweighs a beginning.
-        end = min((row.outcome for row, _ in rows if row.outcome in ends), key=list(WORDS).index)
+        end = min((outcome for _, outcome in ended), key=list(WORDS).index)
         yield from (JudgedRow(row, end, 0) for row, _ in rows)
         return
+    ended_at_ms, last = max(ended, default=(-1, RowOutcome.ADD))
     waits = RowOutcome.ASK if ask else RowOutcome.ADD
     first = True
-    for place, (row, at_ms) in enumerate(rows):
-        if place <= ended:
-            yield JudgedRow(row, row.outcome if row.outcome in ends else rows[ended][0].outcome, 0)
+    for row, at_ms in rows:
+        if at_ms <= ended_at_ms:
+            yield JudgedRow(row, row.outcome if row.outcome in ends else last, 0)
         elif not first:
             yield JudgedRow(row, RowOutcome.REPEATED, 0)
         elif row.address and is_listed(row.address.domain, here.refused_domains):

@@ -51,7 +51,7 @@ class Proof:
             "consent": f"imported:{self.source}",
             "consent_file_sha256": self.file_sha256,
             "consent_asked_at": self.asked_at,
-            "consent_text": self.text[:CONSENT_TEXT_CHARS_MAX],
+            "consent_text": self.text,
         }
         return {**{name: text for name, text in texts.items() if text}, "consent_row": self.row}
 

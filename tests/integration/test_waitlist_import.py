@@ -302,6 +302,39 @@ def test_the_last_refusal_or_consent_of_a_person_counts(
 
 
 @pytest.mark.parametrize(
+    ("rows", "came"),
+    [
+        # The first signup ended after the second: the person was emailed, or left, after asking last.
+        (["2026-01-01,2026-05-01,", "2026-03-01,,"], ["LEFT_THERE", "LEFT_THERE"]),
+        (["2026-01-01,,2026-05-01", "2026-03-01,,"], ["NOTIFIED_THERE", "NOTIFIED_THERE"]),
+        (["2026-01-01,2026-02-01,", "2026-03-01,,"], ["LEFT_THERE", "ADD"]),
+        (["2026-03-01,,", "2026-01-01,,1769904000"], ["ADD", "NOTIFIED_THERE"]),
+        (["2026-01-01,yes,", "2026-03-01,,"], ["LEFT_THERE", "ADD"]),
+        (["2026-01-01,2026-05-01,", "2026-03-01,,", "2026-06-01,,"], ["LEFT_THERE", "LEFT_THERE", "ADD"]),
+    ],
+)
+def test_an_end_counts_from_its_own_date(
+    shop: TestShop, tmp_path: Path, rows: list[str], came: list[str]
+) -> None:
+    text = "email,created_at,unsubscribed_at,notified_at\n" + "".join(
+        f"ada@example.com,{row}\n" for row in rows
+    )
+    assert [
+        item.outcome.name for item in decided(shop, tmp_path, text, ExportOptions(Tool.SWYM, sku=SKU))
+    ] == came
+
+
+def test_a_consent_text_is_kept_whole_or_is_a_mistake(shop: TestShop, tmp_path: Path) -> None:
+    text = f"email,consent,consent text\nada@example.com,yes,{'a' * 1000}\nbob@example.com,yes,{'b' * 1001}\n"
+    added, refused = imported(shop, tmp_path, text, ExportOptions(Tool.CSV, sku=SKU))
+    assert (added.outcome, stored(shop, "ada")["consent_text"]) == (RowOutcome.ADD, {"S": "a" * 1000})
+    assert (refused.outcome, refused.note) == (
+        RowOutcome.WRONG,
+        "consent text of 1,001 characters, 1,000 is the most",
+    )
+
+
+@pytest.mark.parametrize(
     ("refusal", "came"),
     [
         # With a time that is not understood, nobody knows which row is the last one.
