@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from chalicelib.domain.address import Address
 from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.domain.tokens import LinkTokens
@@ -21,12 +19,10 @@ from chalicelib.services.shopper_records import (
     checked_reason,
     iso_time,
     suppression_document,
-    take_off_ses_list,
 )
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.settings import clock_ms, read_keys
-from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
+from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.commands.options import ChoiceType, json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
@@ -35,7 +31,7 @@ from spillway.merchant.rows import chunks
 from spillway.merchant.suppressions import SuppressedLine, read_suppressions, with_lines, write_suppressions
 from spillway.merchant.unsubscribe_emails import unsubscribe_by
 from spillway.project import Project
-from spillway.stage import Stage, stage_named
+from spillway.stage import stage_named
 from spillway.terminal import pluralize, progress_bar
 
 STORED_AT_ONCE = 100
@@ -64,8 +60,8 @@ def list_command(project: Project, reason: str | None, stage_name: str, *, as_js
     Example:
       spillway suppressions list --reason bounced --stage production
     """
-    table = _table(stage_named(project, stage_name))
-    found = [row for row in table.all() if reason in {None, row.suppression.reason.value}]
+    every = stage_named(project, stage_name).container().suppressions.all()
+    found = [row for row in every if reason in {None, row.suppression.reason.value}]
     found.sort(key=lambda row: (-row.suppression.since_ms, row.shopper))
     if as_json:
         click.echo(
@@ -116,7 +112,8 @@ def lift_command(
     except ReasonRefused as refused:
         raise BadInput(f"--because: {refused}") from None
     stage = stage_named(project, stage_name)
-    records = _records(stage)
+    container = stage.container()
+    records = ShopperRecords(container.shoppers, container.suppressions, container.keys.identity, clock_ms)
     shopper = records.id_of(parsed)
     asked = complaint and shopper_asked
     try:
@@ -127,7 +124,9 @@ def lift_command(
             hint="only where they asked for emails in writing: add --complaint --shopper-asked",
         ) from None
     access_log(stage).note("suppressions lift", shopper, at_ms=clock_ms())
-    lifted = records.lift(parsed, because, partial(_take_off_ses_list, stage), shopper_asked=asked)
+    # The local cloud has no such list.
+    ses = container.take_off_ses_list if not stage.endpoint_url else lambda _: "the local cloud has none"
+    lifted = records.lift(parsed, because, ses, shopper_asked=asked)
     if as_json:
         before = suppression_document(lifted.before) if lifted.before else None
         document = {"shopper": shopper, "lifted": before, "ses": lifted.ses}
@@ -178,10 +177,10 @@ def import_command(
       spillway suppressions import mailchimp-cleaned.csv --reason bounced --stage production
     """
     stage = stage_named(project, stage_name)
-    now_ms = clock_ms()
+    container, now_ms = stage.container(), clock_ms()
     lines = read_suppressions(
         file,
-        shopper_id=_shopper_id(stage),
+        shopper_id=container.shopper_records.id_of,
         now_ms=now_ms,
         encoding=encoding,
         reason=SuppressionReason(reason) if reason else None,
@@ -191,7 +190,7 @@ def import_command(
         click.echo(f"{file}: no row has a date; a suppression that is new counts from now", err=True)
     if not dry_run:
         access_log(stage).note("suppressions import", f"file {digest_of(file)[:16]}", at_ms=now_ms)
-        _store(_table(stage), lines, now_ms)
+        _store(container.suppressions, lines, now_ms)
     if as_json:
         click.echo(json.dumps({"lines": len(lines), "reasons": dict(counts), "dry_run": dry_run}))
         return
@@ -215,14 +214,14 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
       spillway suppressions export suppressions.csv --stage production
     """
     stage = stage_named(project, stage_name)
-    shoppers = ShoppersTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
+    container = stage.container()
 
     def address_of(shopper: ShopperId) -> str:
-        kept = shoppers.kept(shopper)
+        kept = container.shoppers.kept(shopper)
         return max(kept, key=lambda row: row.entry.signed_up_at_ms).entry.mailbox if kept else ""
 
     access_log(stage).note("suppressions export", "all suppressions", at_ms=clock_ms())
-    count = write_suppressions(file, _table(stage).all(), address_of)
+    count = write_suppressions(file, container.suppressions.all(), address_of)
     if as_json:
         click.echo(json.dumps({"file": str(file), "lines": count}))
     else:
@@ -244,29 +243,6 @@ def _store(table: SuppressionsTable, lines: list[SuppressedLine], now_ms: int) -
         for some in chunks(by_shopper, STORED_AT_ONCE):
             for _ in workers.map(store, some):
                 bar.advance(task)
-
-
-def _table(stage: Stage) -> SuppressionsTable:
-    return SuppressionsTable(stage.client("dynamodb"), stage.outputs()["SuppressionsTable"])
-
-
-def _shopper_id(stage: Stage) -> Callable[[Address], ShopperId]:
-    identity = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"]).identity
-    return lambda address: address.shopper_id(identity)
-
-
-def _records(stage: Stage) -> ShopperRecords:
-    shoppers = ShoppersTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
-    identity = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"]).identity
-    return ShopperRecords(shoppers, _table(stage), identity, clock_ms)
-
-
-def _take_off_ses_list(stage: Stage, address: Address) -> str:
-    if stage.endpoint_url:
-        return "the local cloud has none"
-    if "SmtpSecret" in stage.outputs():
-        return "not used by this stage"
-    return take_off_ses_list(stage.client("sesv2"), address)
 
 
 def _words(suppression: Suppression) -> str:
@@ -292,14 +268,9 @@ def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_jso
       spillway unsubscribe unsubscribe.mbox --stage production
     """
     stage = stage_named(project, stage_name)
-    names = stage.outputs()
-    keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
-    waitlist = Waitlist(
-        EntriesTable(stage.client("dynamodb"), names["EntriesTable"]),
-        stage.container().products,
-        LinkTokens(keys.signing, clock_ms),
-        clock_ms,
-    )
+    container = stage.container()
+    keys = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"])
+    waitlist = Waitlist(container.entries, container.products, LinkTokens(keys.signing, clock_ms), clock_ms)
     access_log(stage).note("unsubscribe", f"file {digest_of(file)[:16]}", at_ms=clock_ms())
     outcome = unsubscribe_by(file, waitlist)
     if as_json:

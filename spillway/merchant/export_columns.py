@@ -41,40 +41,27 @@ class Tool(StrEnum):
 
 
 # Names are compared without case, signs and spaces. The first that the file has counts.
-NAMES: Mapping[Tool, Mapping[Column, Sequence[str]]] = {
+NAMES: Mapping[Tool, Mapping[Column, str]] = {
     Tool.KLAVIYO: {
-        Column.EMAIL: ("Email", "$email", "Profile Email"),
-        Column.SKU: ("SKU", "Variant SKU", "$variant_sku", "Variant ID", "$variant_id", "Catalog Variant ID"),
-        Column.TIME: ("Event Timestamp", "Timestamp", "Date Added", "Email Marketing Consent Timestamp"),
+        Column.EMAIL: "Email, $email, Profile Email",
+        Column.SKU: "SKU, Variant SKU, $variant_sku, Variant ID, $variant_id, Catalog Variant ID",
+        Column.TIME: "Event Timestamp, Timestamp, Date Added, Email Marketing Consent Timestamp",
     },
     Tool.SWYM: {
-        Column.EMAIL: ("Email", "Customer Email", "User Email", "Medium Value"),
-        Column.SKU: ("SKU", "Variant SKU", "Product SKU", "Variant ID", "epi"),
-        Column.TIME: (
-            "Created At",
-            "Subscribed At",
-            "Subscribed On",
-            "Subscription Date",
-            "Date",
-            "Timestamp",
-        ),
+        Column.EMAIL: "Email, Customer Email, User Email, Medium Value",
+        Column.SKU: "SKU, Variant SKU, Product SKU, Variant ID, epi",
+        Column.TIME: "Created At, Subscribed At, Subscribed On, Subscription Date, Date, Timestamp",
     },
     Tool.WOOCOMMERCE: {
-        Column.EMAIL: (
-            "Email",
-            "Email Address",
-            "User Email",
-            "Subscriber Email",
-            "cwginstock_subscriber_email",
-        ),
-        Column.SKU: ("SKU", "Product SKU", "Variation SKU"),
-        Column.TIME: ("Subscribed Date", "Date Added", "Date", "Created At", "create_date", "post_date"),
+        Column.EMAIL: "Email, Email Address, User Email, Subscriber Email, cwginstock_subscriber_email",
+        Column.SKU: "SKU, Product SKU, Variation SKU",
+        Column.TIME: "Subscribed Date, Date Added, Date, Created At, create_date, post_date",
     },
     Tool.CSV: {
-        Column.EMAIL: ("Email", "Email Address", "Address"),
-        Column.SKU: ("SKU",),
-        Column.TIME: ("Asked At", "Time", "Date", "Created At", "Timestamp"),
-        Column.TEXT: ("Consent Text",),
+        Column.EMAIL: "Email, Email Address, Address",
+        Column.SKU: "SKU",
+        Column.TIME: "Asked At, Time, Date, Created At, Timestamp",
+        Column.TEXT: "Consent Text",
     },
 }
 # Names of a time that any tool may write, after the tool's own.
@@ -174,8 +161,8 @@ def find_columns(
             )
         found[column] = (by_rough[rough(name)],)
     for column, known in NAMES[tool].items():
-        every = (*known, *TIMES.split(",")) if column is Column.TIME else known
-        first = [by_rough[rough(name)] for name in every if rough(name) in by_rough][:1]
+        every = f"{known}, {TIMES}" if column is Column.TIME else known
+        first = [by_rough[rough(name)] for name in every.split(",") if rough(name) in by_rough][:1]
         found.setdefault(column, first)
     for column, pattern in [*SAYING.items(), *ENDED.items()]:
         rest = _unread(names, found)

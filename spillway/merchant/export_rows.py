@@ -201,11 +201,9 @@ class _Reader:
         if outcome is None and name in self._columns[Column.CONSENT] and self._known_time_ms(written):
             return RowOutcome.ADD
         if outcome is None:
-            known = ", ".join(
-                sorted(word for word in WORDS[RowOutcome.ADD] if len(word) > 1 and word != "1.0")
-            )
             raise UnreadableCell(
-                f"{name} {written!r}: not a word for it; a person who waits is one of: {known}"
+                f"{name} {written!r}: not a word for it; a person who waits is subscribed, waiting or yes,"
+                " and another is unsubscribed, sent or no"
             )
         return outcome
 

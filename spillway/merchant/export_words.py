@@ -31,6 +31,13 @@ class UnreadableCell(ValueError):
     """A cell that is not understood; its text says which, and what was expected."""
 
 
+# Also TRUE and FALSE as a spreadsheet program writes them in its own language.
+_YES_WORDS = (
+    "yes, y, true, t, ja, oui, sí, si, sim, wahr, vrai, vero, verdadero, waar, given, granted, enabled"
+)
+_NO_WORDS = (
+    "no, n, false, f, nein, nee, nej, non, não, falsch, faux, falso, onwaar, none, null, nil, nan, n a"
+)
 # The word of a row that comes first here decides: one "no" outweighs every "yes".
 WORDS: Mapping[RowOutcome, frozenset[str]] = {
     outcome: frozenset(" ".join(word.split()) for word in words.split(","))
@@ -42,12 +49,12 @@ WORDS: Mapping[RowOutcome, frozenset[str]] = {
             removed, deleted, trash, inactive, disabled, archived, withdrawn, revoked, redacted""",
         RowOutcome.NOTIFIED_THERE: """notified, sent, mailsent, mail sent, email sent, alert sent, delivered,
             notification sent, converted, purchased, completed""",
-        RowOutcome.NO_CONSENT: """, no, n, false, f, 0, 0.0, none, null, nil, nan, n a, never, not yet,
-            never subscribed, not subscribed, nonsubscribed, non subscribed, transactional, declined,
-            pending, unconfirmed, unverified, not confirmed, not verified, awaiting confirmation""",
-        RowOutcome.ADD: """subscribed, subscribe, active, enabled, waiting, waitlisted, queued, in queue,
-            confirmed, verified, opted in, opt in, given, granted, yes, y, true, t, 1, 1.0, on waitlist,
-            not sent, unsent, not notified, mail not sent, email not sent""",
+        RowOutcome.NO_CONSENT: f""", {_NO_WORDS}, 0, 0.0, never, not yet, never subscribed, not subscribed,
+            nonsubscribed, non subscribed, transactional, declined, pending, unconfirmed, unverified,
+            not confirmed, not verified, awaiting confirmation""",
+        RowOutcome.ADD: f"""{_YES_WORDS}, 1, 1.0, subscribed, subscribe, active, waiting, waitlisted, queued,
+            in queue, confirmed, verified, opted in, opt in, on waitlist, not sent, unsent, not notified,
+            mail not sent, email not sent""",
     }.items()
 }
 ENDED_BY: Mapping[Column, RowOutcome] = {
@@ -57,7 +64,7 @@ ENDED_BY: Mapping[Column, RowOutcome] = {
 }
 _ENDS = frozenset(ENDED_BY.values())
 _OF_ALERT = re.compile("alert|notif|remind", re.IGNORECASE)
-_YES = frozenset({"yes", "y", "true", "t", "x"})
+_YES = frozenset({*_YES_WORDS.split(", "), "x"})
 
 
 def meaning(tool: Tool, column: str, written: str) -> RowOutcome | None:

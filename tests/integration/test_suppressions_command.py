@@ -363,5 +363,5 @@ def test_an_export_that_fails_leaves_no_file(
 
 
 def test_the_id_of_an_address_is_that_of_the_shop(operator: Operator) -> None:
-    shopper = suppressions._shopper_id(operator.stage)(Address.parse("Ada@Example.com"))
+    shopper = operator.stage.container().shopper_records.id_of(Address.parse("Ada@Example.com"))
     assert shopper == operator.shop.shopper("ada")
