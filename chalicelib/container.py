@@ -93,7 +93,8 @@ class Container(InboundParts, RuleParts):
         """Shows, exports and erases everything that is stored about a shopper."""
         from chalicelib.services.waitlist import MyWaitlists
 
-        return MyWaitlists(self.entries, self.shoppers, self.products, self.links, self.clock_ms)
+        tables = self.entries, self.shoppers, self.suppressions, self.products
+        return MyWaitlists(*tables, self.links, self.clock_ms)
 
     @cached_property
     def merchant_sessions(self) -> "MerchantSessions":

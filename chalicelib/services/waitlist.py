@@ -16,7 +16,7 @@ from chalicelib.domain.tokens import LinkRefused, LinkTokens, Purpose
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, stocked_with
-from chalicelib.tables.suppressions import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 
 # Bounds the requests of one call.
 MOVES_FOLLOWED_MAX = 20
@@ -231,12 +231,14 @@ class MyWaitlists:
         self,
         entries: EntriesTable,
         shoppers: ShoppersTable,
+        suppressions: SuppressionsTable,
         products: ProductReader,
         links: LinkTokens,
         clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._shoppers = shoppers
+        self._suppressions = suppressions
         self._products = products
         self._links = links
         self._clock_ms = clock_ms
@@ -252,9 +254,14 @@ class MyWaitlists:
         return tuple(self._awaited(row.entry, localize) for row in kept)
 
     def export(self, token: str) -> dict[str, Any]:
-        """Return every fact that is stored about the shopper, ready for JSON. Changes nothing."""
+        """Return every fact that is stored about the shopper, ready for JSON. Changes nothing.
+
+        `mailbox` has bounces, complaints and a suppression, where there are any.
+        """
         shopper = self._shopper(token)
-        return {"shopper": shopper, "entries": [dict(row.facts) for row in self._shoppers.kept(shopper)]}
+        mailbox = self._suppressions.facts(shopper)
+        entries = [dict(row.facts) for row in self._shoppers.kept(shopper)]
+        return {"shopper": shopper, "entries": entries, **({"mailbox": mailbox} if mailbox else {})}
 
     def unsubscribe(self, token: str, sku: Sku | None = None) -> None:
         """Unsubscribe one entry, or all of them without a `sku`. Twice is once."""

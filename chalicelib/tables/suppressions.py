@@ -100,6 +100,10 @@ class SuppressionsTable:
         item = self.table.get({"shopper": shopper})
         return _history_of(item) if item else None
 
+    def facts(self, shopper: ShopperId) -> dict[str, str | int]:
+        """Return what is known of a mailbox, by attribute; a suppression has a `reason`."""
+        return plain(self.table.get({"shopper": shopper}) or {})
+
     def among(self, shoppers: Iterable[ShopperId]) -> frozenset[ShopperId]:
         """Return the suppressed ones of `shoppers` (strongly consistent reads)."""
         keys = [{"shopper": shopper} for shopper in dict.fromkeys(shoppers)]

@@ -22,7 +22,6 @@ from chalicelib.services.fan_out.report import RESTOCKS_SHOWN_MAX
 from chalicelib.tables.entries import COUNTER_PREFIX
 from chalicelib.tables.sending.waves import Progress
 from chalicelib.tables.suppressions import plain
-from chalicelib.tables.table import Table
 from spillway.merchant.rows import EntryRows, KnownEntry
 from spillway.terminal import pluralize
 
@@ -279,7 +278,7 @@ class People:
         return Person(
             shopper,
             tuple(self.facts(shopper, item.entry.sku) for item in kept),
-            self._mailbox(shopper),
+            self._tables.suppressions.facts(shopper),
             self._requested(address),
         )
 
@@ -290,7 +289,7 @@ class People:
         restocks = tables.restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)
         stocked, sold = self._product(sku, restocks)
         waits = known is not None and known.entry.state is EntryState.CONFIRMED
-        state, mailbox = tables.sending_rate.state(), self._mailbox(shopper)
+        state, mailbox = tables.sending_rate.state(), tables.suppressions.facts(shopper)
         return Facts(
             shopper=shopper,
             sku=sku,
@@ -323,11 +322,6 @@ class People:
             return products.get(restocks[0].slug), False
         # A product's stock keeps SKUs that the catalogue has dropped.
         return next((item for item in products.scan() if sku in item.stock), None), False
-
-    def _mailbox(self, shopper: ShopperId) -> dict[str, str | int]:
-        """Return what is known of a shopper's mailbox, by attribute; a suppression has a `reason`."""
-        rows = Table(self._tables.client("dynamodb"), self._tables.settings.suppressions_table)
-        return plain(rows.get({"shopper": shopper}) or {})
 
     def _requested(self, address: Address) -> dict[str, tuple[int, ...]]:
         inbox = address.inbox_id(self._tables.keys.identity)

@@ -32,7 +32,7 @@ def shoppers(shop: TestShop) -> ShoppersTable:
 
 @pytest.fixture
 def yours(shop: TestShop, shoppers: ShoppersTable) -> MyWaitlists:
-    return MyWaitlists(shop.entries, shoppers, shop.products, shop.links, shop.clock)
+    return MyWaitlists(shop.entries, shoppers, shop.suppressions, shop.products, shop.links, shop.clock)
 
 
 @pytest.fixture
@@ -199,6 +199,21 @@ def test_an_export_of_a_shopper_has_each_fact_as_it_is_stored(shop: TestShop, yo
     facts = {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items()}
     assert {"signed_up_at_ms", "consent", "mailbox", "page", "shopper", "sku", "state"} <= facts.keys()
     assert yours.export(token(shop)) == {"shopper": shop.shopper("ada"), "entries": [facts]}
+
+
+def test_what_is_taken_along_has_the_bounces_of_the_mailbox_and_nobody_elses(
+    shop: TestShop, yours: MyWaitlists
+) -> None:
+    shop.join("ada")
+    for name in ("ada", "ben"):
+        shop.suppressions.suppress(shop.shopper(name), reason="bounced", at_ms=shop.clock())
+    assert json.loads(json.dumps(yours.export(token(shop))))["mailbox"] == {
+        "shopper": shop.shopper("ada"),
+        "row_version": 1,
+        "bounced": str(shop.clock()),
+        "reason": "bounced",
+        "since_ms": shop.clock(),
+    }
 
 
 @pytest.mark.parametrize("sku", ["", "FJ-MOSS-M"])
