@@ -58,9 +58,20 @@ def decide(
 
     `ask` asks everybody to confirm, those without consent as well.
     """
-    judged = judged_rows(rows, here, ask=ask, at_ms=at_ms)
-    wanted = [_newcomer(item, here, source, file_sha256) for item in judged]
+
+    def wanted_at(began_ms: int) -> list[RowDecision]:
+        judged = judged_rows(rows, here, ask=ask, at_ms=began_ms)
+        return [_newcomer(item, here, source, file_sha256) for item in judged]
+
+    wanted = wanted_at(at_ms)
     known = entries.many([(item.newcomer.shopper, item.newcomer.sku) for item in wanted if item.newcomer])
+    began_ms = min(
+        (there.entry.arrived_at_ms or at_ms for there in known.values() if _is_of(there, file_sha256)),
+        default=at_ms,
+    )
+    if began_ms < at_ms:
+        # Rows without a time stand by when their import began, however often it was interrupted.
+        wanted = wanted_at(began_ms)
     suppressed = suppressions.among(item.newcomer.shopper for item in wanted if item.newcomer)
     return sorted(
         (_against(item, known, suppressed, at_ms=at_ms) for item in wanted), key=lambda item: item.row.line
@@ -146,10 +157,13 @@ def _left_out(decision: RowDecision, there: KnownEntry) -> RowDecision:
     if outcome is RowOutcome.PENDING_HERE:
         ends = iso_time((there.entry.expires_at_s or 0) * 1000)
         note = f"imported by the same file after {ends}, unless the person confirms or signs up again before"
-    imported = proof and there.text("consent_file_sha256") == proof.file_sha256
-    if imported and outcome in {RowOutcome.HERE, RowOutcome.PENDING_HERE}:
+    if proof and _is_of(there, proof.file_sha256) and outcome in {RowOutcome.HERE, RowOutcome.PENDING_HERE}:
         outcome = RowOutcome.IMPORTED_BEFORE
     return replace(decision, outcome=outcome, newcomer=None, note=note)
+
+
+def _is_of(there: KnownEntry, file_sha256: str) -> bool:
+    return there.text("consent_file_sha256") == file_sha256
 
 
 def _written(

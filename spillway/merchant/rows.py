@@ -99,7 +99,13 @@ class EntryRows:
 
     def many(self, keys: Sequence[tuple[ShopperId, Sku]]) -> dict[tuple[ShopperId, Sku], KnownEntry]:
         """Return the entries of (shopper, SKU) that exist (strongly consistent reads)."""
-        attributes = (*ENTRY_ATTRIBUTES, "shard_position", "expires_at_s", "consent_file_sha256", "arrival")
+        attributes = (
+            *ENTRY_ATTRIBUTES,
+            "shard_position",
+            "expires_at_s",
+            "consent_file_sha256",
+            "arrived_at_ms",
+        )
         items = self.table.batch_get([{"shopper": shopper, "sku": sku} for shopper, sku in keys], attributes)
         found = [KnownEntry(entry_of(item), item) for item in items if is_entry(item)]
         return {(known.entry.shopper, known.entry.sku): known for known in found}

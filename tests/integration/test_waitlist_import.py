@@ -248,6 +248,22 @@ def test_an_import_that_was_interrupted_is_finished_by_the_same_file(shop: TestS
     assert waiting(shop) == names
 
 
+@pytest.mark.parametrize("ask", [False, True])
+def test_rows_without_a_time_keep_the_order_of_the_file_after_an_interruption(
+    shop: TestShop, tmp_path: Path, ask: bool
+) -> None:
+    names = [f"s{number:03}" for number in range(450)]
+    text = "email,name\n" + "".join(f"{name}@example.com,n\n" for name in names)
+    with pytest.raises(ClientError):
+        imported(shop, tmp_path, text, TEXT, ask=ask, entries=Breaks(shop.dynamodb, shop.entries_name))
+    shop.clock.pass_s(3600)
+    shop.join("meanwhile")
+    imported(shop, tmp_path, text, TEXT, ask=ask)
+    for name in names if ask else ():
+        assert shop.entries.confirm(shop.shopper(name), SKU, at_ms=shop.clock())
+    assert waiting(shop) == [*names, "meanwhile"]
+
+
 class SignsUpInBetween(EntryRows):
     """Somebody unsubscribes here between the decision and the write."""
 
