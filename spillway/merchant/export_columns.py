@@ -65,22 +65,23 @@ NAMES: Mapping[Tool, Mapping[Column, str]] = {
     },
 }
 # Names of a time that any tool may write, after the tool's own.
-TIMES = """Signup Date, Signup Time, Sign Up Date, Signed Up, Signed Up At, Signed Up On, Signup, Date
-    Signed Up, Asked At, Asked On, Requested At, Requested On, Request Date, Date Requested, Subscribed
-    At, Subscribed On, Subscribed Date, Subscribe Date, Subscription Date, Date Subscribed, Joined,
-    Joined At, Joined On, Join Date, Date Joined, Waitlisted At, Waitlist Date, Registered At,
-    Registered On, Registration Date, Submitted At, Submitted On, Submission Date, Opt In Time, Opt In
-    Date, Opted In At, Consent Date, Consent Timestamp, Consented At, Added, Added At, Added On, Date
-    Added, Created, Created At, Created On, Created Date, Date Created, Creation Date, Creation Time,
-    Entry Date, Timestamp, Datetime, Date Time, Date, Time"""
+TIMES = """Signup Date, Signup Time, Sign Up Date, Signed Up, Signed Up At, Signed Up On, Signup,
+    Date Signed Up, Asked At, Asked On, Requested At, Requested On, Request Date, Date Requested,
+    Subscribed At, Subscribed On, Subscribed Date, Subscribe Date, Subscription Date, Date Subscribed,
+    Joined, Joined At, Joined On, Join Date, Date Joined, Waitlisted At, Waitlist Date, Registered At,
+    Registered On, Registration Date, Submitted At, Submitted On, Submission Date, Opt In Time,
+    Opt In Date, Opted In At, Consent Date, Consent Timestamp, Consented At, Added, Added At, Added On,
+    Date Added, Created, Created At, Created On, Created Date, Date Created, Creation Date,
+    Creation Time, Entry Date, Timestamp, Datetime, Date Time, Date, Time"""
 # Every column that matches is read, whatever tool wrote it: one "no" outweighs every "yes".
 _ABOUT = "(?:is|has|was)?(?:user|customer|subscriber|contact|profile|member|waitlist|alert|email|marketing)*"
+_REQUEST = "(?:list|notification|reminder|request|signup|subscription|consent|optin|backinstock|current|post)"
 SAYING = {
     column: re.compile(pattern, re.VERBOSE)
     for column, pattern in {
-        Column.STATUS: rf"""{_ABOUT}(?:list|notification|reminder|request|signup|subscription|consent|optin)*
-            status | (?:alert|email|subscription|subscriber|waitlist|notification|request|consent)+state
-            | poststatus""",
+        # A bare "State" may be a part of an address.
+        Column.STATUS: rf"""{_ABOUT}{_REQUEST}*status
+            | (?:{_REQUEST}|alert|email|subscriber|waitlist)+state""",
         Column.CONSENT: rf"""{_ABOUT}(?:(?:gdpr|privacy)?consent(?:ed|given|granted|gdpr|toemail|tomarketing)?
             | (?:double)?opt(?:ed)?in | subscribed | confirmed | agreed | accepts(?:email)?marketing)""",
         Column.ACTIVE: rf"{_ABOUT}(?:active|enabled|verified(?:email)?)",
@@ -89,11 +90,12 @@ SAYING = {
 # A column of these names says that the wait has ended: a date, a number or "yes" in it means so.
 ENDED = {
     column: re.compile(
-        rf"(?:last|date(?:of)?|times?)?{_ABOUT}(?:{'|'.join(words.split())})(?:at|on|date|time|timestamp|count)?"
+        rf"(?:last|date(?:of)?|times?)?{_ABOUT}(?:{'|'.join(words.split())})"
+        "(?:(?:from|of)(?:all)?(?:emails?|marketing|lists?)?)?(?:at|on|date|time|timestamp|count)?"
     )
     for column, words in {
-        Column.SUPPRESSED: """suppress(?:ed|ions?) (?:hard)?bounced? complained complaint spam(?:complaint)?
-            markedasspam blocked bla?o?cklisted clean(?:ed)?""",
+        Column.SUPPRESSED: """(?:suppress(?:ed|ions?)|(?:hard)?bounced?)(?:reason|type)? complained complaint
+            spam(?:complaint)? markedasspam blocked bla?o?cklisted clean(?:ed)?""",
         Column.UNSUBSCRIBED: """unsub(?:scribed?|scription)? opt(?:ed)?out cancell?ed removed deleted
             erased (?:consent)?withdrawn (?:consent)?revoked deactivated donot(?:email|mail|contact) dnc""",
         Column.NOTIFIED: """notified notification(?:date|count) sent (?:mail|message|notification)s?sent
@@ -104,7 +106,8 @@ ENDED = {
 TELLING = frozenset(
     {
         *("subscribed", "confirmed", "opted in", "unsubscribed", "unconfirmed", "opted out", "bounced"),
-        *("hard bounce", "complained", "suppressed", "never subscribed", "not subscribed"),
+        *("hard bounce", "complained", "suppressed", "never subscribed", "not subscribed", "waiting"),
+        *("notified", "not notified", "email sent", "mail sent"),
     }
 )
 _OTHER_CHANNEL = re.compile("sms|phone|mobile|whatsapp|push|text|newsletter")

@@ -430,6 +430,9 @@ def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None
         ("csv", "Consent,Unsubscribed", "WAHR,WAHR", "LEFT_THERE"),
         ("csv", "Consent,Unsubscribed", "WAHR,FALSCH", "ADD"),
         ("csv", "Consent,Date of Unsubscribe", "yes,2026-02-01", "LEFT_THERE"),
+        ("csv", "Consent,Unsubscribed from all email", "yes,true", "LEFT_THERE"),
+        ("csv", "Consent,Has Opted Out Of Email", "yes,FALSE", "ADD"),
+        ("csv", "Consent,Bounce Reason", "yes,mailbox unknown", "SUPPRESSED_THERE"),
         ("csv", "Consent,Last Notified At", "yes,2026-02-01", "NOTIFIED_THERE"),
         ("csv", "Consent,Times Notified", "yes,0", "ADD"),
         ("csv", "Consent,Notification Count", "yes,2", "NOTIFIED_THERE"),
@@ -452,6 +455,8 @@ def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None
         ("csv", "Consent,Subscription Status", "yes,pending", "NO_CONSENT"),
         # The cells say that a column is a status, unless its name is one of another channel.
         ("swym", "State", "unsubscribed", "LEFT_THERE"),
+        ("swym", "Progress", "Not notified", "ADD"),
+        ("swym", "Progress", "Notified", "NOTIFIED_THERE"),
         ("swym", "Zustand,Etat", "subscribed,opted-out", "LEFT_THERE"),
         ("swym", "State", "CA", "ADD"),
         ("klaviyo", "Email Marketing Consent,SMS Marketing Consent", "SUBSCRIBED,UNSUBSCRIBED", "ADD"),
