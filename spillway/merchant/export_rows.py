@@ -1,7 +1,7 @@
 """Read the rows of another tool's export: who asked for which SKU, when, and with whose consent.
 
-Exports differ between versions and shops, so columns are found by the names below, and every one can be
-named on the command line instead. Nothing is guessed: a word or a date that is not understood is a mistake
+Exports differ between versions and shops, so columns are found by many names, and those that are needed can
+be named on the command line instead. Nothing is guessed: a word or a date that is not understood is a mistake
 of that row.
 """
 
@@ -198,14 +198,13 @@ class _Reader:
         if self._options.consent_text and not written:
             return RowOutcome.ADD
         outcome = meaning(self._options.tool, name, written)
-        if outcome is None and name in self._columns[Column.CONSENT] and self._known_time_ms(written):
-            return RowOutcome.ADD
-        if outcome is None:
+        dates = self._columns[Column.CONSENT]
+        if outcome is None and not (name in dates and self._known_time_ms(written)):
             raise UnreadableCell(
                 f"{name} {written!r}: not a word for it; a person who waits is subscribed, waiting or yes,"
                 " and another is unsubscribed, sent or no"
             )
-        return outcome
+        return outcome or RowOutcome.ADD
 
     def _ended_ms(self, row: TableRow) -> int | None:
         """Return the last date in a row of the columns of ends; None without one."""

@@ -226,7 +226,7 @@ class Move:
         for _ in range(TRIES_MAX):
             there = self.entries.get(shopper, self.target)
             if there is not None and there.entry.expired(at_ms=self.at_ms):
-                outcome = _plain(known)
+                outcome = _moved(known)
                 done = self.entries.move(known, self.target, there, self.arrival, at_ms=self.at_ms)
             else:
                 outcome, done = self._against(known, there)
@@ -256,7 +256,7 @@ class Move:
             and not there.text("moved_to")
         ):
             return MoveOutcome.LEFT_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
-        return _plain(known), self.entries.move(known, self.target, there, self.arrival, at_ms=self.at_ms)
+        return _moved(known), self.entries.move(known, self.target, there, self.arrival, at_ms=self.at_ms)
 
 
 def waiting(entries: Iterable[KnownEntry], *, at_ms: int) -> Iterable[KnownEntry]:
@@ -275,5 +275,5 @@ def _ahead(known: KnownEntry, there: KnownEntry) -> bool:
     return (known.entry.position or "~") < (there.entry.position or "")
 
 
-def _plain(known: KnownEntry) -> MoveOutcome:
+def _moved(known: KnownEntry) -> MoveOutcome:
     return MoveOutcome.MOVED if known.entry.state is EntryState.CONFIRMED else MoveOutcome.ASKED
