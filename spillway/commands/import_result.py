@@ -12,6 +12,7 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.domain.ids import Sku
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.export_words import RowOutcome
+from spillway.merchant.import_rules import SLIP
 from spillway.merchant.intake import RowDecision
 from spillway.terminal import pluralize
 
@@ -61,6 +62,10 @@ def show_import(done: ShownImport, *, as_json: bool) -> None:
         click.echo(f"{count:>9,}  {word}")
     if RowOutcome.PENDING_HERE in done.outcomes:
         click.echo("people not confirmed yet: import the same file again later; the details say when")
+    slips = sum((decision.note or "").startswith(SLIP) for decision in done.decisions)
+    if slips:
+        look = pluralize(slips, "address looks", "addresses look")
+        click.echo(f"{look} like a slip of a known domain: see the details")
     for sku, count in done.in_stock.items():
         click.echo(_in_stock_sentence(sku, count, done.arrival))
     click.echo(f"details, with addresses, for you alone to read: {done.details}")

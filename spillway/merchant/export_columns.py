@@ -41,38 +41,35 @@ class Tool(StrEnum):
 
 
 # Names are compared without case, signs and spaces. The first that the file has counts.
-NAMES: Mapping[Tool, Mapping[Column, str]] = {
+NAMES: Mapping[Column, str] = {
+    Column.EMAIL: """Email, Email Address, Customer Email, User Email, Subscriber Email, Profile Email,
+        Contact Email, Recipient Email, cwginstock_subscriber_email, Medium Value, Address""",
+    Column.SKU: "SKU, Variant SKU, Product SKU, Variation SKU, Item SKU",
+    Column.TIME: """Signup Date, Signup Time, Sign Up Date, Signed Up, Signed Up At, Signed Up On, Signup,
+        Date Signed Up, Asked At, Asked On, Requested At, Requested On, Request Date, Date Requested,
+        Subscribed At, Subscribed On, Subscribed Date, Subscribe Date, Subscription Date, Date Subscribed,
+        Joined, Joined At, Joined On, Join Date, Date Joined, Waitlisted At, Waitlist Date, Registered At,
+        Registered On, Registration Date, Submitted At, Submitted On, Submission Date, Opt In Time,
+        Opt In Date, Opted In At, Consent Date, Consent Timestamp, Consented At, Added, Added At, Added On,
+        Date Added, Created, Created At, Created On, Created Date, Date Created, Creation Date,
+        Creation Time, Entry Date, Timestamp, Datetime, Date Time, Date, Time""",
+    Column.TEXT: "Consent Text",
+}
+# Names that a tool gives them come before those.
+OWN_NAMES: Mapping[Tool, Mapping[Column, str]] = {
     Tool.KLAVIYO: {
-        Column.EMAIL: "Email, $email, Profile Email",
-        Column.SKU: "SKU, Variant SKU, $variant_sku, Variant ID, $variant_id, Catalog Variant ID",
+        Column.SKU: "SKU, Variant SKU, Variant ID, Catalog Variant ID",
         Column.TIME: "Event Timestamp, Timestamp, Date Added, Email Marketing Consent Timestamp",
     },
     Tool.SWYM: {
-        Column.EMAIL: "Email, Customer Email, User Email, Medium Value",
         Column.SKU: "SKU, Variant SKU, Product SKU, Variant ID, epi",
         Column.TIME: "Created At, Subscribed At, Subscribed On, Subscription Date, Date, Timestamp",
     },
     Tool.WOOCOMMERCE: {
-        Column.EMAIL: "Email, Email Address, User Email, Subscriber Email, cwginstock_subscriber_email",
-        Column.SKU: "SKU, Product SKU, Variation SKU",
         Column.TIME: "Subscribed Date, Date Added, Date, Created At, create_date, post_date",
     },
-    Tool.CSV: {
-        Column.EMAIL: "Email, Email Address, Address",
-        Column.SKU: "SKU",
-        Column.TIME: "Asked At, Time, Date, Created At, Timestamp",
-        Column.TEXT: "Consent Text",
-    },
+    Tool.CSV: {Column.TIME: "Asked At, Time, Date, Created At, Timestamp"},
 }
-# Names of a time that any tool may write, after the tool's own.
-TIMES = """Signup Date, Signup Time, Sign Up Date, Signed Up, Signed Up At, Signed Up On, Signup,
-    Date Signed Up, Asked At, Asked On, Requested At, Requested On, Request Date, Date Requested,
-    Subscribed At, Subscribed On, Subscribed Date, Subscribe Date, Subscription Date, Date Subscribed,
-    Joined, Joined At, Joined On, Join Date, Date Joined, Waitlisted At, Waitlist Date, Registered At,
-    Registered On, Registration Date, Submitted At, Submitted On, Submission Date, Opt In Time,
-    Opt In Date, Opted In At, Consent Date, Consent Timestamp, Consented At, Added, Added At, Added On,
-    Date Added, Created, Created At, Created On, Created Date, Date Created, Creation Date,
-    Creation Time, Entry Date, Timestamp, Datetime, Date Time, Date, Time"""
 # Every column that matches is read, whatever tool wrote it: one "no" outweighs every "yes".
 _ABOUT = "(?:is|has|was)?(?:user|customer|subscriber|contact|profile|member|waitlist|alert|email|marketing)*"
 _REQUEST = "(?:list|notification|reminder|request|signup|subscription|consent|optin|backinstock|current|post)"
@@ -163,9 +160,9 @@ def find_columns(
                 hint=f"its columns: {', '.join(names)}",
             )
         found[column] = (by_rough[rough(name)],)
-    for column, known in NAMES[tool].items():
-        every = f"{known}, {TIMES}" if column is Column.TIME else known
-        first = [by_rough[rough(name)] for name in every.split(",") if rough(name) in by_rough][:1]
+    for column, known in NAMES.items():
+        every = f"{OWN_NAMES[tool].get(column, '')},{known}".split(",")
+        first = [by_rough[rough(name)] for name in every if rough(name) in by_rough][:1]
         found.setdefault(column, first)
     for column, pattern in [*SAYING.items(), *ENDED.items()]:
         rest = _unread(names, found)

@@ -135,6 +135,8 @@ class _Reader:
     def read(self, row: TableRow) -> ExportRow:
         """Return what a row says; a mistake in one cell hides nothing that another cell says."""
         email, written = self._cell(row, Column.EMAIL), self._cell(row, Column.TIME)
+        if named := _NAMED.fullmatch(email):
+            email = named[1]
         sku = self._options.sku or Sku(self._cell(row, Column.SKU))
         sku = self._options.skus.get(sku, sku)
         text = self._cell(row, Column.TEXT) or self._options.consent_text or ""
@@ -354,6 +356,8 @@ _ISO = re.compile(
     r"(?: UTC| \([\w .+-]+\)|\[[\w/+-]+\])?)?",
     re.IGNORECASE,
 )
+# An address with the name of its owner: Ada <ada@example.com>.
+_NAMED = re.compile(r"[^<>]*<([^<>]+)>")
 # A phone number in the column of addresses, and a column of them beside it.
 _PHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{5,20}")
 _PHONE_NAME = re.compile("phone|mobile|sms|whatsapp", re.IGNORECASE)

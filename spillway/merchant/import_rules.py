@@ -11,6 +11,7 @@ from spillway.merchant.export_rows import ExportRow, in_order
 from spillway.merchant.export_words import WORDS, RowOutcome
 from spillway.merchant.stock_import import SkuIndex
 
+SLIP = "looks like a slip of"
 ENDED_THERE = {RowOutcome.LEFT_THERE, RowOutcome.NOTIFIED_THERE}
 
 
@@ -147,4 +148,4 @@ def _of_person(
         else:
             first = False
             meant = suggest_domain(row.address) if row.address else None
-            yield JudgedRow(row, waits, at_ms, f"looks like a slip of {meant}" if meant else "")
+            yield JudgedRow(row, waits, at_ms, f"{SLIP} {meant}" if meant else "")

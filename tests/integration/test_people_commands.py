@@ -264,6 +264,16 @@ def test_a_report_that_cannot_be_written_is_refused_before_anybody_is_imported(
 
 
 @pytest.mark.usefixtures("stage")
+def test_an_import_counts_addresses_that_look_like_slips(project: Project, tmp_path: Path) -> None:
+    text = "email,time,consent\nada@gmial.com,2026-01-01,yes\nbob@example.com,2026-01-02,yes\n"
+    lines = run_import(project, tmp_path, text).stdout.splitlines()
+    assert lines[1:3] == [
+        "        2  added",
+        "1 address looks like a slip of a known domain: see the details",
+    ]
+
+
+@pytest.mark.usefixtures("stage")
 def test_an_import_says_how_people_who_have_not_confirmed_are_imported_later(
     project: Project, tmp_path: Path
 ) -> None:

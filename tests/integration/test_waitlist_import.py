@@ -597,6 +597,15 @@ def test_a_column_of_times_is_found_by_the_names_that_tools_give_it(
     assert waiting(shop) == ["ada", "bob"]
 
 
+@pytest.mark.parametrize("tool", list(Tool))
+def test_address_and_sku_are_found_by_the_names_that_any_tool_gives_them(
+    shop: TestShop, tmp_path: Path, tool: Tool
+) -> None:
+    text = f"Customer Email,Variant SKU,Status\nAda Lovelace <Ada@example.com>,{SKU},waiting\n"
+    (came,) = imported(shop, tmp_path, text, ExportOptions(tool))
+    assert (came.outcome, came.row.email, waiting(shop)) == (RowOutcome.ADD, "Ada@example.com", ["Ada"])
+
+
 HARD = (
     "+tag@example.com",
     "-dash@example.com",
