@@ -20,7 +20,15 @@ from chalicelib.domain.ids import ShopperId
 
 ADDRESS_OCTETS_MAX = 254
 SHOPPER_ID_BYTES = 16
-GMAIL = frozenset({"gmail.com", "googlemail.com"})
+# Domains that deliver into the inbox of another's, and the signs before the @ that a provider ignores.
+INBOX_DOMAINS = {
+    **dict.fromkeys(("gmail.com", "googlemail.com"), ("gmail.com", ".")),
+    **dict.fromkeys(("proton.me", "protonmail.com", "protonmail.ch", "pm.me"), ("proton.me", "._-")),
+    **dict.fromkeys(("icloud.com", "me.com", "mac.com"), ("icloud.com", "")),
+    **dict.fromkeys(("yandex.ru", "yandex.com", "yandex.by", "yandex.kz", "ya.ru"), ("yandex.ru", "")),
+}
+# Mail to anything@ada.fastmail.com arrives at ada@fastmail.com.
+SUBDOMAIN_INBOXES = ("fastmail.com", "fastmail.fm")
 # How an encoded word begins (RFC 2047): =?utf-8?q?
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.ASCII | re.IGNORECASE)
 
@@ -125,15 +133,17 @@ class Address:
     def inbox(self) -> str:
         """The inbox that emails to this address most likely end up in: what a cap on emails counts.
 
-        Anybody can write one inbox in many ways, with a tag after "+" or, at Gmail, with dots and either of
-        its two names (https://support.google.com/mail/answer/7436150). The identity of an address does not
-        depend on it.
+        Anybody can write one inbox in many ways: with a tag after "+", at Gmail with dots and two names
+        (https://support.google.com/mail/answer/7436150), at Proton with other signs too, at Fastmail with a
+        subdomain. The identity of an address does not depend on it.
         """
         local, _, domain = self.key.rpartition("@")
+        user, _, rest = domain.partition(".")
+        if rest in SUBDOMAIN_INBOXES:
+            return f"{user}@{rest}"
         local = local.partition("+")[0] or local
-        if domain in GMAIL:
-            local, domain = local.replace(".", ""), "gmail.com"
-        return f"{local}@{domain}"
+        domain, ignored = INBOX_DOMAINS.get(domain, (domain, ""))
+        return f"{local.translate(dict.fromkeys(map(ord, ignored))) or local}@{domain}"
 
     def inbox_id(self, identity_key: bytes) -> str:
         """Return the inbox's id: the shopper's own where the address has no other spelling."""

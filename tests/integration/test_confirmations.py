@@ -212,6 +212,10 @@ def test_an_entry_for_a_variant_that_left_its_product_is_not_asked_about(shop: T
     [
         ("victim@example.com", "victim+a@example.com", "VICTIM+b+c@example.com"),
         ("vic.tim@gmail.com", "victim+x@googlemail.com", "v.i.c.t.i.m@googlemail.com"),
+        ("victim@proton.me", "v_i-c.tim@protonmail.com", "victim+x@pm.me"),
+        ("victim@fastmail.com", "one@victim.fastmail.com", "two+x@victim.fastmail.com"),
+        ("victim@icloud.com", "victim@me.com", "victim+x@mac.com"),
+        ("victim@yandex.ru", "victim@ya.ru", "Victim+x@yandex.com"),
     ],
 )
 def test_one_inbox_is_sent_only_so_many_however_its_address_is_spelt(
