@@ -12,7 +12,7 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.import_result import ShownImport, require_no_mistakes, show_import
-from spillway.commands.options import SKU, ChoiceType, json_option, stage_option
+from spillway.commands.options import SKU, ChoiceType, json_option, refuse_ignored, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.recount import recount_command
 from spillway.errors import BadInput, WorkFailed
@@ -123,6 +123,8 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     Exit status: 0 when each row was read, 1 when some have errors and the others were imported, 2 when
     nothing was imported.
     """
+    if ask:
+        refuse_ignored("with --ask", ignored={"notify_now", "next_restock"})
     options = ExportOptions(
         Tool(tool),
         sku,

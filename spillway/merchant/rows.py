@@ -134,7 +134,7 @@ class EntryRows:
 
         Args:
             newcomers: at most 100 people.
-            arrival: when they are notified of stock that there is already.
+            arrival: when they are notified of stock that there is already, if they need not confirm.
             ask: whether they have to confirm.
             at_ms: the time of the import.
 
@@ -145,7 +145,7 @@ class EntryRows:
             RuntimeError: others wrote to these entries on every attempt; nothing of this call is written.
         """
         remaining = {
-            number: _pending(newcomer, arrival, at_ms) if ask else _confirmed(newcomer, arrival, at_ms)
+            number: _pending(newcomer, at_ms) if ask else _confirmed(newcomer, arrival, at_ms)
             for number, newcomer in enumerate(newcomers)
         }
         for attempt in range(TRANSACTION_TRIES_MAX):
@@ -187,11 +187,12 @@ class EntryRows:
             **{name: value for name, value in known.item.items() if name not in MOVED_WITHOUT},
             "sku": sku,
             "moved_from": known.entry.sku,
-            "arrival": arrival,
+            # A person who confirms later is notified then.
+            "arrival": Arrival.NOW,
             "arrived_at_ms": at_ms,
         }
         if known.entry.state is EntryState.CONFIRMED:
-            item["shard"] = shard_of(sku, shopper)
+            item |= {"arrival": arrival, "shard": shard_of(sku, shopper)}
         put = Put(self.table, item, _is_as_read(there) if there else IS_NEW)
         return self._transact([self._taking_off(known, sku, at_ms), put])
 
@@ -240,9 +241,9 @@ def _confirmed(newcomer: ImportedPerson, arrival: Arrival, at_ms: int) -> dict[s
     }
 
 
-def _pending(newcomer: ImportedPerson, arrival: Arrival, at_ms: int) -> dict[str, Any]:
+def _pending(newcomer: ImportedPerson, at_ms: int) -> dict[str, Any]:
     return {
-        **_imported(newcomer, arrival, at_ms),
+        **_imported(newcomer, Arrival.NOW, at_ms),
         "state": EntryState.PENDING,
         "signed_up_at_ms": at_ms,
         "expires_at_s": at_ms // 1000 + CONFIRM_WITHIN_S,

@@ -264,6 +264,17 @@ def test_a_report_that_cannot_be_written_is_refused_before_anybody_is_imported(
 
 
 @pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize("option", ["--notify-now", "--next-restock"])
+def test_a_choice_that_asking_ignores_is_refused(
+    project: Project, shop: TestShop, tmp_path: Path, option: str
+) -> None:
+    ended = run_import(project, tmp_path, PEOPLE, "--ask", option)
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message == f"{option}: has no effect with --ask"
+    assert stored(shop, "ada") == {}
+
+
+@pytest.mark.usefixtures("stage")
 def test_an_import_counts_addresses_that_look_like_slips(project: Project, tmp_path: Path) -> None:
     text = "email,time,consent\nada@gmial.com,2026-01-01,yes\nbob@example.com,2026-01-02,yes\n"
     lines = run_import(project, tmp_path, text).stdout.splitlines()

@@ -754,6 +754,22 @@ def test_people_imported_into_stock_are_emailed_only_where_that_was_asked_for(
     assert shop.sender.mailboxes()[2:] == ["later@example.com"]
 
 
+def test_a_person_who_was_asked_while_there_is_stock_waits_for_no_restock(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    shop.policies.put("", WavePolicy(emails_per_unit=1, next_after_min=30))
+    shop.join("ada", "bob")
+    shop.observe(Availability.IN_STOCK, units=1)
+    shop.work_until(lambda: len(shop.sender.sent) == 1)
+    shop.clock.pass_s(60)
+    imported(shop, tmp_path, "email,time\ncyd@example.com,2026-01-01\n", TEXT, ask=True)
+    assert shop.entries.confirm(shop.shopper("cyd"), SKU, at_ms=shop.clock())
+    assert (why(shop, "cyd").verdict, why(shop, "bob").verdict) == (
+        WaitingState.NEXT_WAVE,
+        WaitingState.NEXT_WAVE,
+    )
+
+
 def test_more_entries_of_one_person_than_a_day_takes_signups_are_all_imported(
     shop: TestShop, tmp_path: Path
 ) -> None:
