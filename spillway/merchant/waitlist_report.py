@@ -130,7 +130,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
     rows.writerow(HEADER)
     count = 0
     for count, entry in enumerate(entries, start=1):
-        rows.writerow([count, _time(entry.signed_up_at_ms), safe_cell(entry.mailbox), entry.state.value])
+        rows.writerow([count, _asked_at(entry), safe_cell(entry.mailbox), entry.state.value])
     return count
 
 
@@ -138,13 +138,15 @@ def document(entry: Entry, place: int) -> dict[str, object]:
     """Return an entry as JSON values."""
     return {
         "position": place,
-        "asked_at": _time(entry.signed_up_at_ms),
+        "asked_at": _asked_at(entry),
         "address": entry.mailbox,
         "state": entry.state.value,
     }
 
 
-def _time(at_ms: int) -> str:
+def _asked_at(entry: Entry) -> str:
+    """Return the time that a position counts from: a repeated signup, a move or an import may be later."""
+    at_ms = int(entry.position.partition("#")[0]) if entry.position else entry.signed_up_at_ms
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
 
 

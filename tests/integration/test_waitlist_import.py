@@ -630,6 +630,19 @@ def test_the_export_of_a_waitlist_is_imported_with_the_same_addresses(shop: Test
     ) == [RowOutcome.ADD] * len(HARD)
 
 
+def test_the_export_of_a_waitlist_keeps_its_order_when_it_is_imported(shop: TestShop, tmp_path: Path) -> None:
+    shop.join("first", "second")
+    imported(shop, tmp_path, "email,time\nearly@example.com,2026-01-01\n", TEXT, ask=True)
+    assert shop.entries.confirm(shop.shopper("early"), SKU, at_ms=shop.clock())
+    written = io.StringIO()
+    write_csv(in_line(shop.shards, SKU), written)
+    assert "1,2026-01-01T00:00:00+00:00,early@example.com,confirmed" in written.getvalue()
+    other = "FJ-SLATE-M"
+    imported(shop, tmp_path, written.getvalue(), ExportOptions(Tool.CSV, sku=other))
+    names = [entry.mailbox.partition("@")[0] for entry in in_line(shop.shards, other)]
+    assert names == waiting(shop) == ["early", "first", "second"]
+
+
 WRONG = [
     ("ada@@example.com", "2026-01-01", "address 'ada@@example.com': "),
     ("ada@mailinator.com", "2026-01-01", "addresses there are thrown away: site.toml refuses them"),
