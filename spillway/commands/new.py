@@ -152,8 +152,9 @@ def _show(folder: Path, choices: ShopChoices) -> None:
         click.echo(
             f"  Its pages and its README are in English: there are none in {missing} yet.\n  {hint}.\n"
         )
+    is_elsewhere = folder.resolve() != Path.cwd()
     for command, purpose in (
-        (f"cd {shlex.quote(str(folder))}", ""),
+        *([(f"cd {shlex.quote(str(folder))}", "")] if is_elsewhere else ()),
         ("spillway serve", "look at it, and edit site/ meanwhile"),
         ("spillway build", f"check it, and list the {pluralize(places, 'place')} to fill in"),
         ("spillway demo", "try it with its waitlist; needs spillway[demo]"),

@@ -92,11 +92,11 @@ def checked_locale(locale: str) -> str:
         BadInput: it is not known.
     """
     try:
-        locale = usual_spelling(locale)
-        money_format("EUR", locale)
+        usual = usual_spelling(locale.replace("_", "-"))
+        money_format("EUR", usual)
     except ValueError as error:
         raise BadInput(f"--language {locale}: not known", hint="--language en-GB") from error
-    return locale
+    return usual
 
 
 def checked_currency(currency: str, *, locale: str) -> str:
@@ -145,8 +145,10 @@ def create_shop(
     folder = folder.absolute()
     _require_empty(folder)
     try:
+        is_there = folder.is_dir()
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".spillway-new-", dir=folder.parent) as temporary:
+        within = folder if is_there else folder.parent
+        with tempfile.TemporaryDirectory(prefix=".spillway-new-", dir=within) as temporary:
             staged = Path(temporary) / "shop"
             staged.mkdir()
             _write(staged, choices, examples=fill is None)
@@ -155,8 +157,12 @@ def create_shop(
             load_catalogue(Project(staged))
             if git:
                 _init_repository(staged, folder.parent)
-            # Replaces an empty folder, and refuses another.
-            staged.rename(folder)
+            if is_there:
+                # The folder itself stays: a terminal may be in it.
+                for file in staged.iterdir():
+                    file.rename(folder / file.name)
+            else:
+                staged.rename(folder)
     except OSError as error:
         raise BadInput(f"{folder}: {error.strerror}", hint="name another folder") from error
 

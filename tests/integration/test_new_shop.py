@@ -61,6 +61,23 @@ def test_a_new_shop_builds_and_lists_what_its_owner_has_to_fill_in(tmp_path: Pat
     assert set(places) >= {"site/site.toml:8", "site/pages/privacy.md:8", "site/pages/shipping.md:8"}
 
 
+def test_a_new_shop_in_the_empty_folder_that_a_terminal_is_in_leaves_the_folder_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "harbour-pottery"
+    folder.mkdir()
+    inode = folder.stat().st_ino
+    monkeypatch.chdir(folder)
+    ended = CliRunner().invoke(cli, ["new", ".", "--language", "en_GB", "--no-git"])
+    assert ended.exit_code == 0, ended.output
+    assert "cd ." not in ended.output
+    assert "list the 8 places to fill in" in ended.output
+    assert folder.stat().st_ino == inode
+    assert {path.name for path in Path.cwd().iterdir()} == {".gitignore", "README.md", "site"}
+    assert 'name = "Harbour Pottery"' in Path("site/site.toml").read_text()
+    assert 'locales = ["en-GB"]' in Path("site/site.toml").read_text()
+
+
 def test_a_build_prints_the_places_and_a_publish_to_aws_refuses_them(tmp_path: Path) -> None:
     new(tmp_path / "shop", *FLAGS)
     shop = Project(tmp_path / "shop")
