@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spillway.errors import BadInput
 from spillway.project import DEFAULT_THEME, Project
+from spillway.sitegen.reading.text_file import link_problem, not_utf_8
 
 TEMPLATES, EMAILS, STATIC, LOCALES = FOLDERS = ("templates", "emails", "static", "locales")
 
@@ -37,9 +38,11 @@ class ThemeFile:
             BadInput: it is not saved as UTF-8.
         """
         try:
-            return self.path.read_text(encoding="utf-8")
+            # A browser takes the mark at the start of such a file as part of a style sheet's first rule.
+            return self.path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            raise BadInput(f"{self.path}: {error}", hint="save it as UTF-8") from error
+            mistake = not_utf_8(f"site/{self.name}", error.object, error.start)
+            raise BadInput(str(mistake), hint="save it and build again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ def _paths(folder: Path) -> dict[str, Path]:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     todo.append((f"{prefix}{entry.name}/", entry.path))
-                elif entry.is_file() and not entry.name.startswith("."):
+                elif entry.name.startswith("."):
+                    continue
+                elif problem := link_problem(entry.path):
+                    raise BadInput(f"{entry.path}: {problem}", hint="mend the link, or delete it")
+                elif entry.is_file():
                     found[f"{prefix}{entry.name}"] = Path(entry.path)
     return found

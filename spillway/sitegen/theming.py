@@ -286,17 +286,18 @@ def _assets_of(tree: nodes.Template) -> set[str]:
 
 def _asset(file: Path, body: bytes | None = None) -> SiteObject:
     """Return the object of a file, with another `body` where it has one; a script without its comments."""
-    if file.suffix not in _ASSET_TYPES:
+    suffix = file.suffix.lower()
+    if suffix not in _ASSET_TYPES:
         raise BadInput(
             f"{file}: a kind of file that is not served",
             hint=f"site/static holds {', '.join(_ASSET_TYPES)}",
         )
     content = file.read_bytes() if body is None else body
-    return _object(file.name, jsmin(content, keep_bang_comments=True) if file.suffix == ".js" else content)
+    return _object(file.name, jsmin(content, keep_bang_comments=True) if suffix == ".js" else content)
 
 
 def _object(name: str, body: bytes) -> SiteObject:
-    suffix = Path(name).suffix
+    suffix = Path(name).suffix.lower()
     return SiteObject.of(
         f"assets/{safe_stem(name)}-{hashlib.sha256(body).hexdigest()[:10]}{suffix}",
         body,
@@ -308,7 +309,7 @@ def _object(name: str, body: bytes) -> SiteObject:
 
 def _inlined(assets: Mapping[str, SiteObject]) -> dict[str, str]:
     """Return SVG files that are small enough to be part of a page, as data URLs by file name."""
-    bodies = {name: asset.read() for name, asset in assets.items() if name.endswith(".svg")}
+    bodies = {name: asset.read() for name, asset in assets.items() if asset.key.endswith(".svg")}
     return {
         name: f"data:image/svg+xml;base64,{b64encode(body).decode()}"
         for name, body in bodies.items()

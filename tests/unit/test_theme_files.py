@@ -73,6 +73,61 @@ def test_a_file_of_each_kind_replaces_the_one_of_the_default_theme(shop: Project
     assert [item.key for item in release.objects if item.key.startswith("assets/search-")]
 
 
+def test_each_page_with_a_field_that_nobody_fills_in_hides_it(shop: Project) -> None:
+    pages = {
+        item.key: item.read().decode()
+        for item in build(shop).objects
+        if item.content_type.startswith("text/html")
+    }
+    trapped = {key for key, text in pages.items() if 'class="trap"' in text}
+    assert trapped >= {"products/field-jacket", "waitlist/my-waitlists"}
+    assert {key for key, text in pages.items() if ".trap{position:absolute;" in text} >= trapped
+
+
+def test_the_mark_that_some_editors_put_first_is_part_of_no_page(shop: Project) -> None:
+    before = build(shop)
+    for name in ("static/shop.css", "templates/card.html", "emails/available/subject.txt"):
+        write(shop, name, f"\ufeff{default_text(name)}")
+    after = build(shop)
+    assert after.theme.templates == before.theme.templates
+    assert page(after, "shop/all") == page(before, "shop/all")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            "<p>\n<b>Café</b>".encode("cp1252"),
+            "site/templates/card.html:2: file = '<b>Café</b>': expected a text",
+        ),
+        ("<p>Café".encode("utf-16"), "site/templates/card.html:1: file = 'UTF-16': expected a text in UTF-8"),
+    ],
+)
+def test_a_template_that_is_not_utf_8_is_refused_with_its_line(
+    shop: Project, body: bytes, expected: str
+) -> None:
+    write(shop, "templates/card.html", "")
+    (shop.site / "templates/card.html").write_bytes(body)
+    with pytest.raises(BadInput) as refused:
+        build(shop)
+    assert refused.value.message.startswith(expected)
+
+
+def test_a_picture_of_the_theme_may_have_its_extension_in_capitals(shop: Project) -> None:
+    write(shop, "static/BANNER.SVG", "<svg/>")
+    release = build(shop)
+    (banner,) = [item for item in release.objects if item.key.startswith("assets/BANNER-")]
+    assert (banner.key.rpartition(".")[2], banner.content_type) == ("svg", "image/svg+xml")
+
+
+def test_a_link_of_the_theme_that_leads_to_no_file_is_named(shop: Project) -> None:
+    (shop.site / "static").mkdir()
+    link = shop.site / "static/shop.css"
+    link.symlink_to("gone.css")
+    with pytest.raises(BadInput, match=f"^{link}: a link to gone.css, where no file is$"):
+        build(shop)
+
+
 def test_a_file_of_another_name_is_added(shop: Project) -> None:
     write(shop, "templates/hat.html", "a hat for {{ shop.name }}")
     write(shop, "templates/content.html", '{% include "hat.html" %}{{ asset("hat.svg") }}')

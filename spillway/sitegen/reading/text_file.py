@@ -34,7 +34,7 @@ def text_of_file(
     except OSError as error:
         mistake = unreadable(file, error)
     except UnicodeDecodeError as error:
-        mistake = _not_utf_8(file, body, error.start)
+        mistake = not_utf_8(file, body, error.start)
     if mistakes is not None:
         mistakes.append(mistake)
     return None
@@ -42,6 +42,8 @@ def text_of_file(
 
 def unreadable(file: str, error: OSError) -> InputError:
     """Return the error about a file that the system does not open."""
+    if error.filename and (problem := link_problem(error.filename)):
+        return InputError(file, None, "file", problem, "a file: mend the link, or delete it")
     if isinstance(error, FileNotFoundError):
         return InputError(file, None, "file", None, "a file of this name: there is none")
     if isinstance(error, PermissionError):
@@ -52,7 +54,14 @@ def unreadable(file: str, error: OSError) -> InputError:
     return InputError(file, None, "file", os.strerror(error.errno or 0), "a file that can be read")
 
 
-def _not_utf_8(file: str, body: bytes, start: int) -> InputError:
+def link_problem(path: str) -> str | None:
+    """Return the words for a link that leads to no file, None for anything else."""
+    file = Path(path)
+    is_broken = file.is_symlink() and not file.exists()
+    return f"a link to {file.readlink()}, where no file is" if is_broken else None
+
+
+def not_utf_8(file: str, body: bytes, start: int) -> InputError:
     """Return the error about a text in another encoding; `start` is its first byte that is not UTF-8."""
     # UTF-8 texts hold no zero bytes, and UTF-16 ones many.
     if body.startswith(_UTF_16_MARKS) or b"\0" in body[:100]:
