@@ -20,6 +20,7 @@ T = TypeVar("T")
 # A file's size in bytes, its last changes of content and of metadata (ns), and its inode. Equal settled
 # signatures of one path mean equal bytes. (A plain tuple: there are many, and they are pickled.)
 Signature = tuple[int, int, int, int]
+NOT_THERE: Signature = (0, 0, 0, 0)
 
 LIBRARIES = (
     "anyascii",
@@ -166,28 +167,14 @@ def is_settled(signature: Signature) -> bool:
     return time.time_ns() - changed_ns > _UNSETTLED_NS
 
 
-def files_under(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield every file under `folder` with its path inside it, in no order; none where there is no folder."""
-    try:
-        entries = os.scandir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    with entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from files_under(entry.path, f"{prefix}{entry.name}/")
-            else:
-                yield f"{prefix}{entry.name}", entry
-
-
 def signatures_by_folder(
     root: str, name: str = "", *, follows_links: bool = False
 ) -> dict[str, dict[str, Signature]]:
     """Return the signature of every file under `root`, by its name, by the path of its folder.
 
     Paths begin with `name` and end with a slash. With `follows_links`, a link to a folder is followed, to
-    each folder once; else it counts as a file. A link that leads nowhere has a signature of zeros. Most of
-    an incremental build is spent in this loop, so it calls no function.
+    each folder once; else it counts as a file. A link that leads nowhere is `NOT_THERE`. Most of an
+    incremental build is spent in this loop, so it calls no function.
     """
     found: dict[str, dict[str, Signature]] = {}
     linked: set[str] = set()
@@ -214,8 +201,8 @@ def signatures_by_folder(
                         continue
                     try:
                         of = entry.stat()
-                    except FileNotFoundError:
-                        files[entry.name] = (0, 0, 0, 0)
+                    except OSError:
+                        files[entry.name] = NOT_THERE
                     else:
                         files[entry.name] = (of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino)
         finally:

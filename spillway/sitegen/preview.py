@@ -21,7 +21,7 @@ from chalicelib.storage import HOME_KEY, object_key
 from spillway.errors import SpillwayError
 from spillway.project import Project
 from spillway.sitegen.addresses import REDIRECTS_FOLDER, redirect_file
-from spillway.sitegen.cache import Signature, files_under, signature_of
+from spillway.sitegen.cache import Signature, signatures_by_folder
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.site import build
 from spillway.terminal import pluralize
@@ -98,7 +98,7 @@ def _shown(message: str, project: Project, file: str = "") -> ShownMistake:
 
 def _around(path: Path, wrong: int) -> tuple[SourceLine, ...]:
     """Return the line `wrong`, counted from 1, with its neighbours."""
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
     first = max(1, wrong - _CONTEXT_LINES)
     return tuple(
         SourceLine(number, text, number == wrong)
@@ -114,7 +114,7 @@ class PreviewedShop:
         self.project = project
         self._base_url = base_url
         self._folder = project.cache / "preview"
-        self._signatures: dict[str, Signature] | None = None
+        self._signatures: list[dict[str, dict[str, Signature]]] | None = None
         self._ended = False
         self._types: dict[str, str] = {}
         self.number = 0
@@ -127,7 +127,7 @@ class PreviewedShop:
         Only the pages that the change is on are rendered again.
         """
         watched = (self.project.site, self.project.default_theme)
-        now = {entry.path: signature_of(entry) for folder in watched for _, entry in files_under(str(folder))}
+        now = [signatures_by_folder(str(folder), follows_links=True) for folder in watched]
         if now == self._signatures:
             return False
         self._signatures = now

@@ -17,6 +17,7 @@ from spillway.sitegen.reading.catalogue import (
     SourceImage,
 )
 from spillway.sitegen.reading.did_you_mean import did_you_mean_file
+from spillway.sitegen.reading.text_file import link_problem
 
 # Each compares a name with those of all files: thousands of missing pictures are a missing folder.
 _HINTS_MAX = 20
@@ -188,7 +189,8 @@ class MerchantPictures:
         """Return what was expected instead of the picture `name`, None when it can be shown."""
         signature = self._signature(name) if Path(name).name == name else None
         if signature is None:
-            return f"{PICTURE_EXPECTED}{self._hint(name)}"
+            broken = link_problem(str(self._folder / name))
+            return f"{PICTURE_EXPECTED}{f', not {broken}' if broken else self._hint(name)}"
         key = f"picture problem {name}"
         known = self._cache.get(key)
         if known is None or known[0] != signature:

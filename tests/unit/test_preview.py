@@ -56,6 +56,14 @@ def test_an_edit_is_seen_at_the_next_look_and_only_then(preview: PreviewedShop, 
     assert "A longer scarf." in ask(preview, "/products/scarf").text
 
 
+def test_the_lock_of_an_editor_stops_no_preview(preview: PreviewedShop, project: Project) -> None:
+    scarf = project.site / "products/scarf.toml"
+    scarf.with_name(".#scarf.toml").symlink_to("ada@laptop.4711:1790000000")
+    scarf.write_text(scarf.read_text().replace("A long scarf.", "A longer scarf."))
+    assert preview.rebuild_if_changed()
+    assert "A longer scarf." in ask(preview, "/products/scarf").text
+
+
 def test_a_mistake_is_shown_until_it_is_corrected(preview: PreviewedShop, project: Project) -> None:
     scarf = project.site / "products/scarf.toml"
     right = scarf.read_text()

@@ -36,8 +36,10 @@ from spillway.sitegen.theme_settings import findings
 from spillway.sitegen.translations import default_file_of, read_texts, text_files_of, texts_over
 
 # The translation of a page, about.de.md, is read with the page that it is of.
-_PAGE_TRANSLATION = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
+_PAGE_TRANSLATION = re.compile(r"[^.]+\.[A-Za-z0-9-]+\.md")
 _SHEET_SIZE_BYTES_MAX = 20_000_000
+# Files beside another one: the lock of an editor (Emacs), and what macOS keeps about it on other disks.
+_NOT_THE_MERCHANTS = (".#", "._")
 
 T = TypeVar("T")
 # Returns the text of a file, None when it cannot be read.
@@ -160,7 +162,7 @@ class _Loader:
         path = default_file_of(self._project.default_theme, locale)
         default = self._texts_of(str(path), path.read_text("utf-8"), locale) if path else Texts()
         files = (f"site/locales/{name}" for name in text_files_of(locale))
-        file = next((name for name in files if (self._root / name).is_file()), None)
+        file = next((name for name in files if os.path.lexists(self._root / name)), None)
         if file is None:
             return default
         own = self._texts_of(file, self._text(file, self._mistakes) or "", locale)
@@ -234,7 +236,7 @@ class _Loader:
         return tuple(sorted((*found, *of_sheet), key=lambda row: row.slug)), slugs
 
     def _sheet_rows(self, reader: ProductFile, key: str) -> tuple[ProductRow, ...]:
-        if not (self._root / SHEET_FILE).exists():
+        if not os.path.lexists(self._root / SHEET_FILE):
             return ()
         text = self._text(SHEET_FILE, self._mistakes, size_bytes_max=_SHEET_SIZE_BYTES_MAX)
         if text is None:
@@ -247,8 +249,14 @@ class _Loader:
         """Return (slug, name from the project's root) of each file, in the order of names."""
         try:
             with os.scandir(self._site / folder) as entries:
-                names = sorted(entry.name for entry in entries if entry.name.endswith(suffix))
+                found = (entry.name for entry in entries if entry.name.endswith(suffix))
+                names = sorted(name for name in found if not name.startswith(_NOT_THE_MERCHANTS))
         except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            expected = "a folder: rename the file, or delete it"
+            mistake = InputError(f"site/{folder}", None, "folder", "a file", expected)
+            self._mistakes += [mistake] if mistake not in self._mistakes else []
             return []
         return [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
 

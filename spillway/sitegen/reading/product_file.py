@@ -4,7 +4,7 @@ SLUG.md has the description as Markdown below the same TOML.
 """
 
 import hashlib
-import os
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from zlib import crc32
 from chalicelib.domain.ids import Sku, SkuRefused, Slug, parse_sku
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import UNITS_MAX, Availability, Stock
-from spillway.sitegen.cache import BuildCache, Signature, is_settled, signature_of
+from spillway.sitegen.cache import NOT_THERE, BuildCache, Signature, is_settled, signatures_by_folder
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.reading.catalogue import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED, ProductRow, SourceImage
 from spillway.sitegen.reading.did_you_mean import did_you_mean
@@ -141,11 +141,12 @@ class ProductFile:
         for row in table.tables("variants", count_max=_VARIANTS_MAX):
             sku = _sku(row)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
+            looks = tuple((name, _as_it_looks(value)) for name, value in options)
             if variants and [name for name, _ in options] != [name for name, _ in variants[0].options]:
                 row.error("options", dict(options), "the same options, in the same order, for every variant")
-            elif options in seen or (variants and not options):
+            elif looks in seen or (variants and not options):
                 row.error("options", dict(options), "each choice once")
-            seen.add(options)
+            seen.add(looks)
             own_price = self._price(row, "price") if row.has("price") else price_minor
             variant = with_variant_fields(Variant(sku, own_price, options), row, defaults, self._price)
             variants.append(variant)
@@ -159,6 +160,11 @@ def _table_of(text: str, file: str, mistakes: list[InputError]) -> TomlTable | N
         return TomlTable.parse(text, file=file, mistakes=mistakes)
     parts = FrontMatter.of(text, file=file, mistakes=mistakes)
     return parts.table(file=file, mistakes=mistakes, description=parts.body) if parts else None
+
+
+def _as_it_looks(text: str) -> str:
+    """Return a text as a page shows it: spaces around it do not, nor how an accent is stored."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _sku(row: TomlTable) -> Sku:
@@ -242,7 +248,7 @@ def read_product_files(
     signatures = _signatures(root)
     for slug, file in files:
         known = before.get(file)
-        if known and known.signature == signatures[file]:
+        if known and known.signature == signatures.get(file):
             now[file] = known
         else:
             changed.append((slug, file))
@@ -252,7 +258,7 @@ def read_product_files(
 
     def read_one(slug: Slug, file: str, known: _ReadFile | None) -> _ReadFile:
         mistakes: list[InputError] = []
-        signature = signature_of(f"{root}/{file}")
+        signature = signatures.get(file, NOT_THERE)
         text = text_of(file, mistakes)
         sha256 = hashlib.sha256((text or "").encode()).hexdigest()
         if known and known.sha256 == sha256:
@@ -277,8 +283,5 @@ def _remember(now: Mapping[str, _ReadFile], cache: BuildCache, key: str) -> None
 
 
 def _signatures(root: Path) -> dict[str, Signature]:
-    folder = root / "site" / "products"
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        return {f"site/products/{entry.name}": signature_of(entry) for entry in entries}
+    files = signatures_by_folder(str(root / "site" / "products")).get("", {})
+    return {f"site/products/{name}": signature for name, signature in files.items()}

@@ -8,6 +8,7 @@ a shopper is redirected once.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -270,7 +271,7 @@ def _editable(project: Project) -> tuple[str, list[Redirect]]:
 
 
 def _text_of(project: Project, mistakes: list[InputError]) -> str | None:
-    if not (project.root / REDIRECTS_FILE).exists():
+    if not os.path.lexists(project.root / REDIRECTS_FILE):
         return None
     return text_of_file(project.root, REDIRECTS_FILE, mistakes, size_bytes_max=REDIRECTS_SIZE_BYTES_MAX)
 
@@ -357,8 +358,8 @@ def _with(text: str, added: Mapping[str, str]) -> str:
 def _without(text: str, written: tuple[str, ...]) -> str:
     lines = KeyLines(text)
     removed = {_line(lines, source) for source in written}
-    kept = [line for number, line in enumerate(text.splitlines(keepends=True), 1) if number not in removed]
-    return "".join(kept)
+    kept = [line for number, line in enumerate(text.split("\n"), 1) if number not in removed]
+    return "\n".join(kept)
 
 
 def _quoted(text: str) -> str:

@@ -11,6 +11,7 @@ docs/rules.md describes events, patterns and actions.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -41,7 +42,7 @@ def read_rules(project: Project, mistakes: list[InputError], names: ShopNames = 
 
     Everything that is wrong is appended to `mistakes`, also an SKU or a product that is not in `names`.
     """
-    if not (project.root / RULES_FILE).exists():
+    if not os.path.lexists(project.root / RULES_FILE):
         return ()
     text = text_of_file(project.root, RULES_FILE, mistakes)
     if text is None:
