@@ -1,5 +1,6 @@
 """Make the shop: `spillway build`, `serve`, `demo` and `messages`."""
 
+import os
 import re
 import sys
 import threading
@@ -24,6 +25,7 @@ from spillway.terminal import StopRequested, interruptible, pluralize
 
 if TYPE_CHECKING:
     from spillway.local_cloud.demo import DemoSettings, RunningDemo
+    from spillway.sitegen.reading.toml_input import InputError
 
 PORT_MAX = 65_535 - 2
 # The form of a locale; reading its texts finds out whether the language exists.
@@ -208,15 +210,20 @@ def messages_command(project: Project, locale: str) -> None:
     """
     if not LOCALE.fullmatch(locale):
         raise BadInput(f"{locale!r}: not a locale", hint="name a language, as in site.toml: de, de-AT")
+    from spillway.sitegen.reading.text_file import text_of_file
     from spillway.sitegen.theme_files import ThemeFiles
     from spillway.sitegen.translations import default_texts, update_catalogue
 
-    file = project.site / "locales" / f"{locale}.po"
-    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    name = f"site/locales/{locale}.po"
+    file = project.root / name
+    mistakes: list[InputError] = []
+    before = text_of_file(project.root, name, mistakes) if os.path.lexists(file) else ""
+    if before is None:
+        raise BadInput(str(mistakes[0]), hint="correct it, or delete the file")
     known = default_texts(project.default_theme, locale)
     templates = ThemeFiles.of(project).texts()
     made = update_catalogue(before, locale=locale, templates=templates, known=known)
     file.parent.mkdir(exist_ok=True)
     file.write_text(made.text, encoding="utf-8")
     texts = pluralize(made.count, "text")
-    click.echo(f"{file.relative_to(project.root)}: {texts}, {made.missing:,} of them to translate")
+    click.echo(f"{name}: {texts}, {made.missing:,} of them to translate")

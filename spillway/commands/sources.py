@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +256,17 @@ def _read_links(file: Path, container: "Container") -> Iterator[tuple[str, str, 
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file}: {error}", hint="name a CSV file in UTF-8") from None
-    rows = csv.DictReader(text.splitlines(), strict=True)
+    rows = csv.DictReader(StringIO(text), strict=True)
+    try:
+        yield from _links_of(rows, file, container)
+    except csv.Error as error:
+        hint = "a text with a comma or a quote stands in quotes, and each quote inside of it twice"
+        raise BadInput(f"{file}, line {rows.reader.line_num}: {error}", hint=hint) from None
+
+
+def _links_of(
+    rows: "csv.DictReader[str]", file: Path, container: "Container"
+) -> Iterator[tuple[str, str, Any]]:
     if not set(LINK_COLUMNS) <= set(rows.fieldnames or ()):
         raise BadInput(
             f"{file}, line 1: the columns are {', '.join(rows.fieldnames or ('missing',))}",

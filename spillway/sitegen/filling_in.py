@@ -20,7 +20,7 @@ def places_to_fill_in(project: Project) -> Iterator[str]:
     pages = sorted((project.site / "pages").glob("*.md"))
     for file in (project.root / MARKER, *pages):
         if file.is_file():
-            for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+            for number, line in enumerate(file.read_text("utf-8", "replace").split("\n"), 1):
                 for found in PLACE.finditer(line):
                     yield f"{file.relative_to(project.root).as_posix()}:{number}: {found[0]}"
 

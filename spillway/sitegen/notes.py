@@ -5,7 +5,7 @@ A build lists these notes and goes on.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from chalicelib.storage import HOME_KEY
 from spillway.project import IMPORT_RECORD, Project
 from spillway.sitegen.reading.catalogue import Catalogue
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.locales import root_of_locale
 from spillway.sitegen.reading.product_sheet import SHEET_FILE
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE
@@ -29,9 +30,17 @@ _OF_THE_CLOUD = ("/api/", "/merchant/")
 _OWN_LINK = re.compile(r'href="(/[^"]*)')
 
 
-def ignored_files(project: Project) -> Iterator[str]:
-    """Yield a line for each file that looks like one of the shop's and that nothing reads."""
+def ignored_files(project: Project, locales: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a line for each file that looks like one of the shop's and that nothing reads.
+
+    `locales` are those of the shop, the first one first.
+    """
     site = project.site
+    for page in sorted((site / "pages").glob("*.*.md")):
+        locale = page.name.split(".")[1]
+        if locale not in locales[1:] and not _is_hidden(page, site):
+            reason = f"{locale} is not among the further locales of {SITE_FILE}"
+            yield f"{_name(page, project)}: ignored: {reason}{did_you_mean(locale, locales[1:])}"
     for folder, suffixes in (("products", _PRODUCT), ("pages", (".md",))):
         for within, _, names in os.walk(site / folder):
             ignored = [name for name in names if within != str(site / folder) or not name.endswith(suffixes)]
@@ -93,7 +102,7 @@ def _line_of(project: Project, file: str, link: str) -> str:
     path, _, row = file.partition(":")
     text = (project.root / path).read_text("utf-8-sig", "replace")
     written = (f"]({link}", link)
-    lines = text.splitlines()
+    lines = text.split("\n")
     number = next((at for end in written for at, line in enumerate(lines, 1) if end in line), None)
     place = file if row else f"{path}:{number}" if number else path
     return f"{place}: the link {link} leads to no page of this shop"

@@ -165,7 +165,7 @@ def read_site(
         _text_of(project, REDIRECTS_FILE) if catalogue.redirects else None,
         notes=(
             *places_to_fill_in(project),
-            *ignored_files(project),
+            *ignored_files(project, [storefront.shop.locale for storefront in catalogue.storefronts]),
             *empty_categories(catalogue),
             *(f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes),
         ),

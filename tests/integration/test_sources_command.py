@@ -113,6 +113,7 @@ def test_links_are_imported_whole_or_not_at_all(run: Run, tmp_path: Path) -> Non
         (f"generic,variant:77,{SKU}\n", "line 3: foreign_id is 'variant:77'"),
         ("shopify,variant:1,NO-SUCH\n", "line 3: the shop sells no SKU 'NO-SUCH'"),
         ("shopify,variant:1,\n", "line 3: sku is ''"),
+        ('shopify,"variant"1,A\n', "line 3: ',' expected after"),
     ):
         file.write_text(head + good + wrong)
         result = run(sources.links_command, "import", str(file))

@@ -312,6 +312,7 @@ def test_the_command_says_what_it_made(shop: Project) -> None:
         ("rule.toml", "did you mean site/rules.toml?"),
         ("Rules.TOML", "did you mean site/rules.toml?"),
         ("pages/about.txt", "names in site/pages end with .md"),
+        ("pages/privacy.fr.md", "fr is not among the further locales of site/site.toml"),
     ],
 )
 def test_a_file_that_nothing_reads_is_named(tmp_path: Path, file: str, expected: str) -> None:

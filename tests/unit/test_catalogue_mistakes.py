@@ -99,6 +99,16 @@ def mistakes_of(shop: Project) -> tuple[InputError, ...]:
             "the name of a file in site/pictures; did you mean hero.webp?",
         ),
         (SITE, '"scarf"]', '"field-jacket"]', 26, "home.featured", "each product once"),
+        (SITE, "tagline", "TAGLINE", 2, "TAGLINE", "a known field; did you mean tagline?"),
+        (SITE, '"accessories"', '"Wool & Silk"', 17, "categories[1].slug", "characters, such as wool-silk"),
+        (SCARF, '"Wool Scarf"', '"\\u200b"', 1, "title", "a text"),
+        (SCARF, "stock = 2", 'stock = "2"', 13, "variants[0].stock", "from 0 to 1000000 without quotes"),
+        (JACKET, 'Size = "M"', 'Size = " S"', 27, "variants[1].options", "each choice once"),
+        (SCARF, "stock = 2", "stock\u00a0= 2", 13, "TOML", "the sign here is invisible (U+00A0)"),
+        (SCARF, '"45.00"', "\u201c45.00\u201d", 3, "TOML", "straight quotes instead of \u201c"),
+        (SCARF, '"45.00"', f"{'[' * 2000}{']' * 2000}", 3, "TOML", "fewer brackets inside of each other"),
+        # Line breaks to some programs, and not to TOML.
+        (SCARF, "stock = 2", "# a\u2028b\x85c\nstok = 2", 14, "variants[0].stok", "did you mean stock?"),
         (SITE, 'opt_in = "double"', "opt_in = true", 29, "waitlist.opt_in", "double (an email asks"),
         (
             SITE,
@@ -292,6 +302,56 @@ def test_a_file_name_that_is_no_slug_is_refused(shop: Project, name: str) -> Non
     (shop.site / "products" / "scarf.toml").rename(shop.site / "products" / name)
 
     assert any(mistake.field == "file name" and mistake.file.endswith(name) for mistake in mistakes_of(shop))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "site/redirects.toml",
+        "site/rules.toml",
+        "site/products.csv",
+        "site/products/hat.toml",
+        "site/locales/en.po",
+    ],
+)
+@pytest.mark.parametrize("to", ["/no/such/file", "itself"])
+def test_a_link_that_leads_to_no_file_is_named_and_not_passed_over(shop: Project, name: str, to: str) -> None:
+    file = shop.root / name
+    file.parent.mkdir(exist_ok=True)
+    file.symlink_to(file if to == "itself" else to)
+
+    (mistake,) = mistakes_of(shop)
+    assert mistake.file == name
+    assert mistake.value == f"a link to {file if to == 'itself' else to}, where no file is"
+    assert mistake.expected == "a file: mend the link, or delete it"
+
+
+def test_a_picture_that_is_a_link_to_no_file_is_not_suggested_itself(shop: Project) -> None:
+    (shop.site / "pictures/scarf.webp").unlink()
+    (shop.site / "pictures/scarf.webp").symlink_to("gone.webp")
+
+    (mistake,) = mistakes_of(shop)
+    assert (
+        mistake.expected == "the name of a file in site/pictures, not a link to gone.webp, where no file is"
+    )
+
+
+def test_the_files_that_an_editor_or_macos_puts_beside_a_product_are_no_products(shop: Project) -> None:
+    products = load_catalogue(shop).products
+    for folder, name in (("products", "scarf.toml"), ("pages", "privacy.md")):
+        (shop.site / folder / f".#{name}").symlink_to("ada@laptop.4711:1790000000")
+        (shop.site / folder / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+
+    assert load_catalogue(shop).products == products
+
+
+@pytest.mark.parametrize("folder", ["products", "pages"])
+def test_a_file_in_the_place_of_a_folder_is_named_with_the_other_mistakes(shop: Project, folder: str) -> None:
+    (shop.site / folder).rename(shop.root / "moved")
+    (shop.site / folder).write_text("x")
+
+    expected = "a folder: rename the file, or delete it"
+    assert InputError(f"site/{folder}", None, "folder", "a file", expected) in mistakes_of(shop)
 
 
 @pytest.mark.parametrize(

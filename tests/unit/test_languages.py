@@ -338,6 +338,41 @@ def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Proje
     assert not any(row.titles for row in catalogue.rows)
 
 
+def test_a_page_may_be_translated_for_a_region_with_a_number(shop: Project) -> None:
+    site = shop.site / "site.toml"
+    site.write_text(site.read_text().replace('["en-GB", "de"]', '["en-GB", "es-419"]'))
+    text = '+++\ntitle = "Privacidad"\ndescription = "Corto."\n+++\nHola.\n'
+    (shop.site / "pages/privacy.es-419.md").write_text(text)
+    (shop.site / "pages/privacy.es-491.md").write_text(text)
+    release = build(shop)
+    assert "<h1>Privacidad</h1>" in page(release, "es-419/privacy")
+    slip = "es-491 is not among the further locales of site/site.toml; did you mean es-419?"
+    assert f"site/pages/privacy.es-491.md: ignored: {slip}" in release.notes
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'\xef\xbb\xbfmsgid "Menu"\nmsgstr "Speisen"\n', None),
+        ('msgid "Menu"\nmsgstr "Menü"\n'.encode("cp1252"), "site/locales/de.po:2: file = 'msgstr \"Menü\"'"),
+    ],
+)
+def test_a_catalogue_of_another_program_is_read_as_utf_8_or_refused_as_it_was(
+    shop: Project, body: bytes, expected: str | None
+) -> None:
+    file = shop.site / "locales" / "de.po"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(body)
+    result = CliRunner().invoke(cli, ["messages", "de"], obj=shop)
+    if expected is None:
+        assert result.exit_code == 0, result.output
+        assert 'msgid "Menu"\nmsgstr "Speisen"\n' in file.read_text()
+    else:
+        assert isinstance(result.exception, BadInput)
+        assert result.exception.message.startswith(expected)
+        assert file.read_bytes() == body
+
+
 def test_a_catalogue_is_updated_and_keeps_its_translations(shop: Project) -> None:
     def said() -> str:
         result = CliRunner().invoke(cli, ["messages", "de"], obj=shop)

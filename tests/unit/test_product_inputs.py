@@ -101,6 +101,8 @@ def test_a_changed_row_renders_its_pages_again(shop: Project) -> None:
         ("148.00", "148,00", "2: row = '4': expected at most 14 cells"),
         ("148.00", "a lot", "2: price = 'a lot': expected a decimal number: 148.00"),
         ("158.00", "-1", "6: price = '-1': expected a decimal number"),
+        # A line break inside of a cell, as FileMaker writes it.
+        (",waxed,", ",waxed\x0bcotton,", "2: tags = 'waxed\\x0bcotton': expected a single line"),
         ("S,FJ-MOSS-S,4", "S,FJ-MOSS-S,four", "2: stock = 'four': expected a whole number"),
         ("FJ-MOSS-M", "fj\u202emoss", "5: sku = 'fj\\u202emoss': expected another SKU. An SKU must not"),
         ("FJ-MOSS-M", "FJ-MOSS-S", ONE_SKU_TWICE),
@@ -188,9 +190,12 @@ def test_a_product_in_two_files_is_a_mistake(shop: Project) -> None:
     ("text", "expected"),
     [
         ("no front matter", "scarf.md:1: front matter = 'no front matter'"),
-        (as_markdown(SCARF, ""), "scarf.md: description = ''"),
+        (as_markdown(SCARF, ""), "scarf.md:15: description = ''"),
         (as_markdown(SCARF.replace("45.00", "cheap"), "Wool."), "scarf.md:4: price = 'cheap'"),
-        (as_markdown(SCARF, "![a](b.png)"), "scarf.md: description = 'b.png': expected text only"),
+        (
+            as_markdown(SCARF, "Wool.\n\n![a](b.png)"),
+            "scarf.md:17: description = 'b.png': expected text only",
+        ),
         (f"+++\n{SCARF}+++\nLambswool.\n", "scarf.md:6: description = 'Lambswool.': expected this only once"),
     ],
 )

@@ -173,7 +173,14 @@ class FrontMatter:
 
     def table(self, *, file: str, mistakes: list[InputError], **also: str) -> TomlTable | None:
         """Parse the TOML, with the fields `also` that the body states; return None when it is not TOML."""
-        return TomlTable.parse(self.front, file=file, mistakes=mistakes, first_line=2, also=also)
+        return TomlTable.parse(
+            self.front,
+            file=file,
+            mistakes=mistakes,
+            first_line=2,
+            also=also,
+            also_from=self.lines_before + 1,
+        )
 
 
 def read_page(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -73,7 +72,7 @@ def read_description(table: TomlTable, *, root: str = "", judged_only: bool = Fa
         text,
         heading_level_min=3,
         root=root,
-        refuse=lambda line, value, expected: table.error("description", value, expected),
+        refuse=lambda line, value, expected: table.error("description", value, expected, line=line),
     )
 
 
@@ -173,15 +172,10 @@ def options_problem(options: Sequence[tuple[str, str]], variants: Sequence[Varia
             values.setdefault(name, {})[value] = None
     for name, value in options:
         if name not in values:
-            return f"an option of the variants{_suggested(name, values) or _listed(values)}"
+            return f"an option of the variants{did_you_mean(name, values) or _listed(values)}"
         if value not in values[name]:
-            return f"a {name} of a variant{_suggested(value, values[name]) or _listed(values[name])}"
+            return f"a {name} of a variant{did_you_mean(value, values[name]) or _listed(values[name])}"
     return "options that one variant has together"
-
-
-def _suggested(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _listed(known: Iterable[str]) -> str:

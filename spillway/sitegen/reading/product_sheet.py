@@ -9,6 +9,7 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from typing import Any
 
 from chalicelib.domain.ids import Slug
@@ -66,7 +67,7 @@ def read_sheet(text: str, reader: ProductFile, *, mistakes: list[InputError]) ->
 
 def variant_line(text: str, first_line: int, number: int) -> int:
     """Return the line of variant `number`, from 0, of the product that begins at `first_line` of a sheet."""
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=_separator(text), strict=True)
+    reader = csv.reader(StringIO(text), delimiter=_separator(text), strict=True)
     lines: list[int] = []
     line = 1
     for row in reader:
@@ -103,7 +104,7 @@ class _SheetLines(KeyLines):
         self._rows = product.rows
         self._shown = [line for line, cells in product.rows if cells.get("picture")]
 
-    def of(self, field: str) -> int:
+    def of(self, field: str, line: int = 1) -> int:
         """Return the line of the row that states the field."""
         table, _, number = field.partition(".")[0].partition("[")
         rows = self._shown if table == "pictures" else [line for line, _ in self._rows]
@@ -116,7 +117,8 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
     def note_error(line: int, column: str, value: object, expected: str) -> None:
         mistakes.append(InputError(SHEET_FILE, line, column, value, expected))
 
-    lines = text.splitlines(keepends=True)
+    # Not `splitlines`: some programs write a line break inside a cell as a vertical tab.
+    lines = list(StringIO(text))
     separator = _separator(text)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     signs = {",": "a comma", ";": "a semicolon"}.get(separator, "a tab")

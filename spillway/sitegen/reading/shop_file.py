@@ -122,9 +122,8 @@ def _home(table: TomlTable, pictures: Path, shop: Shop) -> HomePage:
     if file and Path(file).name != file:
         table.error("picture", file, PICTURE_EXPECTED)
     featured = table.texts("featured", length_max=NAME_LENGTH_MAX, count_max=_FEATURED_MAX, optional=True)
-    for slug in featured:
-        if featured.count(slug) > 1:
-            table.error("featured", slug, "each product once")
+    for slug in sorted({slug for slug in featured if featured.count(slug) > 1}):
+        table.error("featured", slug, "each product once")
     home = HomePage(
         text_html=_home_text(table),
         headline=table.text("headline", length_max=NAME_LENGTH_MAX, optional=True) or shop.name,

@@ -39,7 +39,8 @@ _SIGN_WORDS = ((re.compile(r"(?<=[A-Za-z0-9+])\s*\+"), "-plus-"), (re.compile(r"
 def slug_problem(slug: object) -> str | None:
     """Return what was expected instead of `slug`, None when it is valid."""
     if not isinstance(slug, str) or len(slug) > SLUG_LENGTH_MAX or not _SLUG.fullmatch(slug):
-        return SLUG_EXPECTED
+        suggested = f", such as {base_slug(slug)}" if slug and isinstance(slug, str) else ""
+        return f"{SLUG_EXPECTED}{suggested}"
     if slug in _RESERVED:
         return f"another name: {slug} is taken by the shop itself"
     return None

@@ -250,7 +250,7 @@ def _fonts(table: TomlTable, stacks: str) -> Iterator[FontFile]:
         family = row.text("family", length_max=_STACK_LENGTH_MAX)
         if family and f'"{family}"' not in stacks:
             row.error("family", family, "a family that font or heading_font names")
-        weight = str(row.value("weight") or 400) if row.has("weight") else "400"
+        weight = str(row.value("weight")) if row.has("weight") else "400"
         if not _WEIGHT.fullmatch(weight):
             row.error("weight", weight, 'a weight, or the range of a variable font: 400, "100 900"')
         style = str(row.value("style")) if row.has("style") else "normal"
@@ -264,7 +264,7 @@ def _sections(table: TomlTable, *, has_text: bool) -> tuple[str, ...]:
     if not table.has("sections"):
         return HOME_SECTIONS
     sections = table.texts("sections", length_max=_NAME_LENGTH_MAX, count_max=len(SECTIONS))
-    for name in sections:
+    for name in dict.fromkeys(sections):
         if name not in SECTIONS:
             table.error("sections", name, f"one of {', '.join(SECTIONS)}{did_you_mean(name, SECTIONS)}")
         elif sections.count(name) > 1:

@@ -1,7 +1,6 @@
 """Read a merchant's TOML field by field; an error keeps its file, line, field, value and hint."""
 
 import datetime
-import difflib
 import json
 import tomllib
 import unicodedata
@@ -11,11 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from spillway.errors import BadInput
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.toml_text import KeyLines, TomlSlip, parsed
 from spillway.terminal import pluralize
 
 _VALUE_LENGTH_MAX = 60
-_UNKNOWN = "a known field; "
+_UNKNOWN = "a known field"
 # Marks that reverse the reading direction: with them, one text can look like another on a page.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -63,16 +63,19 @@ def _shortened(value: object) -> str:
     return text if len(text) <= _VALUE_LENGTH_MAX else f"{text[: _VALUE_LENGTH_MAX - 1]}…"
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, nesting_max: int = 5) -> str:
     """Return a value as a file states it, as far as TOML and Python differ: true, 2026-09-01."""
+    if not nesting_max:
+        return "…"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
+        return f"[{', '.join(_shown(inner, nesting_max - 1) for inner in value)}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{name!r}: {_shown(inner)}' for name, inner in value.items())}}}"
+        inside = (f"{name!r}: {_shown(inner, nesting_max - 1)}" for name, inner in value.items())
+        return f"{{{', '.join(inside)}}}"
     return repr(value)
 
 
@@ -108,6 +111,7 @@ class TomlTable:
         mistakes: list[InputError],
         first_line: int = 1,
         also: Mapping[str, Any] = MappingProxyType({}),
+        also_from: int = 1,
     ) -> "TomlTable | None":
         """Parse the TOML in `text`.
 
@@ -117,6 +121,7 @@ class TomlTable:
             mistakes: the list that errors are appended to.
             first_line: the line of the file that `text` starts at.
             also: fields that the file states outside its TOML.
+            also_from: the line of the file that each of them starts at.
 
         Returns:
             The top table; None after an error was noted because the text is not TOML.
@@ -128,15 +133,16 @@ class TomlTable:
             line = slip.line + first_line - 1
             mistakes.append(InputError(file, line, "TOML", slip.reason, slip.expected, slip.excerpt))
             return None
-        table = cls({**values, **also}, file=file, lines=KeyLines(text, first_line), mistakes=mistakes)
+        lines = KeyLines(text, first_line, dict.fromkeys(also, also_from))
+        table = cls({**values, **also}, file=file, lines=lines, mistakes=mistakes)
         for name in also.keys() & values.keys():
             table.error(name, values[name], "this only once in a file")
         return table
 
-    def error(self, name: str, value: object, expected: str) -> None:
-        """Note that the field `name` holds `value` instead of what is `expected`."""
+    def error(self, name: str, value: object, expected: str, *, line: int = 1) -> None:
+        """Note that `name` holds `value`, in line `line` of its text, instead of what is `expected`."""
         field = f"{self._place}{name}"
-        self._mistakes.append(InputError(self._file, self._lines.of(field), field, value, expected))
+        self._mistakes.append(InputError(self._file, self._lines.of(field, line), field, value, expected))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,12 +179,13 @@ class TomlTable:
 
     def texts(self, name: str, *, length_max: int, count_max: int, optional: bool = False) -> tuple[str, ...]:
         """Return a list of single-line texts."""
-        values = self._list(name, count_max=count_max, optional=optional)
-        for value in values:
-            expected = text_problem(value, length_max=length_max)
-            if expected:
+        texts = []
+        for value in self._list(name, count_max=count_max, optional=optional):
+            if expected := text_problem(value, length_max=length_max):
                 self.error(name, value, expected)
-        return tuple(str(value) for value in values)
+            else:
+                texts.append(str(value))
+        return tuple(texts)
 
     def pairs(self, name: str, *, length_max: int, count_max: int) -> tuple[tuple[str, str], ...]:
         """Return a list of [name, value] pairs, empty when the field is absent."""
@@ -212,7 +219,8 @@ class TomlTable:
         """Return a whole number from 0 to `at_most`."""
         value = self._take(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= at_most:
-            self.error(name, value, f"a whole number from 0 to {at_most}")
+            quoted = " without quotes" if isinstance(value, str) else ""
+            self.error(name, value, f"a whole number from 0 to {at_most}{quoted}")
             return 0
         return value
 
@@ -255,6 +263,9 @@ class TomlTable:
         if self.is_table(name):
             self.error(name, self._take(name), f"[[{name}]] with two pairs of brackets: there may be several")
             return
+        if not optional and self._take(name) is None:
+            self.error(name, None, f"at least one table [[{name}]]")
+            return
         for number, value in enumerate(self._list(name, count_max=count_max, optional=optional)):
             if isinstance(value, dict):
                 yield self._inner(value, f"{self._place}{name}[{number}].")
@@ -269,11 +280,9 @@ class TomlTable:
         """
         unknown = self._values.keys() - self._known
         known = self._known | also if unknown else self._known
+        others = f"; one of {', '.join(sorted(known))}" if known else "; there is none here"
         for name in sorted(unknown):
-            near = difflib.get_close_matches(name, known, n=1)
-            others = f"one of {', '.join(sorted(known))}" if known else "there is none here"
-            hint = f"did you mean {near[0]}?" if near else others
-            self.error(name, self._values[name], f"{_UNKNOWN}{hint}")
+            self.error(name, self._values[name], f"{_UNKNOWN}{did_you_mean(name, known) or others}")
         if self._mistakes and not self._place:
             self._explain_strays(self._known | also)
 
@@ -318,7 +327,7 @@ def text_problem(value: object, *, length_max: int, lines: bool = False) -> str 
         length_max: in characters.
         lines: whether the text may have line breaks and tabs.
     """
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not any(sign.isprintable() and not sign.isspace() for sign in value):
         return "a text"
     if len(value) > length_max:
         return f"at most {length_max} characters, not {len(value)}"

@@ -4,8 +4,10 @@ import datetime
 import re
 import tomllib
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import rtoml
@@ -24,9 +26,11 @@ _WAYS_OUT = {
     "unescaped": "single quotes around a text with backslashes",
     "unclosed array": "a closing ] and a comma between values",
     "expected ']'": "a closing ]",
+    "nested too deeply": "fewer brackets inside of each other",
 }
 _REASONS_OF_NAMES = ("expected '=' after", "expected ']", "invalid initial character", "invalid statement")
 _BEFORE_VALUES = ("=", "[", ",")
+_CURLY_QUOTES = "\u201c\u201d\u201e\u201a\u2018\u2019\u00ab\u00bb"
 # A word of a value, and a name of a key that may lack its quotes.
 _WORD = re.compile(r"[^\s,=\[\]{}#\"']+")
 _NAME = re.compile(r"[\w$/@&+%-]*[^\W_][\w$/@&+%-]*")
@@ -48,7 +52,11 @@ def parsed(text: str) -> dict[str, Any]:
         return rtoml.loads(text)
     except ValueError:
         # Slower, but it reads some texts that rtoml refuses, and its errors carry a line.
-        return tomllib.loads(text)
+        try:
+            return tomllib.loads(text)
+        except RecursionError:
+            line = max(enumerate(text.split("\n"), 1), key=lambda numbered: len(numbered[1]))[0]
+            raise tomllib.TOMLDecodeError(f"Nested too deeply (at line {line}, column 1)") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class TomlSlip:
     @classmethod
     def of(cls, error: tomllib.TOMLDecodeError, text: str) -> "TomlSlip":
         """Return the place that the parser's `error` names; "end of document" is the last line of `text`."""
-        lines = text.splitlines() or [""]
+        lines = text.split("\n")
         found = _PARSER_LINE.search(str(error))
         if found and found[1]:
             number, column = int(found[1]), int(found[2])
@@ -82,7 +90,12 @@ class TomlSlip:
         number, column = _start_of_open_text(lines, number, column)
         line = lines[min(number, len(lines)) - 1]
         ways_out = (words for start, words in _WAYS_OUT.items() if reason.startswith(start))
-        hint = _header_hint(line, reason) or _name_hint(line, column, reason) or _value_hint(line, column)
+        hint = (
+            _header_hint(line, reason)
+            or _sign_hint(line[column - 1 : column])
+            or _name_hint(line, column, reason)
+            or _value_hint(line, column)
+        )
         expected = hint or next(ways_out, f'lines such as name = "value" ({reason})')
         return cls(number, reason, expected, _with_caret(line, column))
 
@@ -106,6 +119,15 @@ def _header_hint(line: str, reason: str) -> str | None:
     if not header or not reason.startswith(("cannot declare", "cannot overwrite")):
         return None
     return f"each table [{header[2]}] once, or [[{header[2]}]] in each place where there are several"
+
+
+def _sign_hint(sign: str) -> str | None:
+    """Return what belongs in the place of a sign that looks like one of TOML's, or like nothing."""
+    if sign and sign in _CURLY_QUOTES:
+        return f'straight quotes instead of {sign}: name = "text"'
+    if sign and not sign.isascii() and not sign.isprintable():
+        return f"a plain space or nothing: the sign here is invisible (U+{ord(sign):04X})"
+    return None
 
 
 def _name_hint(line: str, column: int, reason: str) -> str | None:
@@ -164,15 +186,22 @@ def _with_caret(line: str, column: int) -> tuple[str, str]:
 class KeyLines:
     """The line of each key of a TOML text. The text is searched only when there is an error to report."""
 
-    def __init__(self, text: str, first_line: int = 1) -> None:
+    def __init__(
+        self, text: str, first_line: int = 1, outside: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """Take a text that begins at `first_line` of its file; `outside` has the lines of other fields."""
         self._text = text
         self._first_line = first_line
+        self._outside = outside
 
-    def of(self, field: str) -> int | None:
+    def of(self, field: str, line: int = 1) -> int | None:
         """Return the line of a field such as "variants[2].sku", or else that of the table it belongs to.
 
-        A row of a list in one line, [{ sku = "A" }], has the line of its list.
+        A row of a list in one line, [{ sku = "A" }], has the line of its list. `line` is a line of a text
+        outside of the TOML, from 1.
         """
+        if field in self._outside and field not in self._by_field:
+            return self._outside[field] + line - 1
         place = field
         while place and place not in self._by_field:
             # "a.b[2]" is in "a.b[2]", "a.b" and "a", in this order.
@@ -184,7 +213,7 @@ class KeyLines:
         lines: dict[str, int] = {}
         counts: dict[str, int] = {}
         place, quotes = "", ""
-        for number, line in enumerate(self._text.splitlines(), self._first_line):
+        for number, line in enumerate(self._text.split("\n"), self._first_line):
             inside, quotes = quotes, _open_quotes(line, quotes)
             if inside:
                 continue
