@@ -19,10 +19,14 @@ from spillway.sitegen.reading.product_sheet import SHEET_FILE
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE
 from spillway.sitegen.reading.rules_file import RULES_FILE
 from spillway.sitegen.reading.shop_file import SITE_FILE
+from spillway.sitegen.theme_files import FOLDERS
+from spillway.sitegen.theme_settings import FONTS
+from spillway.sitegen.translations import text_files_of
 
 _PRODUCT = (".toml", ".md")
 # The file of each kind that is read from site/ itself, by the beginnings of names that are meant for it.
 _TOML_FILES = {"site": SITE_FILE, "shop": SITE_FILE, "redirect": REDIRECTS_FILE, "rule": RULES_FILE}
+_FOLDERS = (*FOLDERS, "products", "pages", "pictures", FONTS, "root")
 _SHEETS = (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".numbers")
 # Answered by the cloud, not by a file of the release.
 _OF_THE_CLOUD = ("/api/", "/merchant/")
@@ -30,17 +34,9 @@ _OF_THE_CLOUD = ("/api/", "/merchant/")
 _OWN_LINK = re.compile(r'href="(/[^"]*)')
 
 
-def ignored_files(project: Project, locales: Sequence[str] = ()) -> Iterator[str]:
-    """Yield a line for each file that looks like one of the shop's and that nothing reads.
-
-    `locales` are those of the shop, the first one first.
-    """
+def ignored_files(project: Project) -> Iterator[str]:
+    """Yield a line for each file that looks like one of the shop's and that nothing reads."""
     site = project.site
-    for page in sorted((site / "pages").glob("*.*.md")):
-        locale = page.name.split(".")[1]
-        if locale not in locales[1:] and not _is_hidden(page, site):
-            reason = f"{locale} is not among the further locales of {SITE_FILE}"
-            yield f"{_name(page, project)}: ignored: {reason}{did_you_mean(locale, locales[1:])}"
     for folder, suffixes in (("products", _PRODUCT), ("pages", (".md",))):
         for within, _, names in os.walk(site / folder):
             ignored = [name for name in names if within != str(site / folder) or not name.endswith(suffixes)]
@@ -48,8 +44,24 @@ def ignored_files(project: Project, locales: Sequence[str] = ()) -> Iterator[str
                 if not _is_hidden(file, site) and file.name != IMPORT_RECORD:
                     yield f"{_name(file, project)}: ignored: {_expected_in(folder, file, suffixes)}"
     for file in sorted(site.iterdir()) if site.is_dir() else ():
+        if file.is_dir() and file.name not in _FOLDERS and (meant := _meant_folder(file.name)):
+            yield f"{_name(file, project)}: ignored: did you mean site/{meant}?"
         if file.is_file() and (expected := _expected_in_site(file.name)):
             yield f"{_name(file, project)}: ignored: {expected}"
+
+
+def ignored_translations(project: Project, locales: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each translation into none of `locales`, those of the shop, the first one first."""
+    site = project.site
+    for page in sorted((site / "pages").glob("*.*.md")):
+        locale = page.name.split(".")[1]
+        if locale not in locales[1:] and not _is_hidden(page, site):
+            reason = f"{locale} is not among the further locales of {SITE_FILE}"
+            yield f"{_name(page, project)}: ignored: {reason}{did_you_mean(locale, locales[1:])}"
+    texts = [name for locale in locales for name in text_files_of(locale)]
+    for file in sorted((site / "locales").rglob("*.po")):
+        if file.relative_to(site / "locales").as_posix() not in texts and not _is_hidden(file, site):
+            yield f"{_name(file, project)}: ignored: the locales of {SITE_FILE} read {', '.join(texts)}"
 
 
 def empty_categories(catalogue: Catalogue) -> Iterator[str]:
@@ -127,6 +139,11 @@ def _expected_in_site(name: str) -> str | None:
         meant = next((file for begins, file in _TOML_FILES.items() if stem.startswith(begins)), None)
         return f"did you mean {meant}?" if meant else "no file of that name is read"
     return None
+
+
+def _meant_folder(name: str) -> str | None:
+    """Return the folder that is read and that begins as `name` does; None where there is none."""
+    return next((folder for folder in _FOLDERS if folder[:4] == name[:4].lower()), None)
 
 
 def _is_hidden(file: Path, site: Path) -> bool:

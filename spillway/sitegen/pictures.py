@@ -239,7 +239,7 @@ def _scaled(image: Image.Image) -> dict[int, Image.Image]:
     wider = image
     widths = {width for encoding in ENCODINGS for width in encoding.widths_up_to(image.width)}
     for width in sorted(widths, reverse=True):
-        height = round(image.height * width / image.width)
+        height = max(1, round(image.height * width / image.width))
         scaled[width] = wider = wider.resize((width, height), Image.Resampling.LANCZOS)
     return scaled
 

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
 
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import HOME_KEY
@@ -33,11 +33,12 @@ from spillway.sitegen.feeds import root_mistakes
 from spillway.sitegen.filling_in import places_to_fill_in
 from spillway.sitegen.fonts import served_fonts
 from spillway.sitegen.last_build import LastBuild
-from spillway.sitegen.notes import dead_links, empty_categories, ignored_files
+from spillway.sitegen.notes import dead_links, empty_categories, ignored_files, ignored_translations
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.reading.catalogue import Catalogue
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, located, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
@@ -165,7 +166,8 @@ def read_site(
         _text_of(project, REDIRECTS_FILE) if catalogue.redirects else None,
         notes=(
             *places_to_fill_in(project),
-            *ignored_files(project, [storefront.shop.locale for storefront in catalogue.storefronts]),
+            *ignored_files(project),
+            *ignored_translations(project, [edition.shop.locale for edition in catalogue.storefronts]),
             *empty_categories(catalogue),
             *(f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes),
         ),
@@ -335,6 +337,8 @@ def _template_mistake(error: Exception, templates: Mapping[str, str]) -> BadInpu
         return None
     name, line = places[-1] if places else ("", 0)
     reason = "templates include each other without end" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, TemplateNotFound):
+        reason = f"there is no template {error.name}{did_you_mean(str(error.name), templates)}"
     file = file_of_template(name)
     if name and is_default(file, templates.get(name, "")):
         return BadInput(

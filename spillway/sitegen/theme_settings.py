@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.storefront.theme import Logo, ThemeSettings
+from spillway.sitegen.reading.did_you_mean import did_you_mean_file
 from spillway.sitegen.reading.theme_section import ThemeSection
 
 FONTS = "fonts"
@@ -186,7 +187,7 @@ def _logo_problem(field: str, file: Path) -> str | None:
     if suffix not in _LOGO_TYPES:
         return f"a file of one of the kinds {', '.join(_LOGO_TYPES)}"
     if not file.is_file():
-        return "the name of a file in site/static"
+        return f"the name of a file in site/static{_near(file)}"
     if (size_bytes := file.stat().st_size) > _LOGO_BYTES_MAX:
         return f"a file of at most {_LOGO_BYTES_MAX} bytes, not {size_bytes}"
     if logo_size(file) is None:
@@ -194,11 +195,16 @@ def _logo_problem(field: str, file: Path) -> str | None:
     return None
 
 
+def _near(file: Path) -> str:
+    """Return a hint at the file beside a missing one that is nearly called so."""
+    return did_you_mean_file(file.name, [other.name for other in file.parent.glob("*")])
+
+
 def _font_problem(folder: Path, name: str) -> str | None:
     """Return what was expected instead of the file of a font, None for one that fonts.py can try to read."""
     file = folder / name
     if not name or Path(name).name != name or not file.is_file():
-        return f"the name of a file in site/{FONTS}"
+        return f"the name of a file in site/{FONTS}{_near(file)}"
     if file.suffix.lower() not in FONT_TYPES:
         return f"a font of one of the kinds {', '.join(FONT_TYPES)}"
     if (size_bytes := file.stat().st_size) > _FONT_BYTES_MAX:

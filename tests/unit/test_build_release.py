@@ -221,6 +221,10 @@ def test_a_template_that_breaks_on_one_page_leaves_the_last_good_output(shop: Pr
         ("templates/confirm.html", "{{ product.name }}", "confirm.html:1"),
         ("templates/content.html", "{{ 1 / 0 }}", "content.html:1: division by zero"),
         ("templates/content.html", "{% include 'content.html' %}", "include each other without end"),
+        (
+            *("templates/content.html", "{% include 'peices.html' %}"),
+            "there is no template peices.html; did you mean pieces.html?",
+        ),
         ("emails/available/body.txt", "\n{{ produkt }}", "site/emails/available/body.txt:2"),
     ],
 )
@@ -312,17 +316,38 @@ def test_the_command_says_what_it_made(shop: Project) -> None:
         ("rule.toml", "did you mean site/rules.toml?"),
         ("Rules.TOML", "did you mean site/rules.toml?"),
         ("pages/about.txt", "names in site/pages end with .md"),
+        ("locales/de_DE.po", "the locales of site/site.toml read en-GB.po, en.po"),
+        ("locales/en/LC_MESSAGES/messages.po", "the locales of site/site.toml read en-GB.po, en.po"),
         ("pages/privacy.fr.md", "fr is not among the further locales of site/site.toml"),
     ],
 )
 def test_a_file_that_nothing_reads_is_named(tmp_path: Path, file: str, expected: str) -> None:
     shop = make_small_shop(tmp_path / "shop")
-    (shop.site / file).parent.mkdir(exist_ok=True)
+    (shop.site / file).parent.mkdir(parents=True, exist_ok=True)
     (shop.site / file).write_text("x")
     (shop.site / "products" / ".DS_Store").write_text("x")
     (shop.site / "products" / "scarf.toml~").write_text("x")
     (shop.site / "products" / IMPORT_RECORD).write_text("{}")
     assert build(shop).notes == (f"site/{file}: ignored: {expected}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("template", "templates"),
+        ("Products", "products"),
+        ("page", "pages"),
+        ("font", "fonts"),
+        ("notes", None),
+    ],
+)
+def test_a_folder_under_nearly_the_name_of_one_that_is_read_is_named(
+    tmp_path: Path, name: str, meant: str | None
+) -> None:
+    shop = make_small_shop(tmp_path / "shop")
+    (shop.site / name).mkdir()
+    expected = (f"site/{name}: ignored: did you mean site/{meant}?",) if meant else ()
+    assert build(shop).notes == expected
 
 
 def test_a_category_without_a_product_is_named(tmp_path: Path) -> None:

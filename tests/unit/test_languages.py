@@ -338,6 +338,18 @@ def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Proje
     assert not any(row.titles for row in catalogue.rows)
 
 
+@pytest.mark.parametrize("name", ["DE", "De"])
+def test_the_table_of_a_locale_in_another_spelling_is_a_mistake_with_the_right_one(
+    shop: Project, name: str
+) -> None:
+    scarf = shop.site / "products/scarf.toml"
+    scarf.write_text(f'{scarf.read_text()}\n[{name}]\ntitle = "Schal"\n')
+    with pytest.raises(CatalogueInvalid) as refused:
+        load_catalogue(shop)
+    (mistake,) = refused.value.mistakes
+    assert (mistake.field, mistake.expected) == (name, "a known field; did you mean de?")
+
+
 def test_a_page_may_be_translated_for_a_region_with_a_number(shop: Project) -> None:
     site = shop.site / "site.toml"
     site.write_text(site.read_text().replace('["en-GB", "de"]', '["en-GB", "es-419"]'))

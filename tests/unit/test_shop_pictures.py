@@ -50,6 +50,13 @@ def name_picture(shop: Project, name: str, colour: str = "red") -> None:
     file.write_text(file.read_text().replace('"scarf.webp"', json.dumps(name, ensure_ascii=False)))
 
 
+def test_a_picture_as_thin_as_a_line_is_shown(shop: Project) -> None:
+    name_picture(shop, "line.png")
+    Image.new("RGB", (20_000, 20), "red").save(shop.site / "pictures/line.png")
+    sizes = {Image.open(BytesIO(item.read())).size for item in build(shop).objects if "/line-" in item.key}
+    assert {(320, 1), (960, 1), (1600, 2)} <= sizes
+
+
 def page(release: Release, key: str) -> str:
     return next(object_ for object_ in release.objects if object_.key == key).read().decode()
 

@@ -250,6 +250,11 @@ def test_an_announcement_is_translated_and_keeps_its_link() -> None:
     ("line", "file", "content", "expected"),
     [
         ('logo = "l.svg"', None, b"", "the name of a file in site/static"),
+        ('logo = "logo.svg"', "static/Logo.svg", b"", "in site/static; did you mean Logo.svg?"),
+        (
+            'font = "A"\nfonts = [{file = "avenir.woff", family = "A"}]',
+            *("fonts/avenir.woff2", b"", "in site/fonts; did you mean avenir.woff2?"),
+        ),
         (
             'logo = "l.gif"',
             "static/l.gif",

@@ -65,9 +65,10 @@ def root_of_locale(locale: str) -> str:
 
 
 def skip_other_locales(table: TomlTable) -> None:
-    """Accept the tables of locales that the shop does not have at present."""
+    """Accept the tables of locales that the shop does not have at present, in their usual spelling."""
     for name in table.names:
-        if _LOCALE.fullmatch(name) and table.is_table(name) and _is_known(name):
+        is_locale = _LOCALE.fullmatch(name) and name == usual_spelling(name)
+        if is_locale and table.is_table(name) and _is_known(name):
             table.value(name)
 
 

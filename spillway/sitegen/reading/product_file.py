@@ -104,7 +104,7 @@ class ProductFile:
         )
         product = with_product_fields(product, table)
         skip_other_locales(table)
-        table.done(also=OPTIONAL_PRODUCT_FIELDS)
+        table.done(also=OPTIONAL_PRODUCT_FIELDS.union(self._locales))
         return ProductRow.of(file, product, images, tuple(stock.items()))
 
     def _price(self, table: TomlTable, name: str) -> int:
@@ -128,7 +128,7 @@ class ProductFile:
             if file and Path(file).name == file:
                 images.append(SourceImage(self._pictures / file, alt, options))
             elif file:
-                row.error("file", file, PICTURE_EXPECTED)
+                row.error("file", file, f"{PICTURE_EXPECTED}: {Path(file).name}")
             row.done()
         return images
 

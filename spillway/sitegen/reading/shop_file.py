@@ -120,7 +120,7 @@ def _home(table: TomlTable, pictures: Path, shop: Shop) -> HomePage:
     file = table.text("picture", length_max=FILE_NAME_LENGTH_MAX, optional=True)
     alt = table.text("picture_alt", length_max=SENTENCE_LENGTH_MAX, optional=not file)
     if file and Path(file).name != file:
-        table.error("picture", file, PICTURE_EXPECTED)
+        table.error("picture", file, f"{PICTURE_EXPECTED}: {Path(file).name}")
     featured = table.texts("featured", length_max=NAME_LENGTH_MAX, count_max=_FEATURED_MAX, optional=True)
     for slug in sorted({slug for slug in featured if featured.count(slug) > 1}):
         table.error("featured", slug, "each product once")

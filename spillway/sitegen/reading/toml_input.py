@@ -189,6 +189,9 @@ class TomlTable:
 
     def pairs(self, name: str, *, length_max: int, count_max: int) -> tuple[tuple[str, str], ...]:
         """Return a list of [name, value] pairs, empty when the field is absent."""
+        if self.is_table(name):
+            self.error(name, self._take(name), 'a list of pairs: [["Fabric", "Cotton"]]')
+            return ()
         pairs = []
         for row in self._list(name, count_max=count_max, optional=True):
             if not isinstance(row, list) or len(row) != 2:
