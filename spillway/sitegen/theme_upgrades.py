@@ -113,7 +113,7 @@ class Originals:
         """Return a file of the shop beside its original and its default; None for one that has neither.
 
         Raises:
-            BadInput: the shop's file is not saved as UTF-8.
+            BadInput: the shop's file, or its original, is not saved as UTF-8.
         """
         original = self.find(file.name)
         if file.own is None or (file.default is None and original is None):
@@ -127,7 +127,8 @@ class Originals:
         if not folders:
             return None
         folder = max(folders, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.name)])
-        return Original(folder.name, (folder / name).read_text(encoding="utf-8"))
+        kept = ThemeFile(f"{ORIGINALS}/{folder.name}/{name}", own=folder / name, default=None)
+        return Original(folder.name, kept.read_text())
 
     def copy(self, file: ThemeFile) -> None:
         """Copy a file of the default theme into the shop, and keep its original."""
@@ -181,6 +182,8 @@ def _ended(line: str) -> str:
 
 
 def _write(file: Path, text: str, newline: str = "\n") -> None:
+    # A link stays one: what it leads to is written.
+    file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.part")
     part.write_text(text, encoding="utf-8", newline=newline)

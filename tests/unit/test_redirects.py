@@ -17,6 +17,7 @@ from spillway.sitegen.reading.redirects import (
     parse_redirects,
     read_redirects,
     redirect_mistakes,
+    remove_redirects,
     source_problem,
 )
 from spillway.sitegen.reading.toml_text import KeyLines
@@ -223,3 +224,12 @@ def test_redirects_without_their_table_are_answered_with_its_line() -> None:
     assert [str(mistake) for mistake in mistakes] == [
         "site/redirects.toml:2: /a = '/b': expected the line [redirects] above the redirects"
     ]
+
+
+def test_lines_are_removed_as_toml_counts_them_and_a_link_stays_a_link(shop: Project) -> None:
+    shared = shop.root / "shared.toml"
+    shared.write_text('# one\u2028line\n[redirects]\n"/gone" = "/new"\n"/old" = "/new"\n')
+    (shop.site / "redirects.toml").symlink_to(shared)
+    assert remove_redirects(shop, {"/gone"}) == ("/gone",)
+    assert shared.read_text() == '# one\u2028line\n[redirects]\n"/old" = "/new"\n'
+    assert (shop.site / "redirects.toml").is_symlink()

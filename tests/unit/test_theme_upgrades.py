@@ -113,6 +113,23 @@ def test_a_copy_without_its_original_is_compared_with_the_default_theme(shop: Pr
     assert "--done" in refused.exception.hint
 
 
+def test_a_merge_writes_what_a_link_leads_to(shop: Project) -> None:
+    shared = shop.root / "shared.html"
+    card_of(shop).rename(shared)
+    card_of(shop).symlink_to(shared)
+    upgrade(shop, "<p>price</p>", "<p>now price</p>")
+    assert theme(shop, "merge", "templates/card.html").exit_code == 0
+    assert card_of(shop).is_symlink()
+    assert shared.read_text() == CARD.replace("price", "now price")
+
+
+def test_an_original_that_is_not_utf_8_is_named_with_its_line(shop: Project) -> None:
+    (shop.site / "theme-originals/0.0.9/templates/card.html").write_bytes(b"<p>\nCaf\xe9\n")
+    refused = theme(shop, "diff").exception
+    assert isinstance(refused, BadInput)
+    assert refused.message.startswith("site/theme-originals/0.0.9/templates/card.html:2: file = 'Café'")
+
+
 def test_a_merge_keeps_the_line_endings_of_the_shop(shop: Project) -> None:
     card_of(shop).write_bytes(CARD.replace("title", "name").replace("\n", "\r\n").encode())
     upgrade(shop, "price", "now price")

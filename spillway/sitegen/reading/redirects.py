@@ -368,6 +368,8 @@ def _quoted(text: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
+    # A link stays one: what it leads to is written.
+    file = file.resolve()
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)
