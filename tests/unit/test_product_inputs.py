@@ -82,6 +82,18 @@ def test_a_shop_may_be_one_sheet_as_spreadsheets_write_it(shop: Project) -> None
     assert {item.key for item in release.objects} >= {"products/field-jacket", "products/scarf"}
 
 
+def test_empty_columns_at_the_end_of_a_sheet_say_nothing(shop: Project) -> None:
+    in_sheet(shop)
+    before = load_catalogue(shop).products
+    wider = StringIO()
+    csv.writer(wider).writerows([*row, "", " "] for row in csv.reader(StringIO(SHEET)))
+    in_sheet(shop, wider.getvalue())
+    assert load_catalogue(shop).products == before
+    in_sheet(shop, wider.getvalue().replace("FJ-SLATE-M,0,", "FJ-SLATE-M,0,blue"))
+    (mistake,) = lines_of_mistakes(shop)
+    assert mistake.startswith("site/products.csv:6: row = 'blue': expected at most 14 cells")
+
+
 def test_a_changed_row_renders_its_pages_again(shop: Project) -> None:
     in_sheet(shop)
     first = {item.key: item.sha256 for item in build(shop).objects}
@@ -101,6 +113,8 @@ def test_a_changed_row_renders_its_pages_again(shop: Project) -> None:
         ("148.00", "148,00", "2: row = '4': expected at most 14 cells"),
         ("148.00", "a lot", "2: price = 'a lot': expected a decimal number: 148.00"),
         ("158.00", "-1", "6: price = '-1': expected a decimal number"),
+        ("title,", "Title,", "1: column = 'Title': expected a known column; did you mean title?"),
+        ("FJ-MOSS-M", "1.23457E+11", "5: sku = '1.23457E+11': expected all of its digits"),
         # A line break inside of a cell, as FileMaker writes it.
         (",waxed,", ",waxed\x0bcotton,", "2: tags = 'waxed\\x0bcotton': expected a single line"),
         ("S,FJ-MOSS-S,4", "S,FJ-MOSS-S,four", "2: stock = 'four': expected a whole number"),
@@ -150,10 +164,20 @@ def test_a_product_of_a_sheet_needs_a_file_of_its_own_to_be_translated(tmp_path:
     assert said in build(german).missing_translations
 
 
-def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:
-    (shop.site / "products.csv").write_bytes("slug,title".encode("utf-16"))
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("slug,title".encode("utf-16"), ":1: file = 'UTF-16': expected a text in UTF-8"),
+        (
+            b"PK\3\4\x14\0\6\0\xff",
+            ": file = 'a spreadsheet or an archive': expected a text: spreadsheets save one as CSV",
+        ),
+    ],
+)
+def test_a_sheet_that_is_none_is_one_mistake(shop: Project, body: bytes, expected: str) -> None:
+    (shop.site / "products.csv").write_bytes(body)
     (mistake,) = (line for line in lines_of_mistakes(shop) if "products.csv" in line)
-    assert "expected a text in UTF-8" in mistake
+    assert mistake.startswith(f"site/products.csv{expected}")
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])

@@ -43,6 +43,7 @@ _DIGITS_MAX = 18
 # Spreadsheets save the latter two where a comma is part of a number.
 _SEPARATORS = (",", ";", "\t")
 _DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,2})", re.ASCII)
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.ASCII)
 _WHOLE = re.compile(r"(\d+)[.,]0+", re.ASCII)
 
 Cells = Mapping[str, str]
@@ -126,24 +127,35 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
     columns: list[str] = []
     try:
         columns = [name.strip() for name in next(reader, [])]
+        while columns and not columns[-1]:  # spreadsheets save empty columns that were used once
+            columns.pop()
         if not _columns_are_fine(columns, mistakes):
             return
         line = reader.line_num + 1
         for row in reader:
-            if len(row) > len(columns):
+            if beyond := [cell for cell in row[len(columns) :] if cell.strip()]:
                 expected = (
                     f"at most {len(columns)} cells, as in the first row; one with {signs} stands in quotes"
                 )
-                note_error(line, "row", row[len(columns)], expected)
+                note_error(line, "row", beyond[0], expected)
             cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False) if cell.strip()}
             slug = cells.get("slug", "")
             if any(cells.values()) and (problem := slug_problem(slug)):
                 note_error(line, "slug", slug or None, problem)
             elif cells:
+                mistakes += _shortened_ids(line, cells)
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
         note_error(line, *_fault_of_row(lines[line - 1 :], columns, str(error), separator))
+
+
+def _shortened_ids(line: int, cells: Cells) -> Iterator[InputError]:
+    """Yield an error for each id that a spreadsheet has shortened, 1.23E+11: its digits are lost."""
+    for name in ("sku", "gtin", "mpn", "variant_id"):
+        if _SHORTENED.fullmatch(cells.get(name, "")):
+            expected = "all of its digits: the spreadsheet has shortened it; give the column the format text"
+            yield InputError(SHEET_FILE, line, name, cells[name], expected)
 
 
 def _fault_of_row(
@@ -181,11 +193,11 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
         for name in _REQUIRED_COLUMNS
         if name not in columns and not (name == "stock" and "counted" in columns)
     ]
-    known = f"one of {', '.join(_COLUMNS)}, option:NAME"
+    known = f"; one of {', '.join(_COLUMNS)}, option:NAME"
     mistakes += [
         *(
             InputError(
-                SHEET_FILE, 1, "column", name, f"a known column: {known}{did_you_mean(name, _COLUMNS)}"
+                SHEET_FILE, 1, "column", name, f"a known column{did_you_mean(name, _COLUMNS) or known}"
             )
             for name in unknown
         ),

@@ -63,6 +63,10 @@ def link_problem(path: str) -> str | None:
 
 def not_utf_8(file: str, body: bytes, start: int) -> InputError:
     """Return the error about a text in another encoding; `start` is its first byte that is not UTF-8."""
+    if body.startswith(b"PK\3\4"):
+        return InputError(
+            file, None, "file", "a spreadsheet or an archive", "a text: spreadsheets save one as CSV"
+        )
     # UTF-8 texts hold no zero bytes, and UTF-16 ones many.
     if body.startswith(_UTF_16_MARKS) or b"\0" in body[:100]:
         return InputError(file, 1, "file", "UTF-16", _SAVE_AS_UTF_8)
