@@ -98,6 +98,10 @@ def cli(context: click.Context, folder: Path | None) -> None:
 
     `spillway COMMAND --help` shows the options of a command and an example.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise BadInput("the current folder is not there any more", hint="cd into one that is") from None
     if folder:
         context.with_resource(chdir(folder))
     if context.obj is None and not context.meta[_HELP] and context.invoked_subcommand not in WITHOUT_SHOP:

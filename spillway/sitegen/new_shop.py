@@ -29,6 +29,8 @@ _CURRENCIES = {"en": "USD", "de": "EUR"}
 _ANY_CURRENCY = "EUR"
 _HOST_LENGTH_MAX = 40
 _ENGLISH = "en"
+# Beside these, a folder is as good as empty: of file managers, and of an empty repository.
+_NO_CONTENT = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".git"})
 # The category of the examples, by the languages of spillway/starter/: its slug and its title.
 _CATEGORIES = {_ENGLISH: ("homeware", "Homeware"), "de": ("wohnen", "Wohnen")}
 _NAVIGATION = {_ENGLISH: ("Shipping and returns", "Privacy"), "de": ("Versand und Rückgabe", "Datenschutz")}
@@ -133,7 +135,7 @@ def create_shop(
     """Write a new shop to `folder`, or write nothing.
 
     Args:
-        folder: where the shop belongs; it does not exist, or is empty.
+        folder: where the shop belongs; it does not exist, or is empty but for `_NO_CONTENT`.
         choices: what its owner chose.
         fill: writes its products into the shop that it is given; without it, the shop has examples.
         git: make it a repository, unless git is missing or the folder lies in a repository.
@@ -156,7 +158,7 @@ def create_shop(
                 fill(Project(staged))
             load_catalogue(Project(staged))
             if git:
-                _init_repository(staged, folder.parent)
+                _init_repository(staged, within)
             if is_there:
                 # The folder itself stays: a terminal may be in it.
                 for file in staged.iterdir():
@@ -168,7 +170,7 @@ def create_shop(
 
 
 def _require_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
+    if folder.is_dir() and all(file.name in _NO_CONTENT for file in folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
         raise BadInput(
@@ -239,7 +241,7 @@ def _display_name(name: str) -> str:
     return name if plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _init_repository(root: Path, parent: Path) -> None:
+def _init_repository(root: Path, around: Path) -> None:
     git = shutil.which("git")
     if git is None:
         return
@@ -249,5 +251,5 @@ def _init_repository(root: Path, parent: Path) -> None:
         ran = subprocess.run([git, *words], capture_output=True, check=False, env=kept)  # noqa: S603 - no shell
         return ran.returncode == 0
 
-    if not succeeds("-C", str(parent), "rev-parse", "--is-inside-work-tree"):
+    if not succeeds("-C", str(around), "rev-parse", "--is-inside-work-tree"):
         succeeds("init", "--quiet", str(root))

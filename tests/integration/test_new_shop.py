@@ -78,6 +78,30 @@ def test_a_new_shop_in_the_empty_folder_that_a_terminal_is_in_leaves_the_folder_
     assert 'locales = ["en-GB"]' in Path("site/site.toml").read_text()
 
 
+def test_a_folder_with_a_repository_and_what_a_file_manager_left_is_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    (folder / ".DS_Store").write_bytes(b"Bud1")
+    head = (folder / ".git/HEAD").read_bytes()
+    ended = CliRunner().invoke(cli, ["new", str(folder)])
+    assert ended.exit_code == 0, ended.output
+    kept = {".DS_Store", ".git", ".gitignore", "README.md", "site"}
+    assert {path.name for path in folder.iterdir()} == kept
+    assert (folder / ".git/HEAD").read_bytes() == head
+
+
+def test_a_terminal_in_a_folder_that_was_deleted_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["build"], ["new", "shop"], ["-C", str(tmp_path), "build"]):
+        refused = CliRunner().invoke(cli, words).exception
+        assert isinstance(refused, BadInput)
+        assert refused.message == "the current folder is not there any more"
+
+
 def test_a_build_prints_the_places_and_a_publish_to_aws_refuses_them(tmp_path: Path) -> None:
     new(tmp_path / "shop", *FLAGS)
     shop = Project(tmp_path / "shop")
