@@ -73,6 +73,14 @@ def test_a_file_of_each_kind_replaces_the_one_of_the_default_theme(shop: Project
     assert [item.key for item in release.objects if item.key.startswith("assets/search-")]
 
 
+def test_each_class_of_a_style_sheet_is_one_of_a_page_or_of_a_script() -> None:
+    files = [*(DEFAULT_THEME / "templates").glob("*.html"), *(DEFAULT_THEME / "static").glob("*.js")]
+    words = set(re.findall(r"[\w-]+", "".join(file.read_text() for file in files)))
+    for sheet in (DEFAULT_THEME / "static").glob("*.css"):
+        styled = set(re.findall(r"\.([a-z][\w-]*)", re.sub(r"/\*.*?\*/", "", sheet.read_text())))
+        assert styled - words == set(), sheet.name
+
+
 def test_each_page_with_a_field_that_nobody_fills_in_hides_it(shop: Project) -> None:
     pages = {
         item.key: item.read().decode()
