@@ -256,24 +256,19 @@ def _read_links(file: Path, container: "Container") -> Iterator[tuple[str, str, 
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file}: {error}", hint="name a CSV file in UTF-8") from None
-    rows = csv.DictReader(StringIO(text), strict=True)
+    reader = csv.DictReader(StringIO(text), strict=True)
     try:
-        yield from _links_of(rows, file, container)
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         hint = "a text with a comma or a quote stands in quotes, and each quote inside of it twice"
-        raise BadInput(f"{file}, line {rows.reader.line_num}: {error}", hint=hint) from None
-
-
-def _links_of(
-    rows: "csv.DictReader[str]", file: Path, container: "Container"
-) -> Iterator[tuple[str, str, Any]]:
-    if not set(LINK_COLUMNS) <= set(rows.fieldnames or ()):
+        raise BadInput(f"{file}, line {reader.reader.line_num}: {error}", hint=hint) from None
+    if not set(LINK_COLUMNS) <= set(reader.fieldnames or ()):
         raise BadInput(
-            f"{file}, line 1: the columns are {', '.join(rows.fieldnames or ('missing',))}",
+            f"{file}, line 1: the columns are {', '.join(reader.fieldnames or ('missing',))}",
             hint=f"name the columns {', '.join(LINK_COLUMNS)}",
         )
-    for row in rows:
-        place = f"{file}, line {rows.line_num}"
+    for line, row in rows:
+        place = f"{file}, line {line}"
         source, foreign_id = (row["source"] or "").strip(), (row["foreign_id"] or "").strip()
         if source not in ADAPTERS:
             raise BadInput(f"{place}: source is {source!r}", hint=f"it is one of {', '.join(ADAPTERS)}")

@@ -1,11 +1,10 @@
 """Look at the default theme, and override files of it: `spillway theme`."""
 
-import difflib
-
 import click
 
 from spillway.errors import BadInput
 from spillway.project import Project
+from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.theme_files import FOLDERS, ThemeFile, ThemeFiles
 from spillway.sitegen.theme_upgrades import Originals, verdict_of
 from spillway.terminal import pluralize
@@ -142,8 +141,7 @@ def _named(project: Project, name: str) -> ThemeFile:
     files = _files(project)
     wanted = name.removeprefix("site/")
     if wanted not in files:
-        near = difflib.get_close_matches(wanted, files, n=1)
-        hint = f"did you mean {near[0]}?" if near else "spillway theme list names every file"
+        hint = did_you_mean(wanted, files).removeprefix("; ") or "spillway theme list names every file"
         raise BadInput(f"{name}: not a file of the theme", hint=hint)
     return files[wanted]
 

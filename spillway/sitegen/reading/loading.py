@@ -209,8 +209,7 @@ class _Loader:
         self, storefront: Storefront | None, locales: Sequence[str]
     ) -> tuple[tuple[ProductRow, ...], frozenset[Slug]]:
         """Return the products that can be read, in the order of slugs, and the slugs of all products."""
-        named = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
-        files = [(Slug(slug), file) for slug, file in named]
+        files = [(Slug(slug), file) for slug, file in self._files("products", ".toml", ".md")]
         self._check_slugs(files)
         fraction_digits = storefront.money.fraction_digits if storefront else 2
         reader = ProductFile(
@@ -245,20 +244,19 @@ class _Loader:
             f"sheet {key} {_sha256(text)}", lambda mistakes: read_sheet(text, reader, mistakes=mistakes)
         )
 
-    def _files(self, folder: str, suffix: str) -> list[tuple[str, str]]:
-        """Return (slug, name from the project's root) of each file, in the order of names."""
+    def _files(self, folder: str, *suffixes: str) -> list[tuple[str, str]]:
+        """Return (slug, name from the project's root) of each file, in the order of slugs."""
         try:
             with os.scandir(self._site / folder) as entries:
-                found = (entry.name for entry in entries if entry.name.endswith(suffix))
-                names = sorted(name for name in found if not name.startswith(_NOT_THE_MERCHANTS))
+                found = [entry.name for entry in entries if entry.name.endswith(suffixes)]
         except FileNotFoundError:
             return []
         except NotADirectoryError:
             expected = "a folder: rename the file, or delete it"
-            mistake = InputError(f"site/{folder}", None, "folder", "a file", expected)
-            self._mistakes += [mistake] if mistake not in self._mistakes else []
+            self._mistakes.append(InputError(f"site/{folder}", None, "folder", "a file", expected))
             return []
-        return [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
+        names = (name for name in found if not name.startswith(_NOT_THE_MERCHANTS))
+        return sorted((name.rpartition(".")[0], f"site/{folder}/{name}") for name in names)
 
     def _check_slugs(self, files: Sequence[tuple[str, str]]) -> None:
         for slug, file in files:

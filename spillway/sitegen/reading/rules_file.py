@@ -10,10 +10,9 @@
 docs/rules.md describes events, patterns and actions.
 """
 
-import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.domain.autopilot import CONCURRENCY_MOST, UNITS_MOST
@@ -122,13 +121,9 @@ def _one_of(table: TomlTable, name: str, known: tuple[str, ...]) -> str | None:
     value = table.text(name, length_max=TEXT_CHARS_MAX)
     if not value or value in known:
         return value or None
-    near = _near(value, known)
-    table.error(name, value, f"a known name; did you mean {near}?" if near else f"one of {', '.join(known)}")
+    hint = did_you_mean(value, known)
+    table.error(name, value, f"a known name{hint}" if hint else f"one of {', '.join(known)}")
     return None
-
-
-def _near(value: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(value, sorted(known), n=1)), None)
 
 
 def _options(

@@ -33,6 +33,7 @@ _DAYS_MAX = 366
 # A page that counts down from more says nothing of scarcity.
 _LOW_STOCK_MAX = 100
 _PAID_BY = {"shop": True, "shopper": False}
+_RETURN_BY = {by.value: by for by in ReturnBy}
 _CHECKOUT_EXPECTED = 'an address with {sku}, {variant_id} or {product} in it, or "none"'
 _SAY_WHAT_IS_BOUGHT = frozenset({Placeholder.SKU, Placeholder.VARIANT_ID, Placeholder.PRODUCT})
 _PLAIN_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
@@ -274,7 +275,7 @@ def _returns(table: TomlTable) -> ReturnPolicy:
         country=_country(table),
         days=table.whole_number("days", at_most=_DAYS_MAX),
         is_free=bool(_one_of(table, "paid_by", _PAID_BY.get, "shop or shopper: who pays the way back")),
-        by=_one_of(table, "by", _return_by, f"one of {', '.join(ReturnBy)}") or ReturnBy.MAIL,
+        by=_one_of(table, "by", _RETURN_BY.get, f"one of {', '.join(ReturnBy)}") or ReturnBy.MAIL,
     )
     table.done()
     return policy
@@ -294,10 +295,6 @@ def _days(table: TomlTable, name: str) -> tuple[int, int]:
             return fewest, most
     table.error(name, value, "the fewest and the most business days: [1, 3]")
     return 0, 0
-
-
-def _return_by(value: str) -> ReturnBy | None:
-    return ReturnBy(value) if value in list(ReturnBy) else None
 
 
 def _one_of(table: TomlTable, name: str, read: Callable[[str], T | None], expected: str) -> T | None:
