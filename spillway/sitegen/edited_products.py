@@ -88,6 +88,8 @@ def _follows(shop: KnownShop, before: ProductRow, now: ProductRow, edits: int) -
         and all(_stays_filled(shop, category, edits) for category in {*before.categories} - {*now.categories})
         and all(_is_plain_tag(shop, tag) for tag in {*before.tags} ^ {*now.tags})
         and not any(shop.has_sku(sku, but=now.slug) for sku in {*now.skus} - {*before.skus})
+        # A rule may name an SKU that goes, which is a mistake then.
+        and (not theme.rules or {*now.skus} >= {*before.skus})
         and not any(checkout_mistakes(theme.shop.checkout, [now], page_slugs))
         and _has_known_pictures(shop, before, now)
         and _has_the_same_letters(first, before, now)

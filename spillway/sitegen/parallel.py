@@ -26,6 +26,8 @@ _CHUNK_SIZE_MIN = 50
 # The numbers of so many chunks fit into a pipe.
 _CHUNKS_MAX = 1000
 _NUMBER_BYTES = 4
+# https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html
+_PR_SET_PDEATHSIG = 1
 
 
 class WorkerPool:
@@ -135,7 +137,9 @@ class _Worker(Generic[T, R]):
 
         self._receiver, sender = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=_run, args=(work, chunks, numbers, sender), daemon=True)
+        self._process = context.Process(
+            target=_run, args=(work, chunks, numbers, sender, os.getpid()), daemon=True
+        )
         self._process.start()
         sender.close()
 
@@ -156,8 +160,13 @@ class _Worker(Generic[T, R]):
 
 
 def _run(
-    work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], numbers: _Numbers, sender: "Connection"
+    work: Callable[[Sequence[T]], R],
+    chunks: Sequence[Sequence[T]],
+    numbers: _Numbers,
+    sender: "Connection",
+    parent: int,
 ) -> None:
+    _end_with(parent)
     # Ctrl-C reaches every process of a terminal; the parent stops this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     done: dict[int, R] = {}
@@ -169,6 +178,15 @@ def _run(
     sender.close()
     # Nothing that the parent opened, such as a test's server or a lock, may be closed by its copy here.
     os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent is killed: it would write into the next build."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _can_fork() -> bool:

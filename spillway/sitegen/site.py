@@ -6,7 +6,7 @@ A file becomes an upload in six shapes:
     ProductRow                what listings need of it, the rest packed      reading/, load_catalogue
     Product                   unpacked, with its pictures and its stock      products.py
     PageJob                   how to render a page, and what it depends on   pages.py
-    SiteObject                the rendered page, a file of the output        output_dir.py
+    SiteObject                the rendered page, a file of the output        release.py
     Request                   one PUT of the S3 API                          spillway/publish
 
 `read_site` reads a shop once, `render_site` renders it for a stock as often as that changes, and `build` does

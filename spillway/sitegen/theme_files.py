@@ -94,7 +94,7 @@ def is_default(name: str, text: str, default: Path = DEFAULT_THEME) -> bool:
 
 
 def _paths(folder: Path) -> dict[str, Path]:
-    """Return the files in a folder and below it, by their names there, in any order."""
+    """Return the files in a folder and below it, by their names there, in any order; none of an editor's."""
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder}: a file, where a folder belongs", hint="rename it, or delete it")
     found: dict[str, Path] = {}
@@ -105,7 +105,7 @@ def _paths(folder: Path) -> dict[str, Path]:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     todo.append((f"{prefix}{entry.name}/", entry.path))
-                elif entry.name.startswith("."):
+                elif entry.name.startswith(".") or entry.name.endswith("~"):
                     continue
                 elif problem := link_problem(entry.path):
                     raise BadInput(f"{entry.path}: {problem}", hint="mend the link, or delete it")

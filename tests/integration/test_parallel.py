@@ -3,13 +3,39 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from spillway.sitegen.cache import BuildCache
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 
 NUMBERS = list(range(1000))
+# Writes a byte for each of 300 chunks, which take three processes two seconds.
+SLOW_WORK = """
+import os, time
+from spillway.sitegen.parallel import WorkerPool
+
+def work(chunk):
+    time.sleep(0.02)
+    os.write(1, b".")
+
+WorkerPool(3, items_per_worker_min=1).map_batches(work, [[number] for number in range(300)])
+"""
+# Saves sixty caches, of 300 kB each, to one file.
+SAVES = """
+import sys
+from pathlib import Path
+from spillway.sitegen.cache import BuildCache
+
+for number in range(60):
+    cache = BuildCache(Path(sys.argv[1]), context="")
+    cache.set("page", (number, sys.argv[2] * 300_000))
+    cache.save()
+"""
 
 
 def squares(chunk: Sequence[int]) -> list[int]:
@@ -73,3 +99,22 @@ def test_work_of_a_killed_process_is_done_in_this_one() -> None:
     results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
     assert [number for result in results for number in result] == squares(NUMBERS)
+
+
+def test_no_process_works_on_when_the_first_one_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", SLOW_WORK], stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        done = first.stdout.read(9)
+        first.kill()
+        # The pipe ends when the last process has ended.
+        done += first.stdout.read()
+    assert len(done) < 100
+
+
+def test_two_builds_that_save_at_once_leave_what_one_of_them_saved(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.pickle"
+    builds = [subprocess.Popen([sys.executable, "-c", SAVES, str(file), name]) for name in "ab"]
+    assert [build.wait() for build in builds] == [0, 0]
+    number, text = BuildCache(file, context="").get("page")
+    assert (number, text) in [(59, "a" * 300_000), (59, "b" * 300_000)]
+    assert list(tmp_path.iterdir()) == [file]

@@ -500,6 +500,20 @@ def test_an_edit_of_any_field_of_a_product_reads_no_other_product(
         assert report.sales == fresh.sales
 
 
+def test_a_sku_that_goes_is_a_mistake_in_the_rule_that_names_it(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*FILES_SETTLE_AT_ONCE)
+    (shop.site / "rules.toml").write_text(
+        '[[rules]]\nname = "slate"\non = "restock.opened"\nwhen.data.sku = ["FJ-SLATE-M"]\n'
+        'do = "pause"\nwith = { reason = "x" }\n'
+    )
+    build_what_changed(shop, shop.output / "site")
+    change(shop.site / "products/field-jacket.toml", "FJ-SLATE-M", "FJ-SLATE-L")
+    with pytest.raises(CatalogueInvalid, match=r"site/rules.toml:4: .*'FJ-SLATE-M': expected the SKU"):
+        build_what_changed(shop, shop.output / "site")
+
+
 def test_a_changed_summary_is_made_without_looking_at_the_other_products(
     shop: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

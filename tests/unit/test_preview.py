@@ -56,9 +56,18 @@ def test_an_edit_is_seen_at_the_next_look_and_only_then(preview: PreviewedShop, 
     assert "A longer scarf." in ask(preview, "/products/scarf").text
 
 
-def test_the_lock_of_an_editor_stops_no_preview(preview: PreviewedShop, project: Project) -> None:
+def test_files_of_an_editor_neither_stop_the_preview_nor_are_served(
+    preview: PreviewedShop, project: Project
+) -> None:
+    before = preview.release and preview.release.id
+    for name in ("products/.#scarf.toml", "pages/.#privacy.md", "templates/.#card.html"):
+        (project.site / name).parent.mkdir(exist_ok=True)
+        (project.site / name).symlink_to("somebody@their-machine.4711")
+    (project.site / "products/._scarf.toml").write_bytes(b"\0\5\x16\7")
+    (project.site / "templates/card.html~").write_text("as it was")
+    assert preview.rebuild_if_changed()
+    assert (preview.error, preview.release and preview.release.id) == (None, before)
     scarf = project.site / "products/scarf.toml"
-    scarf.with_name(".#scarf.toml").symlink_to("ada@laptop.4711:1790000000")
     scarf.write_text(scarf.read_text().replace("A long scarf.", "A longer scarf."))
     assert preview.rebuild_if_changed()
     assert "A longer scarf." in ask(preview, "/products/scarf").text
