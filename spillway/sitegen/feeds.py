@@ -267,21 +267,33 @@ _WELL_KNOWN = ".well-known"
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
+_HTML = "text/html; charset=utf-8"
+_SCRIPT = "text/javascript; charset=utf-8"
 _TYPES = {
     "txt": _TEXT,
-    "html": "text/html; charset=utf-8",
-    "htm": "text/html; charset=utf-8",
-    "xml": "application/xml",
+    "html": _HTML,
+    "htm": _HTML,
+    "css": "text/css; charset=utf-8",
+    "js": _SCRIPT,
+    "mjs": _SCRIPT,
     "json": _JSON,
     "webmanifest": "application/manifest+json",
+    "xml": "application/xml",
+    "xsl": "application/xml",
+    "csv": "text/csv; charset=utf-8",
+    "ics": "text/calendar; charset=utf-8",
     "ico": "image/x-icon",
     "png": "image/png",
-    "svg": "image/svg+xml",
     "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "svg": "image/svg+xml",
     "webp": "image/webp",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
+    "avif": "image/avif",
+    "mp4": "video/mp4",
+    "woff2": "font/woff2",
     "pdf": "application/pdf",
+    "zip": "application/zip",
     "asc": "application/pgp-keys",
 }
 

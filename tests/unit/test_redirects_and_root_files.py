@@ -161,6 +161,10 @@ ROOT_FILES = {
     "favicon.ico": (b"\0\0\1\0", "image/x-icon"),
     "blob": (b"\xff\xfe\0", "application/octet-stream"),
     "deep/er/x.WEBMANIFEST": (b"{}", "application/manifest+json"),
+    "press/team.jpeg": (b"\xff\xd8\xff", "image/jpeg"),
+    "press/turn.gif": (b"GIF89a\0\xff", "image/gif"),
+    "widget.mjs": (b"export default 1", "text/javascript; charset=utf-8"),
+    "prices.csv": (b"sku,price\n", "text/csv; charset=utf-8"),
 }
 
 
