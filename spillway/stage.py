@@ -259,6 +259,21 @@ UNKNOWN_KEYS = frozenset(
         *("SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken"),
     }
 )
+# S3 has a code for it; other services say it in words, under a code that has other reasons as well.
+CLOCK_WRONG = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
+CLOCK_WORDS = ("Signature expired", "Signature not yet current")
+SET_CLOCK = "set this machine's clock by the network: AWS takes requests of the last and the next 15 minutes"
+
+
+def way_out(code: str) -> str | None:
+    """Return what helps against a refusal by AWS with this error code; None where nothing of it is known."""
+    if code in CLOCK_WRONG:
+        return SET_CLOCK
+    if code in EXPIRED | UNKNOWN_KEYS:
+        return SIGN_IN
+    if code == "NoSuchBucket":
+        return "check the account and the region (AWS_PROFILE, AWS_REGION); a bucket that was deleted is gone"
+    return POLICY if code in ACCESS_DENIED else None
 
 
 def explained(error: Exception) -> SpillwayError:
@@ -294,6 +309,8 @@ def _refused(error: ClientError) -> SpillwayError:
         found = DENIED.search(error.response["Error"].get("Message", ""))
         where = f" on {found[2].rstrip('.')}" if found and found[2] else ""
         return WorkFailed(f"AWS: these credentials may not perform {action}{where}", hint=POLICY)
+    if code in CLOCK_WRONG or error.response["Error"].get("Message", "").startswith(CLOCK_WORDS):
+        return WorkFailed(f"AWS: this machine's clock is wrong ({code})", hint=SET_CLOCK)
     if code in EXPIRED:
         return WorkFailed(f"AWS: the credentials have expired ({code})", hint=SIGN_IN)
     if code in UNKNOWN_KEYS:

@@ -25,6 +25,7 @@ from chalicelib.aws.services import aws_origin
 from chalicelib.aws.signing import Credentials, Signer
 from spillway.errors import WorkFailed
 from spillway.publish.connection import TIMEOUT_S, Connection
+from spillway.stage import way_out
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ _BACKOFF_MAX_S = 2.0
 IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024
 _DONE = frozenset({200, 204})
 _DIGEST = "x-amz-content-sha256"
+# Not 404 for a key: no request to this bucket can succeed.
+_NO_BUCKET = "NoSuchBucket"
 
 
 class PreconditionFailed(Exception):
@@ -178,6 +181,7 @@ class S3Bucket:
         self, connection: Connection, request: S3Request, accepted: Set[int], limit: "InFlightLimit"
     ) -> Response:
         """Send a request until its response has an accepted status."""
+        hint = "publish again: what is done already is not done twice"
         for attempt in count_from(1):
             try:
                 response = await self._attempt(connection, request, limit)
@@ -185,18 +189,16 @@ class S3Bucket:
                 connection.close()
                 reason, attempts_max = f"{type(error).__name__} {error}".strip(), ATTEMPTS_MAX
             else:
-                if response.status in accepted:
+                code = _error_code(response.body) if response.status >= 300 else ""
+                if response.status in accepted and code != _NO_BUCKET:
                     return response
                 if response.status == 400:
                     # After a timeout, S3 closes the connection.
                     connection.close()
-                reason = f"status {response.status} {_error_code(response.body)}".strip()
+                reason, hint = f"status {response.status} {code}".strip(), way_out(code) or hint
                 attempts_max = max_attempts(response)
             if attempt >= attempts_max:
-                raise WorkFailed(
-                    f"{request.method} {request.key}: {reason}",
-                    hint="publish again: what is done already is not done twice",
-                )
+                raise WorkFailed(f"{request.method} {request.key}: {reason}", hint=hint)
             # Full jitter: connections that failed together do not retry together.
             await asyncio.sleep(random.random() * min(self._backoff_s * 2**attempt, _BACKOFF_MAX_S))  # noqa: S311
         raise AssertionError("the last attempt returns or raises")

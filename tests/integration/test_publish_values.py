@@ -324,9 +324,10 @@ def test_a_bucket_is_asked_where_its_endpoint_says(
 class Asked(S3Bucket):
     """A bucket that answers from a list, and notes what it was asked."""
 
-    def __init__(self, *answers: Any) -> None:
+    def __init__(self, *answers: Any, code: str = "Why") -> None:
         super().__init__("pages", REGION, keys, endpoint="http://s3.example", backoff_s=0.5)
         self.answers = list(answers)
+        self.code = code
         self.asked: list[tuple[Any, ...]] = []
         self.closed = 0
 
@@ -336,7 +337,7 @@ class Asked(S3Bucket):
             answer = self.answers.pop(0)
             if isinstance(answer, Exception):
                 raise answer
-            return Response(answer, {"etag": "new"}, b"<Code>Why</Code>")
+            return Response(answer, {"etag": "new"}, f"<Code>{self.code}</Code>".encode())
 
         def close() -> None:
             self.closed += 1
@@ -380,6 +381,29 @@ def test_attempts_are_as_many_as_the_fault_is_worth_with_growing_pauses(
     bucket = Asked(*answers)
     assert error_of(lambda: bucket.get("a/b")) == (words, AGAIN)
     assert (pauses, bucket.closed, bucket.answers) == (waited, closed, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "helps"),
+    [
+        (403, "RequestTimeTooSkewed", "set this machine's clock"),
+        (400, "ExpiredToken", "sign in with the AWS CLI"),
+        (403, "InvalidAccessKeyId", "sign in with the AWS CLI"),
+        (403, "AccessDenied", "spillway deploy --print-policy"),
+        (404, "NoSuchBucket", "check the account and the region"),
+        (403, "AccountProblem", AGAIN),
+    ],
+)
+def test_a_refusal_is_reported_with_what_helps_against_it(
+    pauses: list[float], status: int, code: str, helps: str
+) -> None:
+    bucket = Asked(*[status] * 3, code=code)
+    for ask in (lambda: bucket.get("a"), lambda: bucket.put_if("a", b"", {}, etag=None)):
+        words, hint = error_of(ask)
+        assert words.endswith(f"a: status {status} {code}")
+        assert helps in hint
+    assert error_of(lambda: bucket.send([S3Request("DELETE", "a")]))[0] == f"DELETE a: status {status} {code}"
+    assert pauses == []
 
 
 def test_an_object_is_asked_for_put_and_replaced_by_what_is_known_of_it(sink: S3Sink) -> None:
