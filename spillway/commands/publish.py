@@ -34,7 +34,7 @@ REASONS = {
     Reason.STOCK: "changed, as its stock did since the last publish",
     Reason.GONE: "gone from the shop",
     Reason.UNUSED: "unused for a week",
-    Reason.IN_DOUBT: "a publish that did not end may have changed it",
+    Reason.IN_DOUBT: "perhaps not in the bucket as it was published",
 }
 
 
@@ -45,6 +45,7 @@ REASONS = {
 @click.option(
     "--delete-many", is_flag=True, help="Continue even if a large part of the shop would be deleted."
 )
+@click.option("--all", "everything", is_flag=True, help="Upload unchanged files, too.")
 @skip_broken_pictures_option
 @quiet_option
 @click.pass_obj
@@ -55,12 +56,14 @@ def publish_command(
     *,
     dry_run: bool,
     delete_many: bool,
+    everything: bool,
     skip_broken_pictures: bool,
     quiet: bool,
 ) -> None:
     """Build the shop with today's stock and upload what changed.
 
-    Only changed files are uploaded; --dry-run shows the plan. A shop with places marked [FILL IN: ...] is
+    Only changed files are uploaded; --dry-run shows the plan. --all restores files that were deleted or
+    changed in the bucket by hand. A shop with places marked [FILL IN: ...] is
     published to the stage local only.
 
     \b
@@ -86,8 +89,9 @@ def publish_command(
                     base_url=base_url,
                     skip_broken_pictures=skip_broken_pictures,
                     delete_many=delete_many,
+                    everything=everything,
                 ),
-                partial(plan_publish, load, target),
+                partial(plan_publish, load, target, everything=everything),
                 bar,
                 task,
                 dry_run=dry_run,

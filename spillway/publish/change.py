@@ -26,6 +26,7 @@ from spillway.publish.plan import (
     fingerprints,
     keep_first,
     theme_digest,
+    time_after,
 )
 from spillway.publish.published import (
     PublishedFolder,
@@ -109,6 +110,7 @@ def publish_shop(
     skip_broken_pictures: bool = False,
     progress: Progress = lambda done, total: None,
     delete_many: bool = False,
+    everything: bool = False,
 ) -> Published:
     """Publish the shop's folder: what a small change needs, or everything that is not live.
 
@@ -119,6 +121,7 @@ def publish_shop(
         skip_broken_pictures: leave out pictures that cannot be shown; otherwise they are mistakes.
         progress: called after each object.
         delete_many: permit the deletion of a large part of the shop.
+        everything: see `run_publish`.
 
     Raises:
         BadInput: see `run_publish`.
@@ -134,9 +137,9 @@ def publish_shop(
 
         return load_folder(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
 
-    done = _publish_change(project, files, target, progress)
+    done = None if everything else _publish_change(project, files, target, progress)
     if done is None:
-        return run_publish(load, target, progress=progress, delete_many=delete_many)
+        return run_publish(load, target, progress=progress, delete_many=delete_many, everything=everything)
     published, stock_moved = done
     if stock_moved:
         run_publish(load, target, delete_many=delete_many)
@@ -239,7 +242,9 @@ def _plan(change: SmallChange, known: _Known, folder: Path, at_ms: int) -> tuple
         source = SavedSource(
             change.release, source.base, slugs, has_theme=source.has_theme or change.changes_listings
         )
-        newest = KeptRelease(change.release, at_ms, newest.products, newest.pages, source.base)
+        newest = KeptRelease(
+            change.release, time_after(live, at_ms), newest.products, newest.pages, source.base
+        )
         if len(slugs) > PRODUCTS_SINCE_BASE_MAX or change.release in {past.release for past in live.kept}:
             raise _NotSmall
     kept, dropped_releases = keep_first(newest, live)

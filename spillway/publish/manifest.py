@@ -89,6 +89,11 @@ class Manifest:
         in_doubt = tuple(sorted({*(self.claim.in_doubt or ()), *keys}))
         return replace(self, claim=replace(self.claim, in_doubt=in_doubt))
 
+    @property
+    def all_in_doubt(self) -> "Manifest":
+        """This manifest with every object and the theme in doubt."""
+        return replace(self, in_doubt=tuple(self.objects), theme="")
+
     def to_json(self) -> str:
         """Return the manifest as a JSON object.
 

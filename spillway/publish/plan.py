@@ -129,6 +129,7 @@ def diff(
         at_ms: the time of the publish.
     """
     keys_in_doubt = frozenset(live.in_doubt)
+    at_ms = time_after(live, at_ms)
     # A publish that did not end, or was overtaken, may have written the theme and deleted saved sources.
     theme_in_doubt = live.claim is not None or not live.theme
     objects = (*release.objects, *_answer_pages_of_dropped_locales(live, release))
@@ -161,6 +162,14 @@ def diff(
         abandoned=_abandoned(stored or {}, release),
         withdrawn=_withdrawn(stored or {}, release),
     )
+
+
+def time_after(live: Manifest, at_ms: int) -> int:
+    """Return the time of a publish: later than the one before, also if that machine's clock was ahead.
+
+    By these times, a release that went live before an asset was retired is known to need it.
+    """
+    return max(at_ms, live.kept[0].live_at_ms + 1) if live.kept else at_ms
 
 
 def theme_digest(theme: Theme) -> str:

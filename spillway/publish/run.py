@@ -72,6 +72,7 @@ def run_publish(
     *,
     progress: Progress = lambda done, total: None,
     delete_many: bool = False,
+    everything: bool = False,
 ) -> Published:
     """Publish a site, and return what the first pass did.
 
@@ -83,6 +84,7 @@ def run_publish(
         target: the stage to publish to.
         progress: called after each object.
         delete_many: permit the deletion of a large part of the shop.
+        everything: put unchanged objects, too, in case they are not in the bucket as they were published.
 
     Raises:
         BadInput: the site has mistakes or contradicts the stack, or too many pages would go; nothing changed.
@@ -95,7 +97,8 @@ def run_publish(
     while True:
         at_ms = target.clock_ms()
         release = render(site, stored, live, target, at_ms)
-        plan = diff(live.manifest, release, stored, at_ms=at_ms)
+        known = live.manifest.all_in_doubt if everything and not passes else live.manifest
+        plan = diff(known, release, stored, at_ms=at_ms)
         try:
             if not delete_many:
                 refuse_mass_deletion(plan, live, target)
@@ -111,7 +114,9 @@ def run_publish(
         stored, live = target.stored_products(), target.manifest.presumed()
 
 
-def plan_publish(load: "Callable[[], LoadedSite]", target: PublishTarget) -> PublishPlan:
+def plan_publish(
+    load: "Callable[[], LoadedSite]", target: PublishTarget, *, everything: bool = False
+) -> PublishPlan:
     """Return what `run_publish` would do now.
 
     Raises:
@@ -120,7 +125,8 @@ def plan_publish(load: "Callable[[], LoadedSite]", target: PublishTarget) -> Pub
     site = load()
     target.check_shop(site.shop)
     live, at_ms, stored = target.manifest.read(), target.clock_ms(), target.stored_products()
-    return diff(live.manifest, render(site, stored, live, target, at_ms), stored, at_ms=at_ms)
+    known = live.manifest.all_in_doubt if everything else live.manifest
+    return diff(known, render(site, stored, live, target, at_ms), stored, at_ms=at_ms)
 
 
 def render(
@@ -316,7 +322,13 @@ def _source_object(contents: Contents) -> SiteObject:
 
 
 def _stock_moved(before: StoredProducts, now: Mapping[Slug, Mapping[Sku, Stock]]) -> bool:
-    return any(now.get(slug) != stocked.stock for slug, stocked in before.items())
+    """Return whether stock is another than pages were rendered with; new variants have that of their file."""
+    known = {(slug, sku): stock for slug, stocked in before.items() for sku, stock in stocked.stock.items()}
+    return any(
+        stock != known[slug, sku] if (slug, sku) in known else stock.version
+        for slug, stocks in now.items()
+        for sku, stock in stocks.items()
+    )
 
 
 def _result(plan: PublishPlan, release: Release, stored: StoredProducts, at_ms: int) -> Published:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.locales import root_of
+from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import PERIOD_DAYS, FormTokens, Offer
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput, WorkFailed
@@ -18,6 +19,7 @@ from spillway.sitegen.release import Release
 from tests.support.fake_s3 import S3Sink
 from tests.support.german_shop import make_german_shop
 from tests.support.publish_env import PublishEnv, drop_notes, drop_scarf, edit_privacy, sell_out, write_notes
+from tests.support.stocking import observe
 
 
 def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(env: PublishEnv) -> None:
@@ -136,6 +138,25 @@ def test_a_dry_run_writes_nothing(env: PublishEnv) -> None:
     assert env.sink.objects == {}
 
 
+def test_what_is_not_in_the_bucket_as_it_was_published_comes_back_when_everything_is_put(
+    env: PublishEnv,
+) -> None:
+    env.publish()
+    right = dict(env.sink.objects)
+    picture = next(name for name in right if name.startswith("pages/pictures/"))
+    for name in ("pages/index.html", picture, "release/theme.json"):
+        del env.sink.objects[name]
+    env.sink.objects["pages/products/scarf"] = b"changed by hand"
+    assert env.publish().uploaded == 0
+    assert env.content().keys() < right.keys()
+
+    again = env.publish(everything=True)
+
+    assert {**env.sink.objects, "release/manifest.json": b""} == {**right, "release/manifest.json": b""}
+    assert (again.uploaded, again.skipped) == (len(env.content()), 0)
+    assert env.publish().uploaded == 0
+
+
 def test_a_broken_catalogue_publishes_nothing(env: PublishEnv) -> None:
     env.publish()
     before = dict(env.sink.objects)
@@ -189,6 +210,22 @@ def test_an_event_during_a_publish_is_not_covered_by_an_older_page(env: PublishE
     edit_privacy(env.project)
     env.publish(lambda done, total: sell_out(env.products))
     assert 'id="waitlist"' in env.page("products/scarf")
+
+
+def test_an_event_about_a_product_that_this_publish_adds_is_not_covered_by_an_older_page(
+    env: PublishEnv,
+) -> None:
+    env.publish()
+    products = env.project.site / "products"
+    hat = (products / "scarf.toml").read_text().replace("Wool Scarf", "Felt Hat").replace('"SCARF"', '"HAT"')
+    (products / "hat.toml").write_text(hat)
+    sold_out = Stock(Availability.OUT_OF_STOCK, 0, 5, "e1")
+
+    def event(done: int, total: int) -> None:
+        observe(env.products, "hat", "HAT", sold_out)
+
+    env.publish(event)
+    assert 'id="waitlist"' in env.page("products/hat")
 
 
 OPENED: list[str] = []

@@ -83,6 +83,27 @@ def test_going_back_twice_is_where_one_was(env: PublishEnv) -> None:
     assert "More." in env.page("privacy")
 
 
+def test_a_release_keeps_its_assets_though_the_clock_of_the_publish_after_it_is_behind(
+    env: PublishEnv,
+) -> None:
+    style = env.project.site / "static/extra.css"
+    style.parent.mkdir()
+    style.write_text("p{}")
+    first = env.publish()
+    env.clock.pass_s(-300)
+    edit_privacy(env.project)
+    env.publish()
+    style.write_text("p{color:red}")
+    env.publish()
+    env.clock.pass_s(2 * RETIRED_KEPT_MS // 1000)
+    edit_privacy(env.project)
+    env.publish()
+    assert env.roll_back(first.release).release == first.release
+    assert env.missing_assets() == set()
+    times_ms = [kept.live_at_ms for kept in env.manifest.read().manifest.kept]
+    assert times_ms == sorted(times_ms, reverse=True)
+
+
 def test_stock_is_of_now_and_stays(env: PublishEnv) -> None:
     env.publish()
     edit_everything(env.project)

@@ -70,9 +70,17 @@ class PublishEnv:
     def plan(self) -> PublishPlan:
         return plan_publish(partial(load_folder, self.project), self.target)
 
-    def publish(self, progress: Progress | None = None, *, delete_many: bool = False) -> Published:
+    def publish(
+        self, progress: Progress | None = None, *, delete_many: bool = False, everything: bool = False
+    ) -> Published:
         """Publish the folder."""
-        return publish_shop(self.project, self.target, progress=progress or _ignore, delete_many=delete_many)
+        return publish_shop(
+            self.project,
+            self.target,
+            progress=progress or _ignore,
+            delete_many=delete_many,
+            everything=everything,
+        )
 
     def publish_release(self, release: Release) -> Published:
         """Publish a release that was built before, for any stock."""
