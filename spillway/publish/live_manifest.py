@@ -350,7 +350,7 @@ def _contested() -> WorkFailed:
 
 
 def _busy(age_ms: int) -> WorkFailed:
-    since = f", since {age_ms // 1000} s" if age_ms else ""
+    since = f", since {age_ms // 1000} s" if age_ms > 0 else ""
     return WorkFailed(
         f"another publish is under way{since}",
         hint="wait for it to end; one that died is given up after half an hour",

@@ -155,7 +155,8 @@ def read_picture(file: Path) -> tuple[Image.Image, tuple[str, ...]]:
 
 def _kept_variants(cache: Path, source: Path) -> ProcessedPicture:
     """Return the outcome for one source, and make its variants unless `cache` has them."""
-    folder = cache / hashlib.sha256(source.read_bytes()).hexdigest()[:32]
+    content = hashlib.sha256(source.read_bytes()).hexdigest()
+    folder = cache / content[:32]
     if not _is_whole(folder):
         shutil.rmtree(folder, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
@@ -166,6 +167,10 @@ def _kept_variants(cache: Path, source: Path) -> ProcessedPicture:
         except PictureDamaged as damaged:
             shutil.rmtree(unfinished, ignore_errors=True)
             return ProcessedPicture(problem=str(damaged))
+        if hashlib.sha256(source.read_bytes()).hexdigest() != content:
+            # Saved again meanwhile: the variants may be those of the other picture.
+            shutil.rmtree(unfinished)
+            return _kept_variants(cache, source)
         try:
             unfinished.rename(folder)
         except OSError:

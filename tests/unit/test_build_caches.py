@@ -10,6 +10,7 @@ import pytest
 
 from spillway.errors import BadInput
 from spillway.project import Project
+from spillway.sitegen import pictures
 from spillway.sitegen.incremental import FileComparison, build_what_changed
 from spillway.sitegen.last_build import LastBuild
 from spillway.sitegen.site import build
@@ -158,6 +159,26 @@ def test_a_file_of_the_picture_cache_that_is_gone_or_damaged_is_made_again(
         path = shop.cache / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert content(build(shop)) == made
+
+
+def test_a_picture_that_is_saved_while_it_is_read_is_shown_as_it_is_and_then_as_it_was(
+    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, other = (shop.site / "pictures" / name for name in ("jacket.webp", "scarf.webp"))
+    right, before = content(build(shop)), picture.read_bytes()
+    (shop.cache / "pictures").unlink()
+
+    def saved_meanwhile(source: Path, folder: Path) -> None:
+        picture.write_bytes(other.read_bytes())
+        write_variants(source, folder)
+
+    write_variants = pictures._write_variants
+    with monkeypatch.context() as patched:
+        patched.setattr(pictures, "_write_variants", saved_meanwhile)
+        saved = build(shop)
+    assert content(saved) == content(build_from_nothing(shop, {}, tmp_path))
+    picture.write_bytes(before)
+    assert content(build(shop)) == right
 
 
 def test_a_database_that_cannot_be_written_is_named(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:

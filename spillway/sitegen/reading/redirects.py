@@ -24,9 +24,9 @@ from spillway.sitegen.reading.toml_text import KeyLines
 REDIRECTS_FILE = "site/redirects.toml"
 REDIRECTS_MAX = 20_000
 REDIRECTS_SIZE_BYTES_MAX = 8_000_000
-# An S3 key has at most 1,024 bytes of UTF-8; a source may get a slash at its end.
+# An S3 key has at most 1,024 bytes of UTF-8; a source may get a slash at its end, and a language before it.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
-SOURCE_BYTES_MAX = 1_023
+SOURCE_BYTES_MAX = 1_000
 TARGET_LENGTH_MAX = 2_000
 
 _TABLE = "redirects"
