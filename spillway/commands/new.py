@@ -13,7 +13,6 @@ import click
 
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.filling_in import places_to_fill_in
 from spillway.sitegen.new_shop import (
     ShopChoices,
     checked_currency,
@@ -22,6 +21,7 @@ from spillway.sitegen.new_shop import (
     create_shop,
     currency_of,
 )
+from spillway.sitegen.notes import places_to_fill_in
 from spillway.terminal import pluralize
 
 _LANG = re.compile(r"([a-z]{2,3})_([A-Z]{2})\b")

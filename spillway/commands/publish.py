@@ -24,7 +24,7 @@ from spillway.publish.plan import PublishPlan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import choose_kept, load_folder, load_kept
 from spillway.publish.target import publish_target
-from spillway.sitegen.filling_in import require_filled_in
+from spillway.sitegen.notes import require_filled_in
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize, progress_bar
 

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spillway.commands.options import (
-    WholeNumber,
-    quiet_option,
-    show_left_out,
-    skip_broken_pictures_option,
-)
+from spillway.commands.options import WholeNumber, quiet_option, show_left_out, skip_broken_pictures_option
 from spillway.errors import BadInput
 from spillway.local_cloud import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project

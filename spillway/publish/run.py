@@ -8,7 +8,7 @@ invalidated. Between batches the claim is checked: a publish that was overtaken 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.ids import Sku, Slug
@@ -260,22 +260,13 @@ def _send(
 
 
 def _while_trusted(pending: Iterator[S3Request], hold: HeldClaim) -> Iterator[S3Request]:
-    while hold.trusted:
-        try:
-            yield next(pending)
-        except StopIteration:
-            return
+    while hold.trusted and (request := next(pending, None)):
+        yield request
 
 
 def _counter(total: int, progress: Progress) -> Callable[[], None]:
-    count = 0
-
-    def on_done() -> None:
-        nonlocal count
-        count += 1
-        progress(count, total)
-
-    return on_done
+    numbers = count(1)
+    return lambda: progress(next(numbers), total)
 
 
 def _puts(plan: PublishPlan, kind: ObjectKind) -> list[S3Request]:

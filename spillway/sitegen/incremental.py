@@ -54,16 +54,6 @@ class FileComparison:
         output = signatures_by_folder(str(self._output_dir), OUTPUT)
         return changed if last.changed_in(output, OUTPUT) == () else None
 
-    @property
-    def unsettled(self) -> tuple[str, ...]:
-        """The files that were written a moment ago, and count as changed."""
-        return tuple(
-            f"{path}{name}"
-            for path, files in self._inputs.items()
-            for name, signature in files.items()
-            if signature is None
-        )
-
     def record(self, last: LastBuild, report: Report) -> None:
         """Record a build that just succeeded. Files edited while it ran count as changed."""
         last.set("context", self._context)
@@ -99,10 +89,12 @@ def _build_what_changed(
         if changed == () and report:
             return report
         # Imported here: an unchanged shop does not need them.
-        from spillway.sitegen.small_change import make_small_change
+        from spillway.sitegen.small_change import plan_small_change
 
-        made = make_small_change(project, folder, last, changed, report) if changed and report else None
-        if made is None:
+        change = plan_small_change(project, folder, last, changed, report) if changed and report else None
+        if change and report:
+            made = change.write(report)
+        else:
             from spillway.sitegen.known_shop import keep_shop
             from spillway.sitegen.site import read_site, render_site
 

@@ -14,19 +14,13 @@ import marshal
 import pickle
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.cache import (
-    Report,
-    Signature,
-    digest_of,
-    signatures_by_folder,
-)
+from spillway.sitegen.cache import Report, Signature, digest_of, signatures_by_folder
 
 # Raise this number when `_TABLES` changes.
 _VERSION = 3
@@ -47,8 +41,6 @@ CREATE TABLE dates (path TEXT PRIMARY KEY, digest TEXT, since_ms INTEGER) WITHOU
 """
 # SQLite takes some thousand values in one statement.
 _VALUES_MAX = 500
-# The part of a signature that the kernel sets itself.
-_CHANGED_NS = itemgetter(2)
 # The format of `marshal` in which equal values have equal bytes.
 _MARSHAL = 2
 # The first part of a folder's path: the shop, the default theme, the output.
@@ -212,19 +204,12 @@ class LastBuild:
         self._connection.executemany("DELETE FROM files WHERE path = ?", gone)
         new = ((path, *written[:2]) for path, written in files.items() if before.get(path) != written)
         self.put("files", new)
-        folders: dict[str, dict[str, Signature | None]] = {}
-        for path, written in files.items():
-            folder, _, name = f"{OUTPUT}/{path}".rpartition("/")
-            folders.setdefault(f"{folder}/", {})[name] = written.signature
-        self.keep_folders((OUTPUT,), folders)
+        self.keep_folders((OUTPUT,), _by_folder(files))
 
     def keep_rewritten(self, files: Mapping[str, Written]) -> None:
         """Keep the records of these files, which are known already; those of others stay."""
         self.put("files", ((path, *written[:2]) for path, written in files.items()))
-        folders: dict[str, dict[str, Signature | None]] = {}
-        for path, written in files.items():
-            folder, _, name = f"{OUTPUT}/{path}".rpartition("/")
-            folders.setdefault(f"{folder}/", {})[name] = written.signature
+        folders = _by_folder(files)
         known = self.query_each("SELECT path, files FROM folders WHERE path IN (...)", folders)
         self.put("folders", ((path, _dumped(_read_files(blob) | folders[path])) for path, blob in known))
 
@@ -291,6 +276,15 @@ def signatures_under(folder: Path) -> dict[str, Signature]:
         for path, files in signatures_by_folder(str(folder)).items()
         for name, signature in files.items()
     }
+
+
+def _by_folder(files: Mapping[str, Written]) -> dict[str, dict[str, Signature | None]]:
+    """Return the signatures of files in the output, by name, by the path of their folder."""
+    folders: dict[str, dict[str, Signature | None]] = {}
+    for path, written in files.items():
+        folder, _, name = f"{OUTPUT}/{path}".rpartition("/")
+        folders.setdefault(f"{folder}/", {})[name] = written.signature
+    return folders
 
 
 def _beginnings(names: Sequence[str]) -> tuple[str, ...]:

@@ -9,10 +9,7 @@ from chalicelib.domain.product import Picture
 from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Listing, MenuLink, covers_of
 from spillway.sitegen.cache import digest_of
 from spillway.sitegen.products import Products
-from spillway.sitegen.reading.catalogue import (
-    ProductRow,
-    Storefront,
-)
+from spillway.sitegen.reading.catalogue import ProductRow, Storefront
 from spillway.sitegen.reading.slugs import tagged
 
 # The newest products on the home page, by cards in a row on a desk: whole rows there and on a phone.

@@ -1,8 +1,8 @@
 """Start a shop: write the files of a new one, with example products or imported ones, and nothing half.
 
 The files are in spillway/starter/, in a folder for each language. A shop in any other language starts with
-the English files, which say so. They mark each place that only the shop's owner can fill in; filling_in.py
-finds them.
+the English files, which say so. They mark each place that only the shop's owner can fill in; notes.py finds
+them.
 """
 
 import json

@@ -1,6 +1,8 @@
-"""Find what a shop's files say that no page shows: files nothing reads, empty categories, dead links.
+"""Find what a merchant would not expect of a shop's files: what nothing reads, empty categories, dead links.
 
-A build lists these notes and goes on.
+A build lists these notes and goes on. It also lists the places that only the shop's owner can fill in, which
+`spillway new` marks as `[FILL IN: ...]`: a new shop can be looked at. A publish to AWS refuses them: a
+privacy page without a name is worse for a shop than a day's delay, and each place takes a minute.
 """
 
 import os
@@ -11,7 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from chalicelib.storage import HOME_KEY
-from spillway.project import IMPORT_RECORD, Project
+from spillway.errors import BadInput
+from spillway.project import IMPORT_RECORD, MARKER, Project
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.did_you_mean import did_you_mean
 from spillway.sitegen.reading.locales import root_of_locale
@@ -22,6 +25,7 @@ from spillway.sitegen.reading.shop_file import SITE_FILE
 from spillway.sitegen.theme_files import FOLDERS
 from spillway.sitegen.theme_settings import FONTS
 from spillway.sitegen.translations import text_files_of
+from spillway.terminal import pluralize
 
 _PRODUCT = (".toml", ".md")
 # The file of each kind that is read from site/ itself, by the beginnings of names that are meant for it.
@@ -32,6 +36,33 @@ _SHEETS = (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".numbers")
 _OF_THE_CLOUD = ("/api/", "/merchant/")
 # In the HTML that `to_html` makes.
 _OWN_LINK = re.compile(r'href="(/[^"]*)')
+# Within one line, so that a build can name it.
+_PLACE = re.compile(r"\[FILL IN\b[^\]]*\]?")
+
+
+def places_to_fill_in(project: Project) -> Iterator[str]:
+    """Yield a line for each place in the shop's own files that is marked as to be filled in."""
+    pages = sorted((project.site / "pages").glob("*.md"))
+    for file in (project.root / MARKER, *pages):
+        if file.is_file():
+            for number, line in enumerate(file.read_text("utf-8", "replace").split("\n"), 1):
+                for found in _PLACE.finditer(line):
+                    yield f"{file.relative_to(project.root).as_posix()}:{number}: {found[0]}"
+
+
+def require_filled_in(project: Project) -> None:
+    """Verify that no place is left to fill in.
+
+    Raises:
+        BadInput: there are some; the message lists them.
+    """
+    places = list(places_to_fill_in(project))
+    if places:
+        listed = "\n".join(f"  {place}" for place in places)
+        raise BadInput(
+            f"{pluralize(len(places), 'place')} to fill in, nothing was published\n{listed}",
+            hint="write what belongs there, or delete the line",
+        )
 
 
 def ignored_files(project: Project) -> Iterator[str]:

@@ -10,12 +10,7 @@ from typing import overload
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Picture, PictureSource
 from spillway.sitegen.cache import BuildCache, Signature, digest_of, is_settled, signature_of
-from spillway.sitegen.reading.catalogue import (
-    PICTURE_EXPECTED,
-    CatalogueProduct,
-    ProductRow,
-    SourceImage,
-)
+from spillway.sitegen.reading.catalogue import PICTURE_EXPECTED, CatalogueProduct, ProductRow, SourceImage
 from spillway.sitegen.reading.did_you_mean import did_you_mean_file
 from spillway.sitegen.reading.text_file import link_problem
 

@@ -30,10 +30,15 @@ from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache
 from spillway.sitegen.feeds import root_mistakes
-from spillway.sitegen.filling_in import places_to_fill_in
 from spillway.sitegen.fonts import served_fonts
 from spillway.sitegen.last_build import LastBuild
-from spillway.sitegen.notes import dead_links, empty_categories, ignored_files, ignored_translations
+from spillway.sitegen.notes import (
+    dead_links,
+    empty_categories,
+    ignored_files,
+    ignored_translations,
+    places_to_fill_in,
+)
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of

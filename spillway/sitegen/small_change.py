@@ -28,16 +28,8 @@ from spillway.sitegen.edited_products import ProductEdit, read_edits
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX
 from spillway.sitegen.known_shop import Frame, KnownProduct, KnownShop
 from spillway.sitegen.last_build import LastBuild, Written
-from spillway.sitegen.listings import (
-    SEARCH_PAGE_PRODUCTS_MAX,
-    pages_of_listing,
-)
-from spillway.sitegen.pages import (
-    EditionPages,
-    StockedProducts,
-    text_job,
-    try_cloud_templates,
-)
+from spillway.sitegen.listings import SEARCH_PAGE_PRODUCTS_MAX, pages_of_listing
+from spillway.sitegen.pages import EditionPages, StockedProducts, text_job, try_cloud_templates
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.related import RELATED_REACH, related_of
@@ -62,25 +54,6 @@ class RenderedFile(NamedTuple):
         return self.sha256 != self.record.sha256
 
 
-def make_small_change(
-    project: Project, folder: Path, last: LastBuild, changed: Sequence[str], report: Report
-) -> Report | None:
-    """Make the files of `folder` that show a change; None, with no file written, for a whole build to do it.
-
-    Args:
-        project: The shop.
-        folder: The output directory, which is as the last build left it.
-        last: What that build knew.
-        changed: The files that changed since, as `FileComparison.changed_inputs` names them.
-        report: The report of that build.
-
-    Returns:
-        The report of the shop as it is now.
-    """
-    change = plan_small_change(project, folder, last, changed, report)
-    return change.write(report) if change else None
-
-
 def plan_small_change(
     project: Project,
     folder: Path,
@@ -91,8 +64,14 @@ def plan_small_change(
 ) -> "SmallChange | None":
     """Return the files that show a change, made in memory; None for a whole build to do it.
 
-    `live` is the shop in `folder` if that was made for it; see `make_small_change`. `last` has the products
-    as they are after the change, so roll it back unless the change is written.
+    Args:
+        project: The shop.
+        folder: The output directory, which is as the last build left it.
+        last: What that build knew. It has the products as they are after the change, so roll it back unless
+            the change is written.
+        changed: The files that changed since, as `Comparison.changed_inputs` names them.
+        report: The report of that build.
+        live: The published shop, if `folder` was made for it.
     """
     shop = KnownShop.of(last)
     if shop is None or report.left_out:
@@ -111,9 +90,10 @@ def plan_small_change(
 class SmallChange:
     """A change of a few products, in a shop that is known otherwise.
 
-    After `make`, `files` are those that show it, `theme` is the shop's with the first pages of listings,
-    `parts` the sum in its release's name, `products` are those that were looked at, `catalogued` those of
-    them that are others than before, and `dates` those of published pages that became others.
+    `edits` are the edited products. After `make`, `files` are those that show the change, `theme` is the
+    shop's with the first pages of listings, `parts` the sum in its release's name, `products` are those that
+    were looked at, `catalogued` those of them that are others than before, and `dates` those of published
+    pages that became others.
     """
 
     def __init__(
@@ -129,7 +109,7 @@ class SmallChange:
         self._folder = folder
         self._shop = shop
         self._last = last
-        self._edits = edits
+        self.edits = edits
         self._live = live
         self.files: list[RenderedFile] = []
         self.dates: dict[str, DatedDigest] = {}
@@ -142,11 +122,6 @@ class SmallChange:
     def release(self) -> str:
         """The name of the release with the change."""
         return release_name(self._shop.frame.frame_digest, self.parts)
-
-    @property
-    def edits(self) -> Mapping[Slug, ProductEdit]:
-        """The edited products."""
-        return self._edits
 
     def write(self, report: Report) -> Report:
         """Write the files, keep what is known of the shop now, and return its report.
@@ -191,16 +166,16 @@ class SmallChange:
         """
         newest_before = self._shop.newest_dated(ATOM_ENTRIES_MAX)
         self._shop.put(self._known.values())
-        for slug, edit in self._edits.items():
+        for slug, edit in self.edits.items():
             self.parts += product_part(slug, edit.now.digest) - product_part(slug, edit.before.digest)
-        self.catalogued = [*self._edits, *self._with_other_related()]
+        self.catalogued = [*self.edits, *self._with_other_related()]
         product_slugs = {*self.catalogued}
         product_slugs |= {
             other
-            for slug, edit in self._edits.items()
+            for slug, edit in self.edits.items()
             for other in self._shop.shown_by(slug, edit.now.row.category)
         }
-        changed_listings = ChangedListings(self._shop, self._edits, self._pictures)
+        changed_listings = ChangedListings(self._shop, self.edits, self._pictures)
         listings = changed_listings.by_path()
         listings[HOME] = changed_listings.home()
         self.theme = self._with_listings(listings)
@@ -208,7 +183,7 @@ class SmallChange:
         if sum(map(len, changed)) + len(product_slugs) > _PAGES_MAX:
             raise TooMuch
         newest = self._shop.newest_dated(ATOM_ENTRIES_MAX)
-        fed = newest if newest != newest_before or self._edits.keys() & set(newest) else ()
+        fed = newest if newest != newest_before or self.edits.keys() & set(newest) else ()
         shown = list(chain.from_iterable(changed))
         self.products = products = self._products(product_slugs, shown, fed)
         load_templates(self._project)
@@ -221,9 +196,9 @@ class SmallChange:
             jobs += (pages.listing_page(page.now[number]) for page in shown)
             jobs += [pages.feed(fed)] if fed else []
             jobs += self._search(pages)
-            if self._shop.frame.first in self._edits:
+            if self._shop.frame.first in self.edits:
                 try_cloud_templates(renderer, products.named(self._shop.frame.first).product)
-        sitemaps = ChangedSitemaps(self._shop, self.theme, self._edits)
+        sitemaps = ChangedSitemaps(self._shop, self.theme, self.edits)
         jobs += (
             sitemaps.published(self._live, shown, stocked)
             if self._live
@@ -237,7 +212,7 @@ class SmallChange:
         if not self.theme.editions[0].settings.related:
             return
         near: dict[str, list[tuple[int, Slug]]] = defaultdict(list)
-        for slug, edit in self._edits.items():
+        for slug, edit in self.edits.items():
             if _likeness(edit.before.row) != _likeness(edit.now.row):
                 for row in (edit.before.row, edit.now.row):
                     near[row.category].append((row.price_minor, slug))
@@ -269,7 +244,7 @@ class SmallChange:
                 self.changes_listings = True
                 for edition, old, new in zip(self.theme.editions, before, now, strict=True):
                     self.parts += listing_part(edition, new) - listing_part(edition, old)
-            if before != now or now[0].path == HOME or not self._edits.keys().isdisjoint(now[0].slugs):
+            if before != now or now[0].path == HOME or not self.edits.keys().isdisjoint(now[0].slugs):
                 changed.append(ShownPage(before, now))
         return changed
 
@@ -289,7 +264,7 @@ class SmallChange:
         rows = [self._known[slug].row for slug in sorted(self._known)]
         related = {slug: of.related for slug, of in self._known.items() if of.related}
         # Other pictures than before, too: the index had one of them.
-        pictured = (*rows, *(edit.before.row for edit in self._edits.values()))
+        pictured = (*rows, *(edit.before.row for edit in self.edits.values()))
         return Products(rows, self._pictures, self._shop.image_variants(pictured), related=related)
 
     def _read(self, slugs: Iterable[Slug]) -> None:
@@ -298,7 +273,7 @@ class SmallChange:
     def _search(self, pages: EditionPages) -> Iterator[PageJob]:
         """Yield the jobs of the index with other entries, and of the search page, if it lists products."""
         search, index = pages.search(), None
-        for edit in self._edits.values():
+        for edit in self.edits.values():
             if search.entry(edit.before.row) != search.entry(edit.now.row):
                 index = index or (self._folder / pages.search_key).read_text("utf-8")
                 index = search.with_entry(index, edit.now.row)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.filling_in import places_to_fill_in, require_filled_in
 from spillway.sitegen.new_shop import ShopChoices, create_shop, currency_of
+from spillway.sitegen.notes import places_to_fill_in, require_filled_in
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.site import build
 from tests.support.fonts import make_font

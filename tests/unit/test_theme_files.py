@@ -191,8 +191,8 @@ def inputs_of(project: Project) -> object:
     """Return the signatures of what a build reads, once every file is left alone for long enough."""
 
     def settled() -> object:
-        compared = FileComparison(project, project.output, base_url=None)
-        return None if compared.unsettled else compared._inputs
+        inputs = FileComparison(project, project.output, base_url=None)._inputs
+        return None if any(None in files.values() for files in inputs.values()) else inputs
 
     return until(settled, "settled files", within_s=10)
 
