@@ -1,4 +1,4 @@
-"""The bucket of the storefront with the CDN in front of it, and the theme of the live release."""
+"""S3 and CloudFront: the bucket of pages with the CDN before it, the live theme, the bucket of access logs."""
 
 import hashlib
 import re
