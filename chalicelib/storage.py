@@ -1,4 +1,4 @@
-"""S3 and CloudFront: the bucket of pages with the CDN before it, the live theme, the bucket of access logs."""
+"""S3 and CloudFront: the bucket of pages, the CDN before it, the live theme, the bucket of access logs."""
 
 import hashlib
 import re
