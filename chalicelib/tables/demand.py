@@ -12,7 +12,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-ke
 
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,8 @@ PASSED_PART = "passed"
 MARKER_KEPT_S = 48 * 3600
 # A transaction has 100 writes at most: a marker for each event, and a row for each SKU at worst.
 EVENTS_MAX = 50
+# A SKU has a counter for each day that somebody waits since; an expression has 4 KB at most.
+COUNTERS_AT_ONCE = 100
 # As many records of one SKU in a batch are a flood, whose counters are spread.
 FLOOD_EVENTS_MIN = 5
 # Pauses of 5 s in all at most: a function has 20 s.
@@ -198,7 +200,7 @@ class DemandTable:
             for event in events
         ]
         counters = [
-            Update(self.table, {"part": _part(sku, by_sku[sku]), "sku": sku}, add=change)
+            self._addition(_part(sku, by_sku[sku]), sku, change)
             for sku, change in sums_of(events).items()
             if change
         ]
@@ -207,12 +209,15 @@ class DemandTable:
     def add(self, sku: Sku, change: Mapping[str, int]) -> None:
         """Add to the counters of a SKU what a count of the entries found missing; counting may go on.
 
-        A transaction, though of one row: the SDK repeats it under one token after a lost answer.
+        Transactions, though of one row: the SDK repeats one under its token after a lost answer.
 
         Raises:
             NotCounted: others wrote the same row on every attempt.
         """
-        self._write_until_done([Update(self.table, {"part": home_part(sku), "sku": sku}, add=change)])
+        for names in _some_at_once(change):
+            self._write_until_done(
+                [self._addition(home_part(sku), sku, {name: change[name] for name in names})]
+            )
 
     def tidy(self, *, at_ms: int) -> None:
         """Shrink the rows, without any change of a sum that is compared: counting may go on.
@@ -230,42 +235,33 @@ class DemandTable:
                 self._shrink(row, at_ms=at_ms)
 
     def _move_home(self, sku: Sku, rows: Sequence[Item], *, at_ms: int) -> None:
-        spread = [
-            (row["part"], counters)
+        spread = {
+            (row["part"], name): number
             for row in rows
-            if (
-                counters := {
-                    name: number
-                    for name, number in counters_of(row).items()
-                    if number and is_kept(name, at_ms=at_ms)
-                }
-            )
-        ]
-        if not spread:
-            return
-        moved: Counter[str] = Counter()
-        for _, counters in spread:
-            moved.update(counters)
-        taken = [
-            Update(
-                self.table,
-                {"part": part, "sku": sku},
-                add={name: -number for name, number in counters.items()},
-            )
-            for part, counters in spread
-        ]
-        self._write_until_done([*taken, Update(self.table, {"part": home_part(sku), "sku": sku}, add=moved)])
+            for name, number in counters_of(row).items()
+            if number and is_kept(name, at_ms=at_ms)
+        }
+        for names in _some_at_once({name for _, name in spread}):
+            changes: dict[str, Counter[str]] = defaultdict(Counter)
+            for (part, name), number in spread.items():
+                if name in names:
+                    changes[part][name] -= number
+                    changes[home_part(sku)][name] += number
+            self._write_until_done([self._addition(part, sku, change) for part, change in changes.items()])
 
     def _shrink(self, row: Item, *, at_ms: int) -> None:
         counters = counters_of(row)
-        old = [name for name in counters if not is_kept(name, at_ms=at_ms)]
-        empty = [name for name, number in counters.items() if is_of_a_day(name) and not number]
         key = {"part": row["part"], "sku": row["sku"]}
-        if old:
-            self.table.make(Update(self.table, key, remove=old))
-        if empty:
+        for names in _some_at_once(name for name in counters if not is_kept(name, at_ms=at_ms)):
+            self.table.make(Update(self.table, key, remove=names))
+        for names in _some_at_once(
+            name for name, number in counters.items() if is_of_a_day(name) and not number
+        ):
             # Somebody counted there since: the next time.
-            self.table.update_if(key, _all_are_zero(empty), remove=empty)
+            self.table.update_if(key, _all_are_zero(names), remove=names)
+
+    def _addition(self, part: str, sku: Sku, change: Mapping[str, int]) -> Update:
+        return Update(self.table, {"part": part, "sku": sku}, add=change)
 
     def _write_until_done(self, writes: Sequence[Update]) -> None:
         for attempt in range(TRIES_MAX):
@@ -347,6 +343,13 @@ def _all_are_zero(names: Sequence[str]) -> Condition:
     for name in names[1:]:
         condition &= Attr(name).eq(0)
     return condition
+
+
+def _some_at_once(names: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the names of counters in parts that an expression has room for."""
+    every = sorted(names)
+    for start in range(0, len(every), COUNTERS_AT_ONCE):
+        yield every[start : start + COUNTERS_AT_ONCE]
 
 
 def counters_of(row: Item) -> dict[str, int]:

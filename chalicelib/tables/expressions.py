@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.h
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from types import NoneType
 from typing import Any
 
@@ -149,10 +148,16 @@ class Placeholders:
         self._values: dict[str, Any] = {}
 
     def name(self, path: Path) -> str:
-        """Return the words for a path: placeholders, except for a name with an underscore."""
+        """Return the words for a path: placeholders, except for a name with an underscore.
+
+        A key of a map may be an SKU, of any characters and length: its placeholder is a number.
+        """
         if isinstance(path, str):
-            return path if "_" in path else self._alias(path)
-        return ".".join([self._alias(part) for part in path])
+            return path if "_" in path else self._alias(path, path)
+        words = [
+            self._alias(part, f"_{len(self._names)}" if place else part) for place, part in enumerate(path)
+        ]
+        return ".".join(words)
 
     def value(self, value: Any, path: Path) -> str:
         """Return the placeholder of a value, named after the attribute at `path`."""
@@ -172,16 +177,8 @@ class Placeholders:
             arguments["ExpressionAttributeValues"] = self._values
         return arguments
 
-    def _alias(self, name: str) -> str:
-        if name not in self._names:
-            self._names[name] = f"#{name}" if _is_word(name) else f"#_{len(self._names)}"
-        return self._names[name]
-
-
-@lru_cache(1000)
-def _is_word(name: str) -> bool:
-    """Return whether a placeholder may have the name: an SKU may have other characters."""
-    return name.isascii() and name.replace("_", "").isalnum() and name[0] != "_"
+    def _alias(self, name: str, word: str) -> str:
+        return self._names.setdefault(name, f"#{word}")
 
 
 class Parameters:

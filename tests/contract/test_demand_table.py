@@ -156,6 +156,23 @@ def test_tidying_keeps_each_sum(demand: DemandTable, clock: Clock) -> None:
     assert {row["part"] for row in demand.rows() if row.get("waiting")} == {home_part("A")}
 
 
+def test_people_who_waited_since_each_day_of_a_year_are_repaired_moved_and_dropped(
+    demand: DemandTable, clock: Clock
+) -> None:
+    today = clock() // DAY_MS
+    days = dict.fromkeys(range(today - 365, today), 1)
+    demand.add("A", {"waiting": 365, **{f"w{day}": 1 for day in days}})
+    assert demand.all() == {"A": Demand("A", 365, waiting_by_day=days)}
+    # A flood of emails is counted in other parts.
+    other = next(part_name(number) for number in range(PARTS) if part_name(number) != home_part("A"))
+    demand.table.put({"part": other, "sku": "A", "waiting": -365, **{f"w{day}": -1 for day in days}})
+    for _ in range(2):
+        demand.tidy(at_ms=clock())
+    assert list(demand.rows()) == [
+        {"part": part, "sku": "A", "waiting": 0} for part in sorted([other, home_part("A")])
+    ]
+
+
 @pytest.mark.local_cloud
 def test_the_local_clouds_stream_has_a_record_of_a_statement(local_cloud_url: str) -> None:
     """Entries are marked as notified by statements of PartiQL, which the emulator alone leaves out."""

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from chalicelib.domain.ids import ShopperId
+from chalicelib.domain.ids import SKU_CHARS_MAX, ShopperId
 from chalicelib.domain.product import Product, ProductCondition, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.shards import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
+from spillway.sitegen.reading.product_file import VARIANTS_MAX
 from tests.support.aws import create_table
 from tests.support.skus import IN_EXPRESSIONS
 from tests.support.stocking import observe
@@ -135,6 +136,21 @@ def test_stock_is_stored_only_while_it_is_as_known(products: ProductsTable) -> N
     assert stocked is not None
     assert stocked.stock == {"A": second, "B": SOLD_OUT}
     assert (stocked.stock["A"].version, stocked.stock["A"].seen) == (2, ("k1", "k2"))
+
+
+def test_all_variants_of_the_largest_product_change_at_once_while_they_are_as_known(
+    products: ProductsTable,
+) -> None:
+    skus = [f"{number:0{SKU_CHARS_MAX}d}" for number in range(VARIANTS_MAX)]
+    put(products, replace(JACKET, variants=tuple(Variant(sku, 100, (("No", sku),)) for sku in skus)))
+    again = replace(BACK, observed_at_ms=2000, event_id="e2", version=2)
+    for known, stock in ((SOLD_OUT, replace(BACK, version=1)), (replace(BACK, version=1), again)):
+        observed = [("field-jacket", sku, stock, known) for sku in skus]
+        assert products.observe_all(observed)
+        assert not products.observe_all(observed)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock == dict.fromkeys(skus, again)
 
 
 def test_an_event_about_what_is_not_sold_is_not_taken_in(products: ProductsTable) -> None:

@@ -37,6 +37,8 @@ from tests.support.stored_table import Index, Key, KeyMismatch, StoredTable
 
 PAGE_BYTES_MAX = 1024 * 1024
 TRANSACTION_WRITES_MAX = 100
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+EXPRESSION_BYTES_MAX = 4096
 STATEMENT = re.compile(r'UPDATE "(?P<table>[^"]+)" (?P<update>.+) WHERE (?P<condition>.+)')
 EXPRESSIONS = (
     "UpdateExpression",
@@ -219,6 +221,8 @@ class MemoryDynamoDb:
         if not self._checked:
             return
         expressions = tuple([request[name] for name in EXPRESSIONS if name in request])
+        if any(len(expression.encode()) > EXPRESSION_BYTES_MAX for expression in expressions):
+            raise _invalid("Expression size has exceeded the maximum allowed size")
         try:
             check_words(expressions, *_meanings(request))
         except InvalidExpression as error:

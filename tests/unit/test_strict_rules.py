@@ -261,6 +261,22 @@ def test_a_payload_may_be_as_large_as_lambda_takes(aws: Surroundings, kind: str,
     )
 
 
+def test_an_expression_has_four_kilobytes_at_most_alone_and_in_a_transaction(aws: Surroundings) -> None:
+    most, over = (
+        {"UpdateExpression": "SET a = :a", "ConditionExpression": "é" * 2048 + more} for more in ("", "x")
+    )
+    refused = Refusal(
+        "ValidationException",
+        "Invalid ConditionExpression: Expression size has exceeded the maximum allowed size;"
+        " expression size: 4097",
+    )
+    assert aws.answer("dynamodb", "UpdateItem", TableName="t", **most) is None
+    assert aws.answer("dynamodb", "UpdateItem", TableName="t", **over) == refused
+    for write, answer in ((most, None), (over, refused)):
+        items = [{"Update": most}, {"Update": write}]
+        assert aws.answer("dynamodb", "TransactWriteItems", TransactItems=items) == answer
+
+
 def test_a_message_waits_for_fifteen_minutes_at_most(aws: Surroundings) -> None:
     assert aws.answer("sqs", "SendMessage", DelaySeconds=900) is None
     refused = Refusal(

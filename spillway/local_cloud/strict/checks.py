@@ -47,6 +47,7 @@ LAMBDA_PAYLOAD_BYTES_MAX = 6 * MIB
 LAMBDA_ASYNC_PAYLOAD_BYTES_MAX = MIB
 API_BODY_BYTES_MAX = 10 * MIB
 SQS_DELAY_S_MAX = 900
+DYNAMODB_EXPRESSION_BYTES_MAX = 4096
 S3_DELETED_KEYS_MAX = 1_000
 # RFC 3986 allows these in a path as they are; whatever else there is has to be encoded.
 PATH = re.compile(r"/(?:[A-Za-z0-9._~:@!$&'()*+,;=/?-]|%[0-9A-Fa-f]{2})*")
@@ -265,6 +266,22 @@ def payload(call: AwsCall, _: AccountState) -> Refusal | None:
         return None
     message = f"Request must be smaller than {most} bytes for the InvokeFunction operation"
     return Refusal("RequestEntityTooLargeException", message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+# ---------------------------------------------------------------------------------------------------
+# DynamoDB
+
+
+def expression_size(call: AwsCall, _: AccountState) -> Refusal | None:
+    """Refuse an expression of more than 4 KB, also in one write of a transaction."""
+    items = call.members.get("TransactItems", ())
+    for asked in (call.members, *(write for item in items for write in item.values())):
+        for name, value in asked.items():
+            size = len(value.encode()) if name.endswith("Expression") else 0
+            if size > DYNAMODB_EXPRESSION_BYTES_MAX:
+                reason = "Expression size has exceeded the maximum allowed size"
+                return Refusal("ValidationException", f"Invalid {name}: {reason}; expression size: {size}")
+    return None
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -198,6 +198,14 @@ RULES: tuple[AwsRule, ...] = (
         f"{_DYNAMODB}/Constraints.html",
         MODEL,
     ),
+    AwsRule(
+        "dynamodb",
+        "expressions of 4 KB",
+        f"{_DYNAMODB}/Constraints.html",
+        LAYER,
+        ("DeleteItem", "PutItem", "Query", "Scan", "TransactWriteItems", "UpdateItem"),
+        checks.expression_size,
+    ),
     AwsRule("sqs", "messages and batches of 1 MiB, 10 messages in a batch", _SQS_QUOTAS, EMULATOR),
     AwsRule(
         "sqs",

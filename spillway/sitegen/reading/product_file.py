@@ -48,7 +48,7 @@ INITIAL_OBSERVED_AT_MS = 0
 _CACHE_PARTS = 32
 
 _PICTURES_MAX = 12
-_VARIANTS_MAX = 100
+VARIANTS_MAX = 100
 
 
 class ProductFile:
@@ -138,7 +138,7 @@ class ProductFile:
         variants: list[Variant] = []
         stock: dict[Sku, Stock] = {}
         seen: set[tuple[tuple[str, str], ...]] = set()
-        for row in table.tables("variants", count_max=_VARIANTS_MAX):
+        for row in table.tables("variants", count_max=VARIANTS_MAX):
             sku = _sku(row)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
             looks = tuple((name, _as_it_looks(value)) for name, value in options)
