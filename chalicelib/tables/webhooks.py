@@ -170,8 +170,9 @@ class DeliveriesTable:
 
     def held(self, endpoint_id: str, *, limit: int, after: str | None = None) -> list[Attempt]:
         """Return the first events kept for an endpoint, behind a key (a strongly consistent read)."""
-        # Each key begins with digits, so "!" comes before any other key that begins with this one.
-        place = Attr("key").between("" if after is None else f"{after}!", "~")
+        # Each key begins with digits, so "!" comes before any other key that begins with this one, or with
+        # none: DynamoDB refuses an empty text as a key.
+        place = Attr("key").between(f"{after or ''}!", "~")
         items, _ = self.table.query(Attr("kind").eq(_held_kind(endpoint_id)) & place, limit=limit)
         return list(map(_attempt, items))
 

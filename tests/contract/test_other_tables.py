@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
+from chalicelib.domain.domain_event import DomainEvent, EventType
 from chalicelib.domain.ids import SKU_CHARS_MAX, ShopperId
 from chalicelib.domain.product import Product, ProductCondition, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.suppression import MailboxHistory
+from chalicelib.outbound.deliveries import Attempt, State
+from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.shards import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.tables.table import Table
+from chalicelib.tables.webhooks import DeliveriesTable
 from spillway.sitegen.reading.product_file import VARIANTS_MAX
+from tests.contract.test_demand_table import is_moto
 from tests.support.aws import create_table
 from tests.support.skus import IN_EXPRESSIONS
 from tests.support.stocking import observe
@@ -281,6 +287,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a key with more attributes": ("delete_item", {"Key": {**ADA, "sku": {"S": "A"}}}),
     "a key of another type": ("put_item", {"Item": {"id": {"N": "1"}}}),
     "an item without its key": ("put_item", {"Item": {"sku": {"S": "A"}}}),
+    "an empty key": ("put_item", {"Item": {"id": {"S": ""}}}),
+}
+KEY_RANGES = {
+    "an empty key": ("", "~"),
+    "an upper end below the lower": ("b", "a"),
 }
 
 
@@ -299,3 +310,35 @@ def test_a_request_that_is_not_of_the_tables_schema_is_refused(dynamodb: "Dynamo
     with pytest.raises(ClientError) as raised:
         getattr(dynamodb, method)(TableName=create_table(dynamodb, "SendingTable"), **request)
     assert raised.value.response["Error"]["Code"] == "ValidationException"
+
+
+@pytest.mark.parametrize("kind", KEY_RANGES)
+def test_a_query_for_keys_that_there_cannot_be_is_refused(dynamodb: "DynamoDBClient", kind: str) -> None:
+    low, high = KEY_RANGES[kind]
+    if low > high and is_moto(dynamodb):
+        pytest.skip("moto answers it with no item")
+    table = Table(dynamodb, create_table(dynamodb, "EventsTable"))
+    with pytest.raises(ClientError) as raised:
+        table.query(Attr("kind").eq("k") & Attr("key").between(low, high), limit=1)
+    assert raised.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_events_that_are_kept_for_an_endpoint_are_read_in_order_from_the_first_or_behind_one(
+    dynamodb: "DynamoDBClient",
+) -> None:
+    deliveries = DeliveriesTable(dynamodb, create_table(dynamodb, "EventsTable"))
+    kept = [
+        Attempt(
+            "e1",
+            DomainEvent(f"n{at_ms}", EventType.RESTOCK_OPENED, at_ms, "A", {}),
+            State.WAITING,
+            1,
+            9,
+            "503",
+        )
+        for at_ms in (1000, 2000, 3000)
+    ]
+    assert all(deliveries.hold(attempt) for attempt in reversed(kept))
+    assert deliveries.held("e1", limit=2) == kept[:2]
+    assert deliveries.held("e1", limit=2, after=kept[0].key) == kept[1:]
+    assert deliveries.held("e2", limit=2) == []

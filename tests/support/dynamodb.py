@@ -182,9 +182,12 @@ class MemoryDynamoDb:
             self._check_words(wanted)
             table = self._tables[name]
             try:
-                items = [table.items.get(table.check_key(key)) for key in wanted["Keys"]]
+                keys = [table.check_key(key) for key in wanted["Keys"]]
             except KeyMismatch as error:
                 raise _invalid(str(error)) from error
+            if len(set(keys)) < len(keys):
+                raise _invalid("Provided list of item keys contains duplicates")
+            items = [table.items.get(key) for key in keys]
             found[name] = _projected([item for item in items if item], wanted)
         return {"Responses": found, "UnprocessedKeys": {}}
 
@@ -412,10 +415,13 @@ def _in_order(table: StoredTable, attributes: tuple[str, ...], request: Mapping[
             (operand,) = part.operands
             partition = sort_value(operand({}, names, values))
         elif name in attributes[1:]:
-            first, end = part.bounds(names, values)
+            try:
+                first, end = part.bounds(names, values)
+            except InvalidExpression as error:
+                raise _invalid(str(error)) from error
         else:
             raise _invalid("Query key condition not supported")
-    if partition is None:
+    if not partition:
         raise _invalid(f"Query condition missed key schema element: {attributes[0]}")
     backwards = request.get("ScanIndexForward") is False
     start = request.get("ExclusiveStartKey")

@@ -31,6 +31,7 @@ SECTIONS = ("SET", "REMOVE", "ADD")
 COMPARISONS = {"=": eq, "<>": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
 # Above and below every string that a key may be.
 LAST = chr(0x10FFFF)
+EMPTY_KEY = "The AttributeValue for a key attribute cannot contain an empty string value"
 
 
 class InvalidExpression(ValueError):
@@ -49,9 +50,15 @@ class KeyPart:
         """Return the first place that the comparison allows, and the first one after those.
 
         Raises:
-            InvalidExpression: The operator is not one of a sort key.
+            InvalidExpression: The operator is not one of a sort key, or its operands are none.
         """
-        first, *rest = [sort_value(operand({}, names, values)) for operand in self.operands]
+        first, *rest = found = [sort_value(operand({}, names, values)) for operand in self.operands]
+        if "" in found:
+            raise InvalidExpression(EMPTY_KEY)
+        if found != sorted(found):
+            raise InvalidExpression(
+                "The BETWEEN operator requires an upper bound that is not below the lower"
+            )
         match self.operator:
             case "=":
                 return (first, ()), (first, (LAST,))

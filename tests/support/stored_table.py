@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.support.expressions import Item, Place, sort_value
+from tests.support.expressions import EMPTY_KEY, Item, Place, sort_value
 
 Key = tuple[str, ...]
 CHUNK_MAX = 1024
@@ -57,7 +57,7 @@ class StoredTable:
         """Return a key as items are stored under.
 
         Raises:
-            KeyMismatch: It has other attributes than the table's key, or one of another type.
+            KeyMismatch: It has other attributes than the table's key, one of another type, or an empty one.
         """
         try:
             found = tuple([key[name][kind] for name, kind in self.key_types])
@@ -65,17 +65,21 @@ class StoredTable:
             found = ()
         if len(found) != len(key):
             raise KeyMismatch("The provided key element does not match the schema, or its types")
+        if "" in found:
+            raise KeyMismatch(EMPTY_KEY)
         return found
 
     def check_types(self, item: Item) -> None:
         """Hold an item to the types of the keys of the table and its indexes.
 
         Raises:
-            KeyMismatch: An attribute is of another type, or one of the table's key is missing.
+            KeyMismatch: An attribute is of another type, or empty, or one of the table's key is missing.
         """
         for name, kind in self.types.items():
             if name in item and kind not in item[name]:
                 raise KeyMismatch(f"Type mismatch for key {name} expected: {kind} actual: {[*item[name]]}")
+            if name in item and not item[name][kind]:
+                raise KeyMismatch(EMPTY_KEY)
         missing = [name for name in self.keys if name not in item]
         if missing:
             raise KeyMismatch(f"Missing the key {missing[0]} in the item")
