@@ -82,6 +82,8 @@ def _policy_of(text: str) -> WavePolicy:
 
 
 SHARD_INDEX = "shard"
+# Above every position.
+AFTER_ALL = "~"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
 FIRST_PAUSE_S = 0.02
@@ -147,14 +149,15 @@ class ShardsTable:
         items, more = self.table.query(_in_shard(shard, after, upto), index=SHARD_INDEX, limit=limit)
         return WaitingPage(tuple(map(entry_of, items)), more)
 
-    def first_waiting(self, sku: Sku, *, upto: str, limit: int, after: str = "") -> tuple[Entry, ...]:
+    def first_waiting(self, sku: Sku, *, limit: int, after: str = "") -> tuple[Entry, ...]:
         """Return the first `limit` entries of all shards of a SKU together, by position."""
+        # No time ends the range: the clock of a signup may be ahead of this one's.
         shards = [
-            self.waiting(shard, after=after, upto=upto, limit=limit).entries for shard in shards_of(sku)
+            self.waiting(shard, after=after, upto=AFTER_ALL, limit=limit).entries for shard in shards_of(sku)
         ]
         return tuple(islice(merge(*shards, key=lambda entry: entry.position or ""), limit))
 
-    def count(self, sku: Sku, *, after: str = "", upto: str = "~") -> int:
+    def count(self, sku: Sku, *, after: str = "", upto: str = AFTER_ALL) -> int:
         """Return the number of entries in all shards of a SKU, at positions in (`after`, `upto`]."""
         shards = (_in_shard(shard, after, upto) for shard in shards_of(sku))
         return sum(self.table.count(condition, index=SHARD_INDEX) for condition in shards)

@@ -26,7 +26,7 @@ def test_a_shard_is_in_the_order_of_joining_and_bounded(tables: Tables) -> None:
 def test_the_first_of_all_shards_are_the_first(tables: Tables) -> None:
     names = [f"s{number}" for number in range(12)]
     tables.join(*names)
-    first = tables.shards.first_waiting("A", upto=position_after_all(tables.clock()), limit=7)
+    first = tables.shards.first_waiting("A", limit=7)
     assert [entry.shopper for entry in first] == names[:7]
     assert tables.shards.count("A") == 12
     assert tables.shards.count("B") == 0
@@ -53,7 +53,7 @@ def test_people_still_waiting_are_found_with_the_page_of_their_signup(tables: Ta
     ada = Signup("ada", "ada@example.com", "A", "/de/products/jacket", "c")
     tables.entries.sign_up(ada, at_ms=tables.clock())
     tables.entries.confirm("ada", "A", at_ms=tables.clock())
-    (waiting,) = tables.shards.first_waiting("A", upto=position_after_all(tables.clock()), limit=1)
+    (waiting,) = tables.shards.first_waiting("A", limit=1)
     # The index does not have the page.
     assert (waiting.page, waiting.mailbox) == ("/", "ada@example.com")
     (found,) = tables.shards.still_waiting([waiting]).may_be_mailed
@@ -177,5 +177,5 @@ def test_the_first_after_a_place_are_those_behind_it_in_any_shard(tables: Tables
     entries = tables.join(*[f"s{number}" for number in range(12)])
     after = entries[4].position
     assert after is not None
-    found = tables.shards.first_waiting("A", after=after, upto="~", limit=3)
+    found = tables.shards.first_waiting("A", after=after, limit=3)
     assert [entry.shopper for entry in found] == ["s5", "s6", "s7"]

@@ -175,7 +175,7 @@ class Counting(RuleBasedStateMachine):
 
     @rule(sku=st.sampled_from(SKUS))
     def notify(self, sku: str) -> None:
-        waiting = self.shop.shards.first_waiting(sku, upto="~", limit=10)
+        waiting = self.shop.shards.first_waiting(sku, limit=10)
         self.shop.shards.mark_each(
             [Notified(entry, "accepted", "m") for entry in waiting], restock_id="r", at_ms=self.shop.clock()
         )
@@ -543,7 +543,7 @@ def test_tidying_moves_a_floods_counters_home_and_drops_what_is_over(shop: Count
     filled = [row for row in shop.demand.rows() if any(counters_of(row).values())]
     assert [row["part"] for row in filled] == [home_part("A")]
     # Everybody is notified; the day of their confirmation and the hour of their signup are over.
-    waiting = shop.shards.first_waiting("A", upto="~", limit=500)
+    waiting = shop.shards.first_waiting("A", limit=500)
     notified = [Notified(entry, "accepted", "m") for entry in waiting]
     shop.shards.mark_each(notified, restock_id="r", at_ms=shop.clock())
     shop.clock.pass_s(60 * 3600)

@@ -281,7 +281,7 @@ def test_feedback_about_an_email_finds_the_entry_it_was_about(
     (entry,) = (entry for entry in map(entry_from, images(shop)) if entry.sku == sku)
     shopper = entry.shopper
     assert shop.entries.confirm(shopper, sku, at_ms=shop.clock())
-    (waiting,) = shop.shards.first_waiting(sku, upto="~", limit=10)
+    (waiting,) = shop.shards.first_waiting(sku, limit=10)
     product = Product("odd", "Odd", "", "", "accessories", (), (Variant(sku, 900),))
     stocked = StockedProduct(product, {sku: Stock(Availability.IN_STOCK, 1, 0, "e")})
     writer = EmailComposer(Renderer(odd_release.theme), shop.links)

@@ -73,6 +73,20 @@ def test_the_next_wave_follows_after_its_pause_for_the_units_there_are_then(shop
     assert notified(shop) == names[:11]
 
 
+def test_a_limited_wave_goes_on_where_the_clock_of_a_worker_is_behind_those_of_the_signups(
+    shop: TestShop,
+) -> None:
+    shop.policies.put("", ONE_EACH)
+    shop.account.now = SendingLimits(1.0, UNLIMITED)
+    shop.observe(IN_STOCK, units=20)
+    names = crowd(shop, 20)
+    shop.work_until(lambda: len(notified(shop)) >= 5)
+    shop.clock.pass_s(-3600)
+    shop.fan_out.work(shop.queue.take())
+    shop.work_until(lambda: len(notified(shop)) >= 20)
+    assert notified(shop) == names
+
+
 def test_two_emails_for_each_unit(shop: TestShop) -> None:
     names = crowd(shop, 12)
     shop.policies.put("", WavePolicy(emails_per_unit=2))

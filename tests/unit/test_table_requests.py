@@ -216,7 +216,7 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.join("ada"),
     ),
     "the first of all shards": (
-        lambda t: t.shards.first_waiting("A", upto="2", limit=2, after="1"),
+        lambda t: t.shards.first_waiting("A", limit=2, after="1"),
         lambda t: t.join("ada", "bob", "cyd"),
     ),
     "a line is counted": (lambda t: t.shards.count("A"), lambda t: t.join("ada", "bob")),

@@ -130,7 +130,6 @@ class WaveWalk(Walk[LimitedWave]):
         entries = self._store.shards.first_waiting(
             message.sku,
             after=message.after,
-            upto=position_after_all(max(restock.opened_at_ms, self._clock_ms())),
             limit=self._rate_limiter.batch_max(min(BATCH_ENTRIES_MAX, budget.left)),
         )
         if not entries:
