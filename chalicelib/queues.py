@@ -1,4 +1,7 @@
-"""Messages out: the queues of fan-out steps and of requested emails, and the topic of the shop's alarms."""
+"""Messages out: the queues of fan-out steps and of requested emails, and the topic of the shop's alarms.
+
+`depth` is how many messages a queue holds.
+"""
 
 import json
 from collections.abc import Sequence
@@ -154,6 +157,19 @@ class DeliveriesQueue:
         if self._dead_letters_url is None:
             raise ValueError("this queue was opened without its dead letters")
         self._client.send_message(QueueUrl=self._dead_letters_url, MessageBody=delivery.to_json())
+
+
+def depth(sqs: "SQSClient", queue_url: str) -> int:
+    """Return about how many messages a queue holds, with those that are worked on or put back for later."""
+    answer = sqs.get_queue_attributes(
+        QueueUrl=queue_url,
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ],
+    )
+    return sum(int(count) for count in answer["Attributes"].values())
 
 
 class Alarm:

@@ -19,7 +19,7 @@ from chalicelib.domain.autopilot import (
     decide,
 )
 from chalicelib.log import log
-from chalicelib.queues import Alarm
+from chalicelib.queues import Alarm, depth
 from chalicelib.tables.sending import AlertStateTable
 from chalicelib.tables.sending.rate import SendingRateTable
 
@@ -114,9 +114,9 @@ class Autopilot:
 
     def look(self) -> Observation:
         """Return an observation of the last minutes."""
-        metrics = self._metrics()
-        reserved = self._client("lambda").get_function_concurrency(FunctionName=self._resources.api_function)
-        table = self._client("dynamodb").describe_table(TableName=self._resources.entries_table)["Table"]
+        metrics, resources = self._metrics(), self._resources
+        reserved = self._client("lambda").get_function_concurrency(FunctionName=resources.api_function)
+        table = self._client("dynamodb").describe_table(TableName=resources.entries_table)["Table"]
         warm = table.get("WarmThroughput", {}).get("WriteUnitsPerSecond")
         pace = self._rate_limiter().state()
         return Observation(
@@ -127,7 +127,7 @@ class Autopilot:
             bounce_rate=metrics["bounces"],
             complaint_rate=metrics["complaints"],
             sending=pace is None or pace.paused is None,
-            dead_letters=sum(map(self._waiting, self._resources.dead_letter_queue_urls)),
+            dead_letters=sum(depth(self._client("sqs"), url) for url in resources.dead_letter_queue_urls),
             dead_letters_before=self._action_log.dead_letters_alerted(),
         )
 
@@ -153,11 +153,6 @@ class Autopilot:
 
     def _rate_limiter(self) -> SendingRateTable:
         return SendingRateTable(self._client("dynamodb"), self._resources.sending_table)
-
-    def _waiting(self, queue_url: str) -> int:
-        name = "ApproximateNumberOfMessages"
-        answer = self._client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
-        return int(answer["Attributes"][name])
 
     def _metrics(self) -> dict[str, float]:
         now, resources = datetime.fromtimestamp(self._clock_ms() / 1000, UTC), self._resources

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.connections import code_of
+from chalicelib.queues import depth
 from chalicelib.services.traffic import delivered_keys
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 QUEUES = ("confirmations", "waves", "streams", "feedback", "inbound", "events", "webhooks", "traffic")
 BATCH_MAX = 10
 LOOK_S = 5
+# Asks all of SQS's servers; without, some are asked, and an answer without messages proves nothing.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
+RECEIVE_WAIT_S = 1
 # Long enough to put a message back, short enough to try again soon after an interruption.
 MOVE_S = 60
 # The counts in a message that end its retries (`chalicelib.domain.sending_limits`).
@@ -160,25 +164,13 @@ class DeadLetters:
                 QueueUrl=self._queues[queue].dead,
                 MaxNumberOfMessages=BATCH_MAX,
                 VisibilityTimeout=hidden_s,
+                WaitTimeSeconds=RECEIVE_WAIT_S,
             )
             fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
             if not fresh:
                 return
             seen.update(message["MessageId"] for message in fresh)
             yield from fresh
-
-
-def depth(sqs: "SQSClient", queue_url: str) -> int:
-    """Return about how many messages a queue holds, with those that are worked on or put back for later."""
-    answer = sqs.get_queue_attributes(
-        QueueUrl=queue_url,
-        AttributeNames=[
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ],
-    )
-    return sum(int(count) for count in answer["Attributes"].values())
 
 
 def _facts(body: str) -> Mapping[str, Any]:

@@ -15,8 +15,9 @@ from chalicelib.container import Container
 from chalicelib.domain.autopilot import CONTROL_OF, AutopilotAction, AutopilotDecision, Bounds, Control
 from chalicelib.domain.entry import DAY_MS
 from chalicelib.domain.sending_limits import Cohort, cohorts, day_of, days_judged, total_of
+from chalicelib.queues import depth
 from chalicelib.services.autopilot import Autopilot, Resources
-from chalicelib.services.dead_letters import QueueUrls, depth
+from chalicelib.services.dead_letters import QueueUrls
 from chalicelib.settings import clock_ms
 from spillway.errors import BadInput
 from spillway.stage import LOCAL, Stage

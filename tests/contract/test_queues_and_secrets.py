@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.services.dead_letters import depth
+from chalicelib.queues import depth
 from chalicelib.stores import boto3_client
 from tests.support.memory_aws import MemoryAws
 

@@ -212,8 +212,15 @@ class Watched:
             get_metric_data={"MetricDataResults": results},
             describe_table={"Table": {"WarmThroughput": {"WriteUnitsPerSecond": 5_000}}},
             get_item={},
+            # Visible, received by somebody, and put back for later.
             get_queue_attributes=lambda **asked: {
-                "Attributes": {asked["AttributeNames"][0]: "3" if asked["QueueUrl"] == "dead-1" else "4"}
+                "Attributes": dict(
+                    zip(
+                        asked["AttributeNames"],
+                        {"dead-1": "300", "dead-2": "211"}[asked["QueueUrl"]],
+                        strict=True,
+                    )
+                )
             },
             get_function_concurrency={"ReservedConcurrentExecutions": 9},
             update_table={},
@@ -273,7 +280,7 @@ def test_a_look_asks_for_the_last_five_minutes_and_says_what_they_were_like() ->
         metric("complaints", "AWS/SES", "Reputation.ComplaintRate", "Maximum"),
     ]
     ends = datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
-    names = ["ApproximateNumberOfMessages"]
+    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
     assert watched.requests() == [
         (
             "get_metric_data",

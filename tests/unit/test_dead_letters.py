@@ -40,6 +40,9 @@ class Queues:
 
     def receive_message(self, **asked: Any) -> Any:
         check_request("sqs", "ReceiveMessage", asked)
+        if not asked.get("WaitTimeSeconds"):
+            # Only some of the servers were asked, those without messages.
+            return {}
         waiting = self.messages.get(asked["QueueUrl"], {})
         shown = [item for item in waiting if item not in self.hidden][: asked["MaxNumberOfMessages"]]
         self.hidden.update(shown)
