@@ -63,6 +63,9 @@ STATES = {
 # https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
 MAILBOX_FAULTS = frozenset({"MailboxFull"})
 MAILBOX_FAULTS_WITH_STATUS = frozenset({"General", "Undetermined"})
+# Reports of a provider, by their Feedback-Type (RFC 5965, 6591), in which no shopper complains: one takes a
+# complaint back, one says that an email failed SPF or DKIM.
+NO_COMPLAINTS = frozenset({"not-spam", "auth-failure"})
 # The tag by which SES names the configuration set of an email, and tags that every email of the shop bears.
 SET_TAG = "ses:configuration-set"
 OWN_TAGS = ("shopper", "email", "sku", "restock")
@@ -134,12 +137,13 @@ def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback |
     feedback = feedback_from(event, configuration_set=configuration_set)
     if feedback is None:
         kind = event.get("eventType")
-        return IgnoredFeedback("not_spam" if kind == "Complaint" else "tells_nothing", _word(kind))
+        why = _feedback_type(event).replace("-", "_") if kind == "Complaint" else "tells_nothing"
+        return IgnoredFeedback(why, _word(kind))
     return feedback
 
 
 def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedback | None:
-    """Return the feedback of an event; None for one without news (sent, opened, clicked, not spam).
+    """Return the feedback of an event; None for one without news (sent, opened, clicked, no complaint).
 
     Raises:
         NoFeedback: the event is not of our configuration set, or not in SES's form.
@@ -241,6 +245,11 @@ def _is_mailbox_fault(bounce: Mapping[str, Any]) -> bool:
 def _state(event: Mapping[str, Any], kind: str) -> FeedbackState | None:
     if kind == "Bounce" and event["bounce"]["bounceType"] == "Permanent":
         return FeedbackState.BOUNCED
-    if kind == "Complaint" and event["complaint"].get("complaintFeedbackType") == "not-spam":
+    if kind == "Complaint" and _feedback_type(event) in NO_COMPLAINTS:
         return None
     return STATES.get(kind)
+
+
+def _feedback_type(event: Mapping[str, Any]) -> str:
+    """Return the Feedback-Type of a complaint in lower case; empty where its provider wrote none."""
+    return str(event["complaint"].get("complaintFeedbackType") or "").lower()

@@ -33,7 +33,10 @@ SAID: list[tuple[str, dict[str, Any], str | None, bool, bool]] = [
     ("Bounce", {"bounceType": "Undetermined", "bounceSubType": "Undetermined"}, "bounced_soft", False, False),
     ("Complaint", {}, "complained", True, True),
     ("Complaint", {"complaintFeedbackType": None}, "complained", True, True),
+    ("Complaint", {"complaintFeedbackType": "virus"}, "complained", True, True),
     ("Complaint", {"complaintFeedbackType": "not-spam"}, None, False, False),
+    ("Complaint", {"complaintFeedbackType": "Not-Spam"}, None, False, False),
+    ("Complaint", {"complaintFeedbackType": "auth-failure"}, None, False, False),
     ("Complaint", {"complaintSubType": "OnAccountSuppressionList"}, "complained", True, False),
     ("Reject", {}, "rejected", False, False),
     ("Rendering Failure", {}, "failed", False, False),
@@ -107,6 +110,10 @@ def of_future(**changes: Any) -> dict[str, Any]:
     return {**event("Delivery", TAGS), "eventType": "Forwarded", **changes}
 
 
+def report_of(feedback_type: str) -> dict[str, Any]:
+    return event("Complaint", TAGS, complaintFeedbackType=feedback_type)
+
+
 LEGACY = {
     "notificationType": "AmazonSnsSubscriptionSucceeded",
     "message": "You have successfully subscribed your Amazon SNS topic to receive 'Bounce' notifications.",
@@ -148,7 +155,8 @@ CONSOLE = {"eventType": "Bounce", "mail": event("Bounce", {})["mail"]}
         (notification(CONSOLE), "not_of_the_shop", "Bounce"),
         (notification(event("Open", TAGS)), "tells_nothing", "Open"),
         (notification(of_future()), "tells_nothing", "Forwarded"),
-        (notification(event("Complaint", TAGS, complaintFeedbackType="not-spam")), "not_spam", "Complaint"),
+        (notification(report_of("not-spam")), "not_spam", "Complaint"),
+        (notification(report_of("auth-failure")), "auth_failure", "Complaint"),
     ],
 )  # fmt: skip
 def test_a_message_about_no_email_of_ours_is_ignored(body: str, why: str, kind: str) -> None:
