@@ -102,7 +102,7 @@ class Notifier:
             OutcomeUnknown: the emails may have left; the same batch has to come once more.
         """
         # A deferred email's own message is the only one that may send it.
-        left_out = "" if batch.single else batch.restock.id
+        left_out = "" if batch.deferrals else batch.restock.id
         now = self._store.shards.still_waiting(batch.entries, not_deferred_for=left_out)
         for entry in now.suppressed:
             self._store.entries.unsubscribe(entry.shopper, entry.sku, at_ms=self._clock_ms())
