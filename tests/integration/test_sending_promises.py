@@ -8,7 +8,9 @@ import pytest
 from chalicelib.domain.email import DeliveryOutcome
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
-from chalicelib.services.fan_out.worker import LEASE_MS
+from chalicelib.mail.smtp import SEND_MS_MAX
+from chalicelib.services.fan_out.rate_limiter import WAIT_MS_MAX
+from chalicelib.services.fan_out.worker import LEASE_MS, WALK_MS_MAX
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
 from tests.support.clock import Clock
@@ -72,3 +74,5 @@ def test_a_lease_outlasts_every_function_that_could_hold_it() -> None:
     }
     assert max(timeouts_s) == 20
     assert max(timeouts_s) * 1000 + 10_000 <= LEASE_MS
+    # The last batch of a walk begins, waits for its turn and is sent, with time left for its marks.
+    assert min(timeouts_s) * 1000 - 3_000 >= WALK_MS_MAX + WAIT_MS_MAX + SEND_MS_MAX

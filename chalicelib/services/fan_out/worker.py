@@ -30,8 +30,9 @@ from chalicelib.services.fan_out.walks import Walk
 # Longer than a function lives (20 s): the worker of a lease that has ended is dead.
 LEASE_MS = 30_000
 BUSY_SHARD_DELAY_S = 5
-# Time for one message before the next worker takes over: well within a function's life.
-WALK_MS_MAX = 8_000
+# No batch of a message begins later: its turn (4 s at most) and its call (8 s by SMTP) still end within a
+# function's life. A function that dies after its call sends the batch again.
+WALK_MS_MAX = 5_000
 
 
 class FanOutWorker:
