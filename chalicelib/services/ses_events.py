@@ -71,7 +71,9 @@ class SesEventHandler:
             self._record(feedback, now_ms)
         shopper, sku = feedback.shopper, feedback.sku or ""
         log("email_feedback", state=feedback.state, shopper=shopper, sku=sku, news=news)
-        if feedback.counts and self._deliverability.count(feedback, at_ms=now_ms):
+        if feedback.counts:
+            self._deliverability.count(feedback, at_ms=now_ms)
+            # A repeat, too: the worker of before may have died right after it counted.
             self._pause_if_needed(now_ms)
         if self._emit:
             event = feedback_event(feedback, complaints_of_day=self._complaints_of_day(feedback))
