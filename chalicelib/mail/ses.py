@@ -43,7 +43,7 @@ BULK_EMAILS_MAX = 50
 # A refused call does not name its bad email: halves are tried, with so many calls at most.
 # Enough for four bad emails of fifty, and for a dozen at the head before the fault counts as ours.
 CALLS_MAX = 24
-# Each status of SES's BulkEmailStatus and what it means for its email:
+# Each status of SES's BulkEmailStatus and what it means for its email. Three have other names on the page:
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html
 STATUSES: Mapping[str, SendResult] = MappingProxyType(
     {
@@ -51,6 +51,7 @@ STATUSES: Mapping[str, SendResult] = MappingProxyType(
         # For good, for this shopper; where a whole batch meets it, our mistake (`_blamed`).
         "MESSAGE_REJECTED": SendResult(DeliveryOutcome.REJECTED),
         "INVALID_PARAMETER": SendResult(DeliveryOutcome.REJECTED),
+        "INVALID_PARAMETER_VALUE": SendResult(DeliveryOutcome.REJECTED),
         # Try this one later, the others need not wait.
         "TRANSIENT_FAILURE": SendResult(DeliveryOutcome.DEFERRED),
         "FAILED": SendResult(DeliveryOutcome.DEFERRED),
@@ -64,7 +65,11 @@ STATUSES: Mapping[str, SendResult] = MappingProxyType(
         # Our mistake, or the settings'.
         "MAIL_FROM_DOMAIN_NOT_VERIFIED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
         "CONFIGURATION_SET_NOT_FOUND": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
+        "CONFIGURATION_SET_DOES_NOT_EXIST": SendResult(
+            DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID
+        ),
         "TEMPLATE_NOT_FOUND": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
+        "TEMPLATE_DOES_NOT_EXIST": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
         "INVALID_SENDING_POOL_NAME": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
     }
 )
@@ -79,6 +84,9 @@ INVALID_CODES = frozenset(
 EMAIL_CODES = frozenset({"BadRequestException", "MessageRejected", "ValidationException"})
 # SES's reasons for the content of one email, for example a virus.
 REJECTED_REASONS = frozenset({"MESSAGE_REJECTED", "MessageRejected"})
+# The sandbox has the same reason for a shopper whose address is not verified, in these words: our settings.
+# https://repost.aws/knowledge-center/ses-554-400-message-rejected-error
+NOT_VERIFIED = "Email address is not verified"
 TEMPLATE: "EmailTemplateContentTypeDef" = {"Subject": "{{subject}}", "Text": "{{text}}", "Html": "{{html}}"}
 
 
@@ -228,9 +236,11 @@ def _refusal(error: ClientError) -> Exception:
         return OutcomeUnknown(code)
     if code in PAUSED_CODES:
         return SendRefused(code, SendRefusal.PAUSED)
-    if code in EMAIL_CODES:
+    if code in EMAIL_CODES and NOT_VERIFIED not in error.response["Error"].get("Message", ""):
         return SendRefused(code, SendRefusal.INVALID, about_emails=True)
-    return SendRefused(code, SendRefusal.INVALID if code in INVALID_CODES else SendRefusal.RETRY)
+    return SendRefused(
+        code, SendRefusal.INVALID if code in INVALID_CODES | EMAIL_CODES else SendRefusal.RETRY
+    )
 
 
 def _bulk_entry(outgoing: OutgoingEmail) -> dict[str, Any]:
@@ -253,6 +263,8 @@ def _result(result: Any) -> SendResult:
     status = result.get("Status", "FAILED")
     # One that SES adds later: not taken, and no reason to have others wait.
     meaning = STATUSES.get(status, STATUSES["FAILED"])
+    if NOT_VERIFIED in result.get("Error", ""):
+        meaning = STATUSES["MAIL_FROM_DOMAIN_NOT_VERIFIED"]
     if meaning.delivery is DeliveryOutcome.ACCEPTED:
         return SendResult(DeliveryOutcome.ACCEPTED, message_id=result.get("MessageId", ""))
     return SendResult(meaning.delivery, reason=status, refusal=meaning.refusal)

@@ -90,6 +90,7 @@ MEANINGS = {
     "SUCCESS": ("accepted", SendRefusal.RETRY),
     "MESSAGE_REJECTED": ("rejected", SendRefusal.RETRY),
     "INVALID_PARAMETER": ("rejected", SendRefusal.RETRY),
+    "INVALID_PARAMETER_VALUE": ("rejected", SendRefusal.RETRY),
     "TRANSIENT_FAILURE": ("deferred", SendRefusal.RETRY),
     "FAILED": ("deferred", SendRefusal.RETRY),
     "ACCOUNT_THROTTLED": ("postponed", SendRefusal.RETRY),
@@ -99,14 +100,17 @@ MEANINGS = {
     "CONFIGURATION_SET_SENDING_PAUSED": ("postponed", SendRefusal.PAUSED),
     "MAIL_FROM_DOMAIN_NOT_VERIFIED": ("postponed", SendRefusal.INVALID),
     "CONFIGURATION_SET_NOT_FOUND": ("postponed", SendRefusal.INVALID),
+    "CONFIGURATION_SET_DOES_NOT_EXIST": ("postponed", SendRefusal.INVALID),
     "TEMPLATE_NOT_FOUND": ("postponed", SendRefusal.INVALID),
+    "TEMPLATE_DOES_NOT_EXIST": ("postponed", SendRefusal.INVALID),
     "INVALID_SENDING_POOL_NAME": ("postponed", SendRefusal.INVALID),
 }
 
 
 def test_every_status_that_ses_knows_is_mapped(ses: SesService) -> None:
     known = set(ses.client.meta.service_model.shape_for("BulkEmailStatus").enum)
-    assert known == set(STATUSES) == set(MEANINGS)
+    of_the_page = {"INVALID_PARAMETER_VALUE", "CONFIGURATION_SET_DOES_NOT_EXIST", "TEMPLATE_DOES_NOT_EXIST"}
+    assert known | of_the_page == set(STATUSES) == set(MEANINGS)
 
 
 @pytest.mark.parametrize("status", sorted(MEANINGS))

@@ -54,8 +54,11 @@ def sent_by(client: Answering, count: int) -> tuple[SendResult, ...]:
     return SesSender(anything, "emails").send(SENDER, emails(count))
 
 
-def error(code: str, status: int | None = 400) -> ClientError:
-    answer: Any = {"Error": {"Code": code}}
+UNVERIFIED = "Email address is not verified. The following identities failed the check in region EU-WEST-1"
+
+
+def error(code: str, status: int | None = 400, message: str = "words") -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": message}}
     if status is not None:
         answer["ResponseMetadata"] = {"HTTPStatusCode": status}
     return ClientError(answer, "SendBulkEmail")
@@ -123,6 +126,10 @@ def test_nothing_to_send_is_no_call() -> None:
             ),
         ),
         ({"Status": "MESSAGE_REJECTED"}, SendResult(DeliveryOutcome.REJECTED, reason="MESSAGE_REJECTED")),
+        (
+            {"Status": "MESSAGE_REJECTED", "Error": f"{UNVERIFIED}: a@b.example"},
+            SendResult(DeliveryOutcome.POSTPONED, reason="MESSAGE_REJECTED", refusal=SendRefusal.INVALID),
+        ),
     ],
 )
 def test_each_result_is_one_whole_receipt(entry: dict[str, str], result: SendResult) -> None:
@@ -145,6 +152,7 @@ def test_each_result_is_one_whole_receipt(entry: dict[str, str], result: SendRes
         (error("AccessDeniedException", None), ("AccessDeniedException", SendRefusal.INVALID, False)),
         (error("SendingPausedException"), ("SendingPausedException", SendRefusal.PAUSED, False)),
         (error("ValidationException"), ("ValidationException", SendRefusal.INVALID, True)),
+        (error("MessageRejected", message=UNVERIFIED), ("MessageRejected", SendRefusal.INVALID, False)),
         (error("AddedLater"), ("AddedLater", SendRefusal.RETRY, False)),
     ],
 )
