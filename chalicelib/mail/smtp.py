@@ -10,7 +10,7 @@ its limits: rate and quota are the secret's, and what it says when they are exce
 import json
 import smtplib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 from enum import StrEnum
+from typing import Any
 
 from chalicelib.domain.email import (
     NOT_WRITTEN,
@@ -73,10 +74,11 @@ class SmtpServer:
     def from_json(cls, text: str) -> "SmtpServer":
         """Return the server of a secret: {"host", "port", "username", "password"}.
 
-        Optional are "security" ("tls" or "starttls"), "rate_per_s" and "emails_per_day".
+        Optional are "security" ("tls" or "starttls"), "rate_per_s" and "emails_per_day". A number may be a
+        text: the console of Secrets Manager writes each value as one, an empty one where none is given.
         """
-        facts = json.loads(text)
-        return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
+        given = {name: value for name, value in json.loads(text).items() if value not in (None, "")}
+        return cls(**{name: _KINDS.get(name, str)(value) for name, value in given.items()})
 
     def limits(self) -> SendingLimits:
         """See `SendingAccount.limits`. The secret has them."""
@@ -84,6 +86,14 @@ class SmtpServer:
         return SendingLimits(
             self.rate_per_s, UNLIMITED if per_day is None else per_day, emails_per_day=per_day
         )
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "port": int,
+    "security": Security,
+    "rate_per_s": float,
+    "emails_per_day": int,
+}
 
 
 class SmtpSender:

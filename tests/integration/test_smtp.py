@@ -498,3 +498,27 @@ def test_a_secret_needs_no_more_than_the_server_and_the_account() -> None:
     assert SmtpServer.from_json(text).security is Security.TLS
     zero = SmtpServer.from_json(text.replace("}", ', "emails_per_day": 0}'))
     assert zero.limits() == SendingLimits(5.0, 0, emails_per_day=0)
+
+
+@pytest.mark.parametrize(
+    ("more", "server"),
+    [
+        ('"port": 465', SmtpServer("mx.example", 465, "shop", "7", Security.TLS, 5.0, None)),
+        (
+            '"port": "587", "security": "starttls", "rate_per_s": "2.5", "emails_per_day": "9000"',
+            SmtpServer("mx.example", 587, "shop", "7", Security.STARTTLS, 2.5, 9000),
+        ),
+        (
+            '"port": "465", "security": "", "rate_per_s": "", "emails_per_day": null',
+            SmtpServer("mx.example", 465, "shop", "7", Security.TLS, 5.0, None),
+        ),
+    ],
+)
+def test_a_secret_is_read_as_a_person_writes_it_and_as_the_console_does(
+    more: str, server: SmtpServer
+) -> None:
+    """The console of Secrets Manager writes numbers as texts."""
+    text = f'{{"host": "mx.example", "username": "shop", "password": "7", {more}}}'
+    read = SmtpServer.from_json(text)
+    assert read == server
+    assert (type(read.port), type(read.rate_per_s)) == (int, float)
