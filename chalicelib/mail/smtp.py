@@ -47,6 +47,8 @@ SEND_MS_MAX = 8_000
 CONNECTIONS_MAX = 3
 # RFC 5321, 4.2.1: 4yz may be otherwise next time, 5yz will not.
 PERMANENT = 500
+# RFC 5321, 3.8: the server ends the connection, whatever the email.
+CLOSING = 421
 # RFC 3463, 3.5: what the mail system refuses for its own load, big mail houses for the day's quota.
 QUOTA_STATUS = b"5.4.5"
 
@@ -193,10 +195,14 @@ class SmtpSender:
         try:
             connection.sendmail(mailbox, [outgoing.mailbox], message)
         except smtplib.SMTPRecipientsRefused as refused:
-            return _refused(*refused.recipients[outgoing.mailbox])
+            code, words = refused.recipients[outgoing.mailbox]
         except smtplib.SMTPDataError as refused:
-            return _refused(refused.smtp_code, refused.smtp_error)
-        return SendResult(DeliveryOutcome.ACCEPTED, message_id=message_id)
+            code, words = refused.smtp_code, refused.smtp_error
+        else:
+            return SendResult(DeliveryOutcome.ACCEPTED, message_id=message_id)
+        if code == CLOSING:
+            raise smtplib.SMTPServerDisconnected(str(code))
+        return _refused(code, words)
 
 
 def _refused(code: int, words: bytes | str) -> SendResult:

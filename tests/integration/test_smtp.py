@@ -261,6 +261,15 @@ def test_a_server_whose_quota_is_used_up_refuses_nobody_for_good(
     assert [result.delivery for result in results] == ["deferred", "accepted"]
 
 
+def test_a_server_that_ends_the_connection_is_connected_to_again_for_the_others(
+    smtp: tuple[Mailroom, SmtpServer], certificate: Path
+) -> None:
+    mailroom, server = smtp
+    mailroom.answers = {"ada@example.com": "421 4.7.0 Try again later, closing connection"}
+    results = sender(server, certificate).send(SENDER, [outgoing("ada"), outgoing("bob"), outgoing("cyd")])
+    assert [result.delivery for result in results] == ["deferred", "accepted", "accepted"]
+
+
 @pytest.mark.parametrize(
     ("answer", "refusal"), [("553 not yours", SendRefusal.INVALID), ("451 later", SendRefusal.RETRY)]
 )
