@@ -144,13 +144,9 @@ class DeliveriesQueue:
         """
         _put_batches(self._client, self._url, [delivery.to_json() for delivery in deliveries])
 
-    def put(self, delivery: "Delivery", *, delay_s: int = 0) -> None:
-        """Queue one delivery, to be seen after `delay_s` seconds (at most 900)."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=delivery.to_json(), DelaySeconds=delay_s)
-
-    def put_probe(self, probe: "Probe", *, delay_s: int = 0) -> None:
-        """Queue the message that tries an endpoint which fails, to be seen after `delay_s` seconds."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=probe.to_json(), DelaySeconds=delay_s)
+    def put(self, message: "Delivery | Probe", *, delay_s: int = 0) -> None:
+        """Queue a delivery, or a probe of a failing endpoint, to be seen after `delay_s` (at most 900)."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=message.to_json(), DelaySeconds=delay_s)
 
     def put_dead_letter(self, delivery: "Delivery") -> None:
         """Keep a delivery that failed on every attempt until a person decides."""

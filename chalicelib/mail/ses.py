@@ -6,7 +6,8 @@ https://docs.aws.amazon.com/ses/latest/dg/send-personalized-email-advanced.html
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -110,13 +111,15 @@ class SesSender:
                 written.append((place, _bulk_entry(outgoing)))
             except Exception as error:  # noqa: BLE001 - whatever one email's fault is, it is its own
                 results[place] = not_written(error)
-        call = self._call(sender, emails[0].reply_to if emails else None)
-        answered = _Halving(call).send([entry for _, entry in written]) if written else []
+        answered: Sequence[SendResult] = ()
+        if written:
+            call = partial(self._call, self._common(sender, emails[0].reply_to))
+            answered = _Halving(call).send([entry for _, entry in written])
         for (place, _), result in zip(written, answered, strict=True):
             results[place] = result
         return _blamed([result for result in results if result is not None])
 
-    def _call(self, sender: str, reply_to: str | None) -> "_Call":
+    def _common(self, sender: str, reply_to: str | None) -> dict[str, Any]:
         common: dict[str, Any] = {
             "FromEmailAddress": parse_mailbox(sender).encoded,
             "ConfigurationSetName": self._configuration_set,
@@ -130,19 +133,12 @@ class SesSender:
         if reply_to:
             # As a custom header, SES refuses it.
             common["ReplyToAddresses"] = [parse_mailbox(reply_to).encoded]
-        return _Call(self._client, common)
+        return common
 
-
-class _Call:
-    """One SendBulkEmail."""
-
-    def __init__(self, client: "SESV2Client", common: Mapping[str, Any]) -> None:
-        self._client = client
-        self._common = common
-
-    def __call__(self, entries: Sequence[Any]) -> list[SendResult]:
+    def _call(self, common: dict[str, Any], entries: Sequence[Any]) -> list[SendResult]:
+        """Make one SendBulkEmail."""
         try:
-            answer = self._client.send_bulk_email(**self._common, BulkEmailEntries=entries)
+            answer = self._client.send_bulk_email(**common, BulkEmailEntries=entries)
         except ParamValidationError as error:
             raise SendRefused(type(error).__name__, SendRefusal.INVALID, about_emails=True) from error
         except _NEVER_SENT as error:
@@ -162,7 +158,7 @@ class _Halving:
     SES takes no email of a refused call, so nothing is sent twice. Results from before another error stay.
     """
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: Callable[[Sequence[Any]], list[SendResult]]) -> None:
         self._call = call
         self._calls_left = CALLS_MAX
         self._sent = False

@@ -195,14 +195,14 @@ class SmtpSender:
         try:
             connection.sendmail(mailbox, [outgoing.mailbox], message)
         except smtplib.SMTPRecipientsRefused as refused:
-            code, words = refused.recipients[outgoing.mailbox]
+            answer: tuple[int, bytes | str] = refused.recipients[outgoing.mailbox]
         except smtplib.SMTPDataError as refused:
-            code, words = refused.smtp_code, refused.smtp_error
+            answer = refused.smtp_code, refused.smtp_error
         else:
             return SendResult(DeliveryOutcome.ACCEPTED, message_id=message_id)
-        if code == CLOSING:
-            raise smtplib.SMTPServerDisconnected(str(code))
-        return _refused(code, words)
+        if answer[0] == CLOSING:
+            raise smtplib.SMTPServerDisconnected(str(CLOSING))
+        return _refused(*answer)
 
 
 def _refused(code: int, words: bytes | str) -> SendResult:

@@ -112,7 +112,7 @@ class Circuit:
             self._deliveries.record(delivered, after=None)
             self._deliveries.release(kept)
             self._close(endpoint)
-            self._queue.put_probe(replace(probe, after=None))
+            self._queue.put(replace(probe, after=None))
         elif answer.is_gone:
             self._disable(endpoint, answer.words, GONE_REASON)
         elif now_ms - (endpoint.failed_from_ms or probe.opened_at_ms) >= FAILING_MS_MAX:
@@ -121,12 +121,12 @@ class Circuit:
             self._disable(endpoint, answer.words, FAILED_REASON)
         else:
             self._deliveries.put_held_answer(attempt)
-            self._queue.put_probe(replace(probe, after=attempt.key), delay_s=PROBE_EVERY_S)
+            self._queue.put(replace(probe, after=attempt.key), delay_s=PROBE_EVERY_S)
 
     def _open(self, endpoint: Endpoint, attempt: Attempt) -> None:
         # The probe first: a kill in between leaves a probe without a circuit, which ends by itself.
         opened = replace(endpoint, failing_at_ms=attempt.at_ms)
-        self._queue.put_probe(Probe(endpoint.id, attempt.at_ms), delay_s=PROBE_EVERY_S)
+        self._queue.put(Probe(endpoint.id, attempt.at_ms), delay_s=PROBE_EVERY_S)
         if self._endpoints.open_circuit(endpoint.id, at_ms=attempt.at_ms):
             log("webhook_failing", endpoint=endpoint.id, answer=attempt.answer)
             self._emit([_news(EventType.WEBHOOK_FAILING, opened, attempt.answer, at_ms=attempt.at_ms)])
@@ -151,9 +151,9 @@ class Circuit:
         for attempt in kept:
             self._deliveries.release(attempt)
         if kept:
-            self._queue.put_probe(replace(probe, is_last=False), delay_s=RELEASE_EVERY_S)
+            self._queue.put(replace(probe, is_last=False), delay_s=RELEASE_EVERY_S)
         elif not probe.is_last:
-            self._queue.put_probe(replace(probe, is_last=True), delay_s=LAST_LOOK_AFTER_S)
+            self._queue.put(replace(probe, is_last=True), delay_s=LAST_LOOK_AFTER_S)
 
     def _following(self, kept: Attempt) -> Delivery:
         """Return the delivery that goes on from the last attempt in the log, whatever message made it."""

@@ -245,4 +245,4 @@ class WebhookRetries:
 
     def release(self, endpoint_id: str) -> None:
         """Queue the events that are kept for an endpoint which a merchant enables, by its own message."""
-        self._queue.put_probe(Probe(endpoint_id, self._clock_ms()))
+        self._queue.put(Probe(endpoint_id, self._clock_ms()))

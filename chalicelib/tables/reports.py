@@ -114,16 +114,13 @@ class ReportsTable:
         keys += [MerchantRowKind.ORDER.key(f"of#{tag}") for tag in wanted]
         clicks = dict.fromkeys(wanted, 0)
         sales = dict.fromkeys(wanted, Sales())
-        for row in self._rows(keys):
+        for row in self.table.batch_get(keys, ()):
             tag = row["key"].split("#")[1]
             if row["kind"] == MerchantRowKind.CLICK:
                 clicks[tag] += int(row["clicks"])
             else:
                 sales[tag] = _sales(row)
         return clicks, sales
-
-    def _rows(self, keys: list[dict[str, str]]) -> Iterable[Item]:
-        return self.table.batch_get(keys, ())
 
     def _once(self, marker: Put, *others: Update) -> bool:
         for _ in range(TRIES_MAX):

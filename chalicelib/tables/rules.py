@@ -13,12 +13,11 @@ from chalicelib.domain.entry import DAY_MS, HOUR_MS
 from chalicelib.rules.rule import Firing, FiringOutcome, RuleAction
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.inbound import EVENT_KEPT_S, PARTS, EventsRowKind
-from chalicelib.tables.table import Put, Table, Update
+from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-CONDITION_FAILED = "ConditionalCheckFailed"
 # Two events of one rule at one moment disturb each other's transactions.
 TRIES_MAX = 5
 
@@ -100,9 +99,9 @@ class RulesTable:
             )
             if not reasons:
                 return firing, True
-            if reasons[0] == CONDITION_FAILED:
+            if reasons[0] == CONDITION_NOT_MET:
                 return self._known(firing), False
-            if reasons[1] == CONDITION_FAILED:
+            if reasons[1] == CONDITION_NOT_MET:
                 return self._put(replace(firing, outcome=FiringOutcome.OVER_BUDGET))
         raise RuleBusy(firing.rule)
 
