@@ -160,8 +160,7 @@ class Container(InboundParts, RuleParts):
 
         if not self.settings.smtp_secret:
             return None
-        secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.smtp_secret)
-        return SmtpServer.from_json(secret["SecretString"])
+        return SmtpServer.from_json(self.secret(self.settings.smtp_secret))
 
     @cached_property
     def sender(self) -> "EmailSender":

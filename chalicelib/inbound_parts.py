@@ -24,8 +24,7 @@ class InboundParts(MerchantParts):
         """The keys that the merchant's own systems show, or sign with."""
         from chalicelib.http.merchant_requests import MerchantKeys
 
-        secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.merchant_keys_secret)
-        return MerchantKeys.from_json(secret["SecretString"])
+        return MerchantKeys.from_json(self.secret(self.settings.merchant_keys_secret))
 
     @cached_property
     def webhooks(self) -> "AvailabilityWebhooks":
@@ -41,11 +40,7 @@ class InboundParts(MerchantParts):
         """The secrets of other systems that send stock events."""
         from chalicelib.inbound.sources import SourceSecrets
 
-        def read() -> str:
-            answer = self.client("secretsmanager").get_secret_value(SecretId=self.settings.source_secrets)
-            return str(answer["SecretString"])
-
-        return SourceSecrets(read, self.clock_ms)
+        return SourceSecrets(lambda: self.secret(self.settings.source_secrets), self.clock_ms)
 
     @cached_property
     def inbound_events(self) -> "InboundEvents":
@@ -67,5 +62,4 @@ class InboundParts(MerchantParts):
         """Return the accounts by which stock lists are fetched, as they are stored now."""
         from chalicelib.services.reconciliation import accounts_of
 
-        name = self.settings.known("stock_accounts_secret")
-        return accounts_of(self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+        return accounts_of(self.secret(self.settings.known("stock_accounts_secret")))

@@ -98,6 +98,10 @@ class Stores:
             self._clients[key] = self._make_client(service, attempts_max=attempts_max)
         return self._clients[key]
 
+    def secret(self, secret_id: str) -> str:
+        """Return the text of a secret as it is now."""
+        return str(self.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"])
+
     @cached_property
     def _signup_dynamodb(self) -> Any:
         return self.aws.dynamodb() if self.aws else self.client("dynamodb")

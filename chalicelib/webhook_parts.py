@@ -88,12 +88,7 @@ class WebhookParts(Stores):
         from chalicelib.services.webhook_delivery import WebhookSecrets
 
         secret_id = self.settings.known("webhook_secrets")
-
-        def read() -> str:
-            answer = self.client("secretsmanager").get_secret_value(SecretId=secret_id)
-            return str(answer["SecretString"])
-
-        return WebhookSecrets(read, self.clock_ms)
+        return WebhookSecrets(lambda: self.secret(secret_id), self.clock_ms)
 
     @cached_property
     def webhook_delivery(self) -> "WebhookDelivery":
