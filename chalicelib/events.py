@@ -240,7 +240,7 @@ def on_wave_messages(container: Container, records: Iterable[dict[str, Any]]) ->
 
 def on_ses_events(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
     """Apply the events that SES reports about emails."""
-    return react_to_queue(records, container.ses_event_handler.handle)
+    return react_to_queue(records, partial(_handle, container))
 
 
 def on_retry_messages(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
@@ -366,3 +366,7 @@ def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]
         running = [pool.submit(copy_context().run, is_delivered, record) for record in batch]
     failed = [record for record, result in zip(batch, running, strict=True) if not result.result()]
     return batch_failures(record["messageId"] for record in failed)
+
+
+def _handle(container: Container, body: str) -> None:
+    container.ses_event_handler.handle(body)
