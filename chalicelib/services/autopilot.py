@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from chalicelib.aws.connections import code_of
 from chalicelib.domain.autopilot import (
     CONTROL_OF,
     AutopilotAction,
@@ -101,15 +102,26 @@ class Autopilot:
     def run(
         self, *, dry_run: bool, controls: Collection[Control] = tuple(Control)
     ) -> tuple[AutopilotDecision, ...]:
-        """Carry out the decisions of `controls` and return them; a dry run only logs them."""
+        """Carry out the decisions of `controls` and return them; a dry run only logs them.
+
+        Raises:
+            Exception: an action failed, the first one's; the others are carried out.
+        """
         bounds = self._bounds.within(self._rule_bounds())
         decisions = tuple(
             decision for decision in decide(self.look(), bounds) if CONTROL_OF[decision.action] in controls
         )
+        failed: list[Exception] = []
         for decision in decisions:
-            if not dry_run:
-                self._act(decision)
-            self._action_log.write(decision, at_ms=self._clock_ms(), done=not dry_run)
+            try:
+                if not dry_run:
+                    self._act(decision)
+                self._action_log.write(decision, at_ms=self._clock_ms(), done=not dry_run)
+            except Exception as error:  # noqa: BLE001 - a table that cannot be warmed stops no pause of emails
+                log("autopilot_failed", action=decision.action, error=code_of(error) or type(error).__name__)
+                failed.append(error)
+        if failed:
+            raise failed[0]
         return decisions
 
     def look(self) -> Observation:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.domain.autopilot import (
     CONTROL_OF,
@@ -388,6 +389,29 @@ def test_each_action_is_one_request_and_one_line_of_the_journal(
     (decision,) = watched.autopilot(bounds).run(dry_run=True, controls=[control])
     assert watched.written[1:] == [(action, 1_790_000_000_000, False)]
     assert [call for call in watched.requests() if call[0] in CHANGES] == []
+
+
+def test_an_action_that_aws_refuses_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """An account with a low limit of concurrency can reserve none."""
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "InvalidParameterValueException"}}, "PutFunctionConcurrency")
+
+    watched = Watched(put_function_concurrency=refuse)
+    with pytest.raises(ClientError, match="InvalidParameterValueException"):
+        watched.autopilot().run(dry_run=False)
+    assert [action for action, _, _ in watched.written] == [
+        AutopilotAction.WARM_TABLE,
+        AutopilotAction.PAUSE_SENDING,
+        AutopilotAction.ALERT_DEAD_LETTERS,
+    ]
+    assert logged(capsys) == [
+        {
+            "event": "autopilot_failed",
+            "action": "raise_concurrency",
+            "error": "InvalidParameterValueException",
+        }
+    ]
 
 
 def test_the_action_log_of_the_cloud_has_the_decision_and_remembers_the_alerts(
