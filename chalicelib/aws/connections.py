@@ -19,13 +19,16 @@ THROTTLES = frozenset(
     {
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",  # SQS's word
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
     }
 )
-# Botocore's bases of an endpoint that cannot be reached, closes the connection or does not answer in time.
-UNANSWERED = frozenset({"botocore.exceptions.ConnectionError", "botocore.exceptions.HTTPClientError"})
+# Botocore's errors where no answer came, or half of one: the first two are bases of the others.
+UNANSWERED = frozenset(
+    f"botocore.exceptions.{name}" for name in ("ConnectionError", "HTTPClientError", "IncompleteReadError")
+)
 # Two writers met at one item, in one region or two: a moment later there is one.
 PASSING = THROTTLES | {
     "ReplicatedWriteConflictException",

@@ -14,6 +14,7 @@ from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    IncompleteReadError,
     ReadTimeoutError,
     SSLError,
 )
@@ -686,19 +687,27 @@ LINK_GONE = "This link no longer works. Ask again from the product's page."
     ("failure", "expected", "line"),
     [
         (LinkRefused(), bad(LINK_GONE, status=HTTPStatus.GONE), None),
-        (
-            AwsRefused("ThrottlingException", 400),
-            bad(
-                "Too many people at once. Try again in a moment.",
-                status=HTTPStatus.SERVICE_UNAVAILABLE,
-                retry_after_s=6,
-            ),
-            {"event": "request_put_off", "error": "AwsRefused", "code": "ThrottlingException"},
+        *(
+            (
+                AwsRefused(code, 400),
+                bad(
+                    "Too many people at once. Try again in a moment.",
+                    status=HTTPStatus.SERVICE_UNAVAILABLE,
+                    retry_after_s=6,
+                ),
+                {"event": "request_put_off", "error": "AwsRefused", "code": code},
+            )
+            for code in ("ThrottlingException", "RequestThrottled")
         ),
         # The SDK's own, after its attempts; the endpoint is not logged.
         *(
             (
-                silence(endpoint_url="https://dynamodb.eu-west-1.amazonaws.com", error="x"),
+                silence(
+                    endpoint_url="https://dynamodb.eu-west-1.amazonaws.com",
+                    error="x",
+                    actual_bytes=1,
+                    expected_bytes=2,
+                ),
                 bad(
                     "Too many people at once. Try again in a moment.",
                     status=HTTPStatus.SERVICE_UNAVAILABLE,
@@ -710,6 +719,7 @@ LINK_GONE = "This link no longer works. Ask again from the product's page."
                 ConnectionClosedError,
                 ConnectTimeoutError,
                 EndpointConnectionError,
+                IncompleteReadError,
                 ReadTimeoutError,
                 SSLError,
             )

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,7 +16,11 @@ from spillway.local_cloud.child import (
     statement_checks,
 )
 from spillway.local_cloud.record import rewind, with_reset_marks
-from spillway.local_cloud.strict.emulator import TTL_THREAD, stream_every_change
+from spillway.local_cloud.strict.emulator import (
+    TTL_THREAD,
+    issue_secrets_of_this_run,
+    stream_every_change,
+)
 
 BULK = "/v2/email/outbound-bulk-emails"
 
@@ -141,3 +145,34 @@ def test_a_deletion_by_ttl_has_a_stream_record_and_any_other_one_no_second(
     deleting.start()
     deleting.join()
     assert (found, table["items"]) == (records, {"ada": {}})
+
+
+def test_a_second_instance_of_a_function_leaves_the_secrets_of_the_first_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ministack import app
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc, sts
+
+    class Recorded(dict[str, dict[str, Any]]):
+        """The sessions, with the session that is in force after each issue of credentials."""
+
+        in_force: ClassVar[list[dict[str, Any]]] = []
+
+        def __setitem__(self, access_key: str, session: dict[str, Any]) -> None:
+            super().__setitem__(access_key, session)
+            self.in_force.append(session)
+
+    monkeypatch.setattr(app, "AUTH", True)
+    monkeypatch.setattr(sts, "_sessions", Recorded())
+    for module in (lambda_runtime, lambda_svc):
+        monkeypatch.setattr(module, "execution_credentials", lambda_runtime.execution_credentials)
+    issue_secrets_of_this_run("seed")
+    api = {"FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:api", "Role": "role/api"}
+    first = lambda_runtime.execution_credentials(api)
+    assert lambda_svc.execution_credentials(api) == first
+    # A session that is put in place again has the emulator's own secret for a moment, and refuses the first.
+    assert [session["SecretAccessKey"] for session in Recorded.in_force] == [first["AWS_SECRET_ACCESS_KEY"]]
+    other = lambda_runtime.execution_credentials(api | {"Role": "role/other"})
+    assert other["AWS_ACCESS_KEY_ID"] != first["AWS_ACCESS_KEY_ID"]
+    assert len(Recorded.in_force) == 2

@@ -110,25 +110,36 @@ def _outcome(outcome: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def issue_secrets_of_this_run(seed: str) -> None:
-    """Have functions sign with secrets that nobody can work out from their names."""
+    """Have functions sign with secrets that nobody can work out from their names.
+
+    Each role of a function gets them once. The emulator would issue them again with each instance that it
+    starts, and until they are replaced it would refuse the calls of the instances that run.
+    """
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc, sts
 
-    issue = lambda_runtime.execution_credentials
+    issue, issuing = lambda_runtime.execution_credentials, threading.Lock()
+    issued: dict[tuple[str, str], dict[str, str]] = {}
 
     def issue_secret(config: dict[str, Any]) -> dict[str, str]:
-        issued: dict[str, str] = issue(config)
-        session = sts._sessions.get(issued["AWS_ACCESS_KEY_ID"])
+        of = config.get("FunctionArn", ""), config.get("Role", "")
+        with issuing:
+            if of not in issued:
+                issued[of] = replace_secret(issue(config))
+            return issued[of]
+
+    def replace_secret(guessable: dict[str, str]) -> dict[str, str]:
+        session = sts._sessions.get(guessable["AWS_ACCESS_KEY_ID"])
         if session is None:  # without IAM, functions sign as the account
-            return issued
+            return guessable
         secret, token = (
             hmac.digest(
-                seed.encode(), f"{purpose}:{issued['AWS_ACCESS_KEY_ID']}".encode(), hashlib.sha256
+                seed.encode(), f"{purpose}:{guessable['AWS_ACCESS_KEY_ID']}".encode(), hashlib.sha256
             ).hex()
             for purpose in ("secret", "token")
         )
         session |= {"SecretAccessKey": secret, "SessionToken": token}
-        return issued | {"AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+        return guessable | {"AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
     lambda_runtime.execution_credentials = issue_secret
     lambda_svc.execution_credentials = issue_secret
