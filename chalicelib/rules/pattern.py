@@ -11,6 +11,7 @@ import datetime
 import ipaddress
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 OR = "$or"
@@ -205,7 +206,8 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # TOML has `inf` and `nan`, JSON has neither.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < inf
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -159,7 +159,13 @@ def test_a_mistake_names_its_place_and_the_way_out(text: str, mistake: str) -> N
 
 
 NAMES = ShopNames(frozenset({Sku("MUG")}), frozenset({Slug("mug")}))
-UNITS = "a number from 0 to 1000000, without quotes"
+UNITS = "a whole number from 0 to 1000000, without quotes"
+UNFIT = "; no such value fits"
+HOURS = "a whole number from 0 to 23, without quotes"
+MONTHS = "a whole number from 1 to 12, without quotes"
+SHARE = "a number from 0 to 1, without quotes"
+STEPS = "one of 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000"
+RANGES = '{ numeric = [">=", 10] } or { numeric = [">", 0, "<=", 5] }'
 DAYS = "monday, tuesday, wednesday, thursday, friday, saturday, sunday"
 STATES = "InStock, OutOfStock, PreOrder, BackOrder, Discontinued, ComingSoon"
 
@@ -196,14 +202,14 @@ STATES = "InStock, OutOfStock, PreOrder, BackOrder, Discontinued, ComingSoon"
         (
             "schedule",
             "when.data.hour = [0, 23, 25]",
-            ["hour = 25: expected a number from 0 to 23, without quotes"],
+            [f"hour = 25: expected {HOURS}"],
         ),
         (
             "schedule",
             'when.data.hour = [{ numeric = [">", 7] }, { prefix = "1" }]',
             [
-                "hour = {'prefix': '1'}: expected a number from 0 to 23, without quotes, or a comparison with"
-                " numeric; prefix compares texts"
+                f"hour = {{'prefix': '1'}}: expected {HOURS}, or a comparison with numeric; prefix compares"
+                " texts"
             ],
         ),
         (
@@ -238,10 +244,62 @@ STATES = "InStock, OutOfStock, PreOrder, BackOrder, Discontinued, ComingSoon"
         (
             "demand.passed",
             "when.data.waiting = [{ numeric = ['>=', 30] }, 25, 30]",
+            [f"waiting = 30: expected {STEPS}"],
+        ),
+        # A comparison that no value of the field meets, after one that a value does.
+        (
+            "schedule",
+            "when.data.hour = [22, { numeric = ['>', 23] }, { numeric = ['>', 4, '<', 5] }]",
             [
-                "waiting = 30: expected one of 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000,"
-                " 50000, 100000"
+                f"hour = {{'numeric': ['>', 23]}}: expected {HOURS}{UNFIT}",
+                f"hour = {{'numeric': ['>', 4, '<', 5]}}: expected {HOURS}{UNFIT}",
             ],
+        ),
+        (
+            "availability.changed",
+            "when.data.units = [{ numeric = ['=', 2.0] }, 5.5, { numeric = ['>', 10, '<', 5] }]",
+            [
+                f"units = 5.5: expected {UNITS}",
+                f"units = {{'numeric': ['>', 10, '<', 5]}}: expected {UNITS}{UNFIT}",
+            ],
+        ),
+        (
+            "schedule",
+            "when.data.weekday = [{ prefix = 's' }, { prefix = 'Mon' }, { anything-but = { suffix = 'y' } }]",
+            [
+                f"weekday = {{'prefix': 'Mon'}}: expected one of {DAYS}{UNFIT}",
+                f"weekday = {{'anything-but': {{'suffix': 'y'}}}}: expected one of {DAYS}{UNFIT}",
+            ],
+        ),
+        (
+            "traffic.coverage_fell",
+            "when.data.share = [{ numeric = ['<', 1] }, { anything-but = [0, 1] }, { numeric = ['>', 1] }]",
+            [f"share = {{'numeric': ['>', 1]}}: expected {SHARE}{UNFIT}"],
+        ),
+        (
+            "demand.passed",
+            "when.data.waiting = [{ numeric = ['>', 60, '<', 240] }, { numeric = ['>', 25, '<', 50] }]",
+            [f"waiting = {{'numeric': ['>', 25, '<', 50]}}: expected {STEPS}{UNFIT}"],
+        ),
+        (
+            "schedule",
+            "when.data = { hour = [{ anything-but = [0, 23] }], month = [{ anything-but = [1, 2, 12] }] }",
+            [],
+        ),
+        (
+            "schedule",
+            f"when.data.month = [{{ anything-but = {[*range(1, 13)]} }}]",
+            [f"month = {{'anything-but': {[*range(1, 13)]}}}: expected {MONTHS}{UNFIT}"],
+        ),
+        (
+            "schedule",
+            "when.data.weekday = [{ anything-but = 'monday' }, { wildcard = '*y' }, { anything-but = [1] }]",
+            [f"weekday = 1: expected one of {DAYS}"],
+        ),
+        (
+            "demand.passed",
+            "when.data.waiting = [{ numeric = ['<', inf] }]",
+            [f"waiting = [{{'numeric': ['<', inf]}}]: expected {RANGES}"],
         ),
         ("rule.fired", "when.data.data.whatever = [30, { prefix = 'x' }]", []),
         ("sending.paused", "when.data.rule = [{ exists = false }]", []),

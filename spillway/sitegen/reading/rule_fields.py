@@ -4,13 +4,15 @@ import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from math import floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib.domain.domain_event import WEEKDAYS, EventType
 from chalicelib.domain.emissions import DEMAND_STEPS
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import UNITS_MAX, Availability
-from chalicelib.rules.pattern import OR
+from chalicelib.rules.pattern import OR, matches
 from spillway.sitegen.reading.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
@@ -60,13 +62,13 @@ class EventField:
         is_text: whether its values are texts; else they are numbers.
         accepts: returns something true for a value of that type which it can have.
         expected: the values it can have.
-        choices: these values, where they are few texts.
+        values: these values where they are few; the least and the most of other numbers.
     """
 
     is_text: bool
     accepts: Callable[[Any], object]
     expected: str
-    choices: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
 
     def problem(self, value: Any) -> str | None:
         """Return what is expected instead of a value that the field never has."""
@@ -74,12 +76,29 @@ class EventField:
             return self.expected
         if self.accepts(value):
             return None
-        return f"{self.expected}{did_you_mean(str(value), self.choices)}"
+        return f"{self.expected}{did_you_mean(str(value), self.values) if self.is_text else ''}"
+
+    def never_meets(self, comparison: Mapping[str, Any]) -> bool:
+        """Return whether a comparison holds for no value that the field can have, where these are known."""
+        met = list(self.values)
+        if not self.is_text:
+            others = comparison.get("anything-but", ())
+            named = [*comparison.get("numeric", ()), *(others if isinstance(others, list) else [others])]
+            bounds = [number for number in named if isinstance(number, int | float)]
+            # A number that fits is one of these: a bound, one beside it, or one in between.
+            met += [*bounds, *(floor(bound) + step for bound in bounds for step in (-1, 0, 1, 2))]
+            met += [(low + high) / 2 for low, high in combinations([*self.values, *bounds], 2)]
+            met = [number for number in met if self.accepts(number)]
+        return bool(self.values) and not matches({"value": [comparison]}, {"value": met})
 
 
-def _numbers(most: int, least: int = 0) -> EventField:
+def _numbers(most: int, least: int = 0, *, fractions: bool = False) -> EventField:
+    kind = "number" if fractions else "whole number"
     return EventField(
-        False, lambda value: least <= value <= most, f"a number from {least} to {most}, without quotes"
+        False,
+        lambda value: least <= value <= most and (fractions or value == floor(value)),
+        f"a {kind} from {least} to {most}, without quotes",
+        (least, most),
     )
 
 
@@ -114,7 +133,10 @@ _WEBHOOK = {
     "since": _written("2026-11-27T10:00:00.000Z"),
 }
 _WAITING = EventField(
-    False, lambda value: value in DEMAND_STEPS, f"one of {', '.join(str(step) for step in DEMAND_STEPS)}"
+    False,
+    lambda value: value in DEMAND_STEPS,
+    f"one of {', '.join(str(step) for step in DEMAND_STEPS)}",
+    DEMAND_STEPS,
 )
 _ATTRIBUTE_FIELDS: Mapping[str, EventField] = {
     **dict.fromkeys(("subject", "id", "time", "source", "causationid"), _written("FJ-OLIVE-M")),
@@ -160,7 +182,7 @@ EVENT_FIELDS: Mapping[EventType, Mapping[str, EventField | None]] = {
         "hour": _moments("%Y-%m-%dT%H", "2026-11-27T10"),
         "logged": _COUNT,
         "counted": _COUNT,
-        "share": _numbers(1),
+        "share": _numbers(1, fractions=True),
     },
     EventType.SCHEDULE: {
         "hour": _numbers(23),
@@ -248,13 +270,17 @@ def _comparison_problem(test: Any, field: EventField) -> str | None:
     if not isinstance(test, Mapping):
         return None
     ((name, wanted),) = test.items()
-    if name == "anything-but" and isinstance(wanted, Mapping):
-        return _comparison_problem(wanted, field)
+    if (
+        name == "anything-but"
+        and isinstance(wanted, Mapping)
+        and (inner := _comparison_problem(wanted, field))
+    ):
+        return inner
     if field.is_text and name == "numeric":
         return f"{field.expected}; numeric compares numbers"
     if not field.is_text and name in _TEXT_COMPARISONS:
         return f"{field.expected}, or a comparison with numeric; {name} compares texts"
-    return None
+    return f"{field.expected}; no such value fits" if name != "exists" and field.never_meets(test) else None
 
 
 def _values_of(test: Any) -> Sequence[Any]:
