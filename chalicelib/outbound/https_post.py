@@ -6,6 +6,7 @@ The name of the URL is resolved and checked once; the connection goes to a check
 certificate. A proxy of the environment is not used. Only the head of the answer is read.
 """
 
+import re
 import socket
 import ssl
 import time
@@ -21,6 +22,7 @@ TIMEOUT_S = 15.0
 # The next address of a name may answer where the first does not.
 ADDRESSES_MAX = 3
 HEAD_BYTES_MAX = 16 * 1024
+INTERIM = re.compile(rb"HTTP/1\.1 1[0-9][0-9]\b")
 USER_AGENT = "Spillway"
 # The error of an answer, by the first kind that fits.
 ERRORS: Mapping[type[Exception], str] = {
@@ -141,9 +143,18 @@ def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def _head(connection: socket.socket, deadline: Deadline) -> bytes:
-    """Read until the end of the headers; a sender of one byte a second does not extend the time."""
+    """Read until the end of the headers; a sender of one byte a second does not extend the time.
+
+    Interim answers come before the one that counts (RFC 9110, section 15.2).
+    """
     head = b""
-    while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+    while len(head) < HEAD_BYTES_MAX:
+        first, end, rest = head.partition(b"\r\n\r\n")
+        if end and not INTERIM.match(first):
+            break
+        if end:
+            head = rest
+            continue
         connection.settimeout(deadline.left_s())
         piece = connection.recv(4096)
         if not piece:

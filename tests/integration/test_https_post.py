@@ -138,8 +138,17 @@ def test_an_answer_in_drops_does_not_outlive_the_time_limit(endpoint: Endpoint, 
         ([], EndpointResponse(error="connection")),
         ([b"HTTP/1.1 200 OK\r\n", b"X: " + b"y" * 20_000], EndpointResponse(200)),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"], EndpointResponse(200)),
+        ([b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", OK], EndpointResponse(204)),
+        (
+            [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 \r\n\r\nHTTP/1.1 410 Gone\r\n\r\n"],
+            EndpointResponse(410),
+        ),
+        ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], EndpointResponse(error="connection")),
     ],
-    ids=["another protocol", "nothing", "headers without an end", "a body that never comes"],
+    ids=[
+        *("another protocol", "nothing", "headers without an end", "a body that never comes"),
+        *("an interim answer first", "two interim answers first", "an interim answer alone"),
+    ],
 )
 def test_an_odd_answer_ends_the_attempt(
     endpoint: Endpoint, certificate: Path, pieces: list[bytes], expected: EndpointResponse
