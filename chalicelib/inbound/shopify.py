@@ -86,6 +86,12 @@ def _product(document: dict[str, Any], event: str, triggered_at_ms: int | None) 
         if reading.sku:
             links += [VariantLink(reading.foreign_id, reading.sku)] if reading.foreign_id else []
             links += [VariantLink(f"item:{item}", reading.sku)] if item else []
+    # Shopify sends the first 100 variants, and the ids of all of them.
+    ids = document.get("variant_gids")
+    left_out = len(ids) - len(variants) if isinstance(ids, list) else 0
+    if left_out > 0:
+        reason = f"{left_out} of its variants are not in the webhook: `spillway reconcile shopify` reads them"
+        unread.append(Unread(subject_of("product", document.get("id")), reason))
     return Readings(tuple(readings), tuple(links), tuple(unread))
 
 

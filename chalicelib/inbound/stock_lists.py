@@ -212,9 +212,9 @@ def woocommerce_page(body: bytes, *, at_ms: int) -> tuple[Readings, list[str], i
     for row in rows:
         try:
             product = _product_id(row)
-            if row.get("type") == "variable":
+            if row.get("type") in woocommerce.VARIABLE:
                 parents.append(product)
-            elif row.get("type") not in ("grouped", "external"):
+            elif row.get("type") not in woocommerce.WITHOUT_STOCK:
                 foreign_id = f"product:{product}"
                 units, availability = woocommerce.stock_of(row)
                 sku = sku_of(row.get("sku"))
@@ -259,7 +259,7 @@ def _shopify_row(row: Row) -> Cells:
 
 
 def _woocommerce_row(row: Row) -> Cells:
-    if row.get("type", "").partition(",")[0] in {"variable", "grouped", "external"}:
+    if row.get("type", "").partition(",")[0] in woocommerce.VARIABLE + woocommerce.WITHOUT_STOCK:
         return None
     document = {
         "manage_stock": bool(row["stock"]),

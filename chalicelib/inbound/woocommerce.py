@@ -33,6 +33,10 @@ from chalicelib.inbound.readings import (
 
 TOPICS = frozenset({"product.created", "product.updated", "product.restored"})
 PING = re.compile(rb"webhook_id=[0-9]{1,20}")
+# Types of products whose variations have the stock, and of those without any.
+# Tuples: a set does not take each value of JSON.
+VARIABLE = ("variable", "variable-subscription")
+WITHOUT_STOCK = ("grouped", "external")
 STATUSES = {
     "instock": Availability.IN_STOCK,
     "outofstock": Availability.OUT_OF_STOCK,
@@ -70,8 +74,10 @@ def _product(document: dict[str, Any], body: bytes) -> ReadOutcome:
     product = key_id(document.get("id"), "id")
     if product is None:
         raise MalformedEvent("id is missing")
-    if document.get("type") in ("variable", "grouped"):
+    if document.get("type") in VARIABLE:
         return IgnoredEvent(f"product {product} has no stock of its own: its variations send theirs")
+    if document.get("type") in WITHOUT_STOCK:
+        return IgnoredEvent(f"product {product} has no stock of its own")
     sku = sku_of(document.get("sku"))
     units, availability = stock_of(document)
     reading = Reading(
@@ -89,11 +95,14 @@ def _product(document: dict[str, Any], body: bytes) -> ReadOutcome:
 def stock_of(document: Mapping[str, Any]) -> tuple[int | None, Availability | None]:
     """Return the units and the availability; None where the other one decides.
 
-    `manage_stock` is "parent" for a variation that shares the units of its product.
+    `manage_stock` is "parent" for a variation that shares the units of its product. Versions 1 and 2 of the
+    API, which a webhook may be set to, have `in_stock` and `backordered` in place of a status.
     """
-    status = document.get("stock_status")
+    status, in_stock = document.get("stock_status"), document.get("in_stock")
+    if status is None and isinstance(in_stock, bool):
+        on_order = document.get("backordered") is True
+        status = "onbackorder" if on_order else "instock" if in_stock else "outofstock"
     named = STATUSES.get(status) if isinstance(status, str) else None
-    # Tuples, here and above: a set does not take each value of JSON.
     if document.get("manage_stock") in (True, "parent") and document.get("stock_quantity") is not None:
         units = units_of(document["stock_quantity"])
         return units, Availability.BACK_ORDER if units == 0 and named is Availability.BACK_ORDER else None

@@ -151,6 +151,20 @@ def test_a_variant_that_cannot_be_read_is_reported_and_the_others_count() -> Non
     assert list(result.unread[3:]) == missing
 
 
+def test_variants_that_shopify_leaves_out_of_a_large_product_are_reported() -> None:
+    ids = [{"admin_graphql_api_id": f"gid://shopify/ProductVariant/{number}"} for number in range(1, 151)]
+    document = {"id": 788, "variants": [variant(number, f"V{number}") for number in range(1, 101)]}
+    result = shopify.read(of_shopify({**document, "variant_gids": ids}), [SECRET], now_ms=NOW_MS)
+    assert isinstance(result, Readings)
+    assert len(result.readings) == 100
+    reason = "50 of its variants are not in the webhook: `spillway reconcile shopify` reads them"
+    assert result.unread == (Unread("product 788", reason),)
+    for all_there in (ids[:100], None, "x"):
+        read = shopify.read(of_shopify({**document, "variant_gids": all_there}), [SECRET], now_ms=NOW_MS)
+        assert isinstance(read, Readings)
+        assert read.unread == ()
+
+
 @pytest.mark.parametrize(
     ("document", "topic", "reason"),
     [
@@ -192,6 +206,13 @@ PRODUCT = {
         ({"manage_stock": False, "stock_quantity": None}, None, Availability.IN_STOCK),
         ({"manage_stock": False, "stock_status": "outofstock"}, None, Availability.OUT_OF_STOCK),
         ({"type": "variation", "manage_stock": "parent", "stock_quantity": 9}, 9, None),
+        # As versions 1 and 2 of WooCommerce's API write it.
+        ({"manage_stock": False, "stock_status": None, "in_stock": True}, None, Availability.IN_STOCK),
+        ({"manage_stock": False, "stock_status": None, "in_stock": False}, None, Availability.OUT_OF_STOCK),
+        (
+            {"stock_quantity": 0, "stock_status": None, "in_stock": True, "backordered": True},
+            *(0, Availability.BACK_ORDER),
+        ),
     ],
 )
 def test_a_product_of_woocommerce_gives_its_units_or_its_status(
@@ -224,9 +245,16 @@ def test_woocommerces_ping_is_a_form_without_a_signature() -> None:
             woocommerce.read(WebhookRequest({}, body, URL), [SECRET], now_ms=NOW_MS)
 
 
-def test_a_variable_product_leaves_its_stock_to_its_variations() -> None:
-    result = woocommerce.read(of_woocommerce({**PRODUCT, "type": "variable"}), [SECRET], now_ms=NOW_MS)
-    assert result == IgnoredEvent("product 794 has no stock of its own: its variations send theirs")
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        *((kind, ": its variations send theirs") for kind in ("variable", "variable-subscription")),
+        *((kind, "") for kind in ("grouped", "external")),
+    ],
+)
+def test_a_product_without_stock_of_its_own_is_ignored(kind: str, where: str) -> None:
+    result = woocommerce.read(of_woocommerce({**PRODUCT, "type": kind}), [SECRET], now_ms=NOW_MS)
+    assert result == IgnoredEvent(f"product 794 has no stock of its own{where}")
 
 
 def of_square(document: object, url: str = URL) -> WebhookRequest:

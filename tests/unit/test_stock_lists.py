@@ -150,10 +150,12 @@ def test_a_page_of_woocommerce_gives_stock_and_the_products_whose_variations_hav
         woo(4, type="grouped"),
         woo(5, manage_stock="parent", stock_quantity=8, type="variation"),
         woo(6, stock_quantity=1.5),
+        woo(7, type="variable-subscription"),
+        woo(8, type="external"),
     ]
     readings, parents, number = woocommerce_page(json.dumps(rows).encode(), at_ms=AT_MS)
     assert listed(readings) == [("W1", 3, None), ("W2", None, BACK_ORDER), ("W5", 8, None)]
-    assert (parents, number) == (["3"], 6)
+    assert (parents, number) == (["3", "7"], 8)
     assert readings.unread == (Unread("product 6", "the quantity 1.5 is no whole number of units"),)
     with pytest.raises(MalformedEvent, match="the answer is no list of products"):
         woocommerce_page(b'{"code": "woocommerce_rest_cannot_view"}', at_ms=AT_MS)
@@ -172,6 +174,7 @@ ID,Type,SKU,Name,In stock?,Stock
 2,variation,A,Jacket - M,1,5
 3,simple,B,Cap,backorder,0
 4,simple,C,Scarf,0,
+5,variable-subscription,PARENT-2,Coffee,1,
 """
 
 
