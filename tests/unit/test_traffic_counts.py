@@ -236,6 +236,18 @@ def test_a_line_that_begins_as_a_header_does_is_none_of_the_log_whatever_its_nei
     assert (stats.requests, stats.aside) == (1_002, {})
 
 
+@pytest.mark.parametrize("zeros", [0, 512, 40_000])
+@pytest.mark.parametrize("names", [FIELDS, list(reversed(FIELDS))])
+def test_zeros_after_the_last_member_and_ends_of_lines_of_another_system_change_no_figure(
+    names: list[str], zeros: int
+) -> None:
+    line = "\t".join(dict(zip(FIELDS, log_line().split("\t"), strict=True))[name] for name in names)
+    text = text_of([line, line], names)
+    odd = counted(gzipped(text.replace(b"\n", b"\r\n")) + b"\0" * zeros)
+    assert odd.to_bytes() == counted(gzipped(text)).to_bytes()
+    assert counted(b"\0" * zeros).aside == ({"gzip": 1} if zeros else {})
+
+
 def test_members_of_a_joined_file_are_each_read_under_their_own_header() -> None:
     other = text_of(["\t".join(reversed(log_line(bytes="2").split("\t")))], list(reversed(FIELDS)))
     stats = counted(gzipped(text_of([log_line(bytes="1")])) + gzipped(other))
@@ -413,6 +425,12 @@ def test_bounded_counts_keep_the_same_names_with_exact_counts_in_any_order(
         ("Mozilla/5.0%20(X11;%20Linux)%20HeadlessChrome/140", Device.DESK, "other programs"),
         ("SomeNewCrawler/1.0", Device.OTHER, "other programs"),
         ("Mozilla/5.0%20(Linux;%20Android%2013;%20CUBOT%20X70)%20Mobile%20Safari", Device.PHONE, None),
+        ("Mozilla/5.0%20(Linux;%20Android%2010;%20CUBOT)%20Mobile%20Safari", Device.PHONE, None),
+        ("Mozilla/5.0%20(Linux;%20Android%209)%20Mobile%20YandexSearch/21.11.0", Device.PHONE, None),
+        (
+            "Mozilla/5.0%20(compatible;%20YandexImages/3.0;%20+http://yandex.com/bots)",
+            *(Device.OTHER, "Yandex"),
+        ),
         ("-", Device.OTHER, "no user agent"),
     ],
 )

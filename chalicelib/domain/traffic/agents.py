@@ -26,7 +26,7 @@ PROGRAMS = (
     ("bingbot", "Bingbot", "https://www.bing.com/webmasters/help/which-crawlers-does-bing-use-8c184ec0"),
     ("duckduckbot", "DuckDuckBot", "https://duckduckgo.com/duckduckgo-help-pages/results/duckduckbot"),
     ("duckassistbot", "DuckAssistBot", "https://duckduckgo.com/duckduckgo-help-pages/results/duckassistbot"),
-    ("yandex", "Yandex", "https://yandex.com/support/webmaster/robot-workings/check-yandex-robots.html"),
+    ("yandex.com/bots", "Yandex", "https://yandex.com/support/webmaster/robot-workings/check-yandex-robots.html"),
     ("baiduspider", "Baiduspider", "https://help.baidu.com/question?prod_id=99&class=0&id=3001"),
     ("applebot", "Applebot", "https://support.apple.com/en-us/119829"),
     ("petalbot", "PetalBot", "https://webmaster.petalsearch.com/site/petalbot"),
@@ -131,6 +131,8 @@ def _program_of(text: str) -> str | None:
     for token, name, _ in PROGRAMS:
         if token in text:
             return name
+    # A make of phones.
+    text = text.replace(" cubot", "")
     if text.endswith("bot") or any(word in text for word in WORDS):
         return OTHER_PROGRAM
     return None

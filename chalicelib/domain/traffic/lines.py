@@ -285,24 +285,27 @@ class LineReader:
             yield [begun]
 
     def _inflated(self) -> Iterator[bytes]:
-        """Return the text of each member of the gzip file, in pieces of at most `TEXT_BYTES`."""
+        """Return the text of each member of the gzip file, in pieces of at most `TEXT_BYTES`.
+
+        As gzip does, ignore zeros after a member. Values are encoded, so a carriage return ends a line.
+        """
         inflate = zlib.decompressobj(GZIP)
-        within = False
+        within = begun = False
         while packed := self._source.read(READ_BYTES):
-            pending = False
+            packed, pending = packed.lstrip(b"\0") if begun and not within else packed, False
             while packed or pending:
                 try:
                     text = inflate.decompress(packed, TEXT_BYTES)
                 except zlib.error:
                     self.aside[SkipReason.GZIP] += 1
                     return
-                within, pending = True, len(text) == TEXT_BYTES
+                within, begun, pending = True, True, len(text) == TEXT_BYTES
                 packed = inflate.unconsumed_tail
                 if inflate.eof:
-                    packed, pending, within = inflate.unused_data, False, False
+                    packed, pending, within = inflate.unused_data.lstrip(b"\0"), False, False
                     inflate = zlib.decompressobj(GZIP)
                 if text:
-                    yield text
+                    yield text.replace(b"\r", b"")
         if within:
             self.aside[SkipReason.GZIP] += 1
 
