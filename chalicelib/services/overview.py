@@ -110,8 +110,11 @@ class Overviews:
 
     def _page(self, snapshot: Snapshot, ask: OverviewQuery) -> dict[str, Any]:
         """Return the rows that a search, a filter or a further page shows, with their stock as of now."""
-        state = _State.of(snapshot.state)
-        rows = rows_of(self._variants(snapshot.catalogue) or (), state.numbers)
+        state, variants = _State.of(snapshot.state), self._variants(snapshot.catalogue)
+        if variants is None:
+            # The stored catalogue expired: DynamoDB deletes one that does not change for a week.
+            _, variants = self._current_catalogue(None, self._clock_ms())
+        rows = rows_of(variants, state.numbers)
         waves = frozenset(wave.sku for wave in state.waves if wave.is_under_way)
         matching = found(rows, ask, low_stock=state.low_stock, waves=waves)
         shown = self._with_stock(matching[: ask.rows])

@@ -295,9 +295,12 @@ def test_a_catalogue_whose_parts_are_gone_is_read_again(watched: Watched) -> Non
     known = watched.overviews._tables.snapshots.snapshot()
     assert known
     key = {"kind": "overview", "key": f"catalogue#{known.catalogue.version}#0"}
-    watched.overviews._tables.snapshots.table.delete(key)
-    watched.overviews = watched.instance()
-    assert skus(watched.poll()) == [SKU]
+    for ask in (OverviewQuery(query="jacket"), OverviewQuery()):
+        watched.overviews._tables.snapshots.table.delete(key)
+        watched.overviews = watched.instance()
+        found = row(watched.overviews.answer(ask).document, SKU)
+        assert (found["title"], found["withdrawn"]) == ("Jacket", False)
+        watched.clock.pass_s(5)
 
 
 def test_a_shop_with_more_demand_than_an_item_holds_keeps_its_totals_and_the_variants_most_wanted(
