@@ -286,6 +286,8 @@ def _check_account(source: str, url: str | None, user: str | None, *, public: bo
         ) from None
     if source == "shopify" and not target.host.endswith(SHOPIFY_DOMAIN):
         raise BadInput(f"--url {url}: the API is at NAME{SHOPIFY_DOMAIN}", hint="see Settings > Domains")
+    if (source == "shopify" and target.path != "/") or (source == "woocommerce" and "?" in url):
+        raise BadInput(f"--url {url}: more than the shop's address", hint="leave out what comes after it")
     if (user is not None) != (source == "woocommerce"):
         words = "missing" if user is None else f"{source} has none"
         raise BadInput(f"--user: {words}", hint="it is the consumer key of WooCommerce")

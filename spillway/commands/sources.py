@@ -1,24 +1,24 @@
 """Stock events of other systems: `spillway events`, `sources` and `links`."""
 
-import csv
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.inbound.sources import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
 from spillway.commands.options import ChoiceType, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.commands.reconcile import known_accounts, list_of, store_account
 from spillway.errors import BadInput
+from spillway.importing.table import read_table
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import pluralize
@@ -41,6 +41,8 @@ SECRETS_MAX = 2
 SECRET_CHARS_MIN = 16
 FOLLOWED_EACH_S = 2.0
 HOURS_MAX = 24 * 30
+NUMBER_ID = re.compile(r"[0-9]{1,20}")
+SQUARE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LINK_COLUMNS = ("source", "foreign_id", "sku")
 
 
@@ -217,6 +219,11 @@ def count_locations(
     """
     if every and location:
         raise BadInput("--all: has no effect with LOCATION", hint="leave one of the two out")
+    if wrong := [written for written in location if not _is_id(source, written)]:
+        raise BadInput(
+            f"LOCATION {wrong[0]!r}: no id of a location of {source}",
+            hint=f"an id has {_signs_of_ids(source)}; put a space between two",
+        )
     events = stage_named(project, stage_name).container().events
     if every or location:
         events.count_locations(source, location, at_ms=clock_ms())
@@ -231,10 +238,11 @@ def links_command() -> None:
 
 @links_command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--encoding", metavar="NAME", default="", help="The file's encoding, if it is not UTF-8.")
 @stage_option
 @click.pass_obj
-def import_links(project: Project, file: Path, stage_name: str) -> None:
-    """Import links from a CSV file.
+def import_links(project: Project, file: Path, encoding: str, stage_name: str) -> None:
+    """Import links from a CSV file or a spreadsheet.
 
     Its columns are source, foreign_id and sku. A foreign id is the kind and the id of the source:
     variation:ID of Square, variant:ID of BigCommerce and Shopify, item:ID of Shopify's inventory items,
@@ -245,52 +253,60 @@ def import_links(project: Project, file: Path, stage_name: str) -> None:
       spillway links import links.csv --stage production
     """
     container = stage_named(project, stage_name).container()
-    links = list(_read_links(file, container))
+    links = list(_read_links(file, container, encoding))
     for source, foreign_id, sku in links:
         container.events.link(source, foreign_id, sku)
     click.echo(f"{pluralize(len(links), 'link')} stored")
 
 
-def _read_links(file: Path, container: "Container") -> Iterator[tuple[str, str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file}: {error}", hint="name a CSV file in UTF-8") from None
-    reader = csv.DictReader(StringIO(text), strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        hint = "a text with a comma or a quote stands in quotes, and each quote inside of it twice"
-        raise BadInput(f"{file}, line {reader.reader.line_num}: {error}", hint=hint) from None
-    if not set(LINK_COLUMNS) <= set(reader.fieldnames or ()):
+def _read_links(file: Path, container: "Container", encoding: str) -> Iterator[tuple[str, str, Sku]]:
+    table = read_table(file, encoding=encoding)
+    columns = {name.lower(): name for name in table.columns}
+    if not set(LINK_COLUMNS) <= columns.keys():
         raise BadInput(
-            f"{file}, line 1: the columns are {', '.join(reader.fieldnames or ('missing',))}",
+            f"{file}, line {table.header_line}: the columns are {', '.join(table.columns)}",
             hint=f"name the columns {', '.join(LINK_COLUMNS)}",
         )
-    for line, row in rows:
-        place = f"{file}, line {line}"
-        source, foreign_id = (row["source"] or "").strip(), (row["foreign_id"] or "").strip()
+    known: dict[tuple[str, str], tuple[Sku, int]] = {}
+    for row in table.rows:
+        place = f"{file}, line {row.line}"
+        source, foreign_id, written = (row[columns[name]] for name in LINK_COLUMNS)
         if source not in ADAPTERS:
             raise BadInput(f"{place}: source is {source!r}", hint=f"it is one of {', '.join(ADAPTERS)}")
         kinds = KINDS_OF_IDS[source]
         kind, _, id_at_source = foreign_id.partition(":")
-        if kind not in kinds or not id_at_source:
+        if kind not in kinds or not _is_id(source, id_at_source):
             ways = " or ".join(f"{name}:ID" for name in kinds)
             hint = (
-                f"an id of {source} is written as {ways}"
+                f"an id of {source} is written as {ways}, its ID in {_signs_of_ids(source)}"
                 if ways
                 else f"{source} names SKUs and needs no link"
             )
             raise BadInput(f"{place}: foreign_id is {foreign_id!r}", hint=hint)
         try:
-            sku = parse_sku(row["sku"] or "")
+            sku = parse_sku(written)
         except SkuRefused as refused:
-            raise BadInput(f"{place}: sku is {row['sku']!r}", hint=refused.reason) from None
+            raise BadInput(f"{place}: sku is {written!r}", hint=refused.reason) from None
         if container.products.slug_of(sku) is None:
             raise BadInput(
                 f"{place}: the shop sells no SKU {sku!r}", hint="`spillway publish` adds new products"
             )
-        yield source, foreign_id, sku
+        before, line = known.setdefault((source, foreign_id), (sku, row.line))
+        if before != sku:
+            raise BadInput(
+                f"{place}: {foreign_id!r} is {sku!r}, and {before!r} in line {line}",
+                hint="delete one of these lines",
+            )
+    yield from ((source, foreign_id, sku) for (source, foreign_id), (sku, _) in known.items())
+
+
+def _is_id(source: str, written: str) -> bool:
+    """Return whether webhooks of a source may write an id so: all but Square write numbers."""
+    return bool((SQUARE_ID if source == "square" else NUMBER_ID).fullmatch(written))
+
+
+def _signs_of_ids(source: str) -> str:
+    return "letters and digits" if source == "square" else "digits alone: 1 of gid://shopify/.../1"
 
 
 @links_command.command("list")

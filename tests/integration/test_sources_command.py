@@ -22,7 +22,7 @@ from tests.integration.test_app import api, deployed
 
 __all__ = ["api", "deployed"]
 
-SKU = "FJ-MOSS-M"
+SKU, OTHER_SKU = "FJ-MOSS-M", "FJ-SLATE-M"
 
 
 Run = Callable[..., Result]
@@ -82,6 +82,14 @@ def test_locations_are_stored_and_forgotten(run: Run) -> None:
     assert listed(run)["square"]["locations"] == ["A", "B"]
     both = run(sources.sources_command, "locations", "square", "A", "--all")
     assert isinstance(both.exception, BadInput)
+    for source, written in (
+        ("square", "A,B"),
+        ("shopify", "gid://shopify/Location/1"),
+        ("shopify", "Berlin"),
+    ):
+        wrong = run(sources.sources_command, "locations", source, written)
+        assert isinstance(wrong.exception, BadInput)
+        assert wrong.exception.message == f"LOCATION {written!r}: no id of a location of {source}"
     assert run(sources.sources_command, "locations", "square", "--all").output == (
         "square: counts every location\n"
     )
@@ -113,15 +121,22 @@ def test_links_are_imported_whole_or_not_at_all(run: Run, tmp_path: Path) -> Non
         (f"generic,variant:77,{SKU}\n", "line 3: foreign_id is 'variant:77'"),
         ("shopify,variant:1,NO-SUCH\n", "line 3: the shop sells no SKU 'NO-SUCH'"),
         ("shopify,variant:1,\n", "line 3: sku is ''"),
-        ('shopify,"variant"1,A\n', "line 3: ',' expected after"),
+        (f"shopify,variant:gid://shopify/ProductVariant/1,{SKU}\n", "line 3: foreign_id is 'variant:gid:"),
+        (f"bigcommerce,variant:509,{OTHER_SKU}\n", f"'variant:509' is {OTHER_SKU!r}, and {SKU!r} in line 2"),
+        ('square,"variation:1,A\n', "links.csv:3: unexpected end of data"),
     ):
         file.write_text(head + good + wrong)
         result = run(sources.links_command, "import", str(file))
         assert isinstance(result.exception, BadInput)
         assert message in result.exception.message
         assert cloud.container.events.linked("bigcommerce", ["variant:509"]) == {}
-    file.write_text(head + good)
-    assert run(sources.links_command, "import", str(file)).output == "1 link stored\n"
+    # As a spreadsheet of a country with decimal commas writes it.
+    file.write_text(f"SKU;Source;Foreign_id;Größe\n{SKU};bigcommerce;variant:509;M\n", encoding="cp1252")
+    refused = run(sources.links_command, "import", str(file))
+    assert isinstance(refused.exception, BadInput)
+    assert "--encoding cp1252" in refused.exception.hint
+    imported = run(sources.links_command, "import", str(file), "--encoding", "cp1252")
+    assert imported.output == "1 link stored\n"
     assert cloud.container.events.linked("bigcommerce", ["variant:509"]) == {"variant:509": Sku(SKU)}
     links = json.loads(run(sources.links_command, "list", "--json").output)
     assert {"source": "bigcommerce", "foreign_id": "variant:509", "sku": SKU} in links
@@ -194,6 +209,11 @@ def test_an_account_is_stored_listed_without_its_token_and_removed(run: Run) -> 
         (("generic", "--url", "https://erp.example/a", "--user", "a"), "--user: generic has none"),
         (("generic", "--url", "https://erp.example/a"), "the token has 5 characters"),
         (("shopify", "--url", "https://a.myshopify.com", "--public"), "--public: shopify"),
+        (("shopify", "--url", "https://a.myshopify.com/admin"), "more than the shop's address"),
+        (
+            ("woocommerce", "--url", "https://a.example/?p=1", "--user", "ck_1"),
+            "more than the shop's address",
+        ),
     ],
 )
 def test_a_wrong_account_is_refused_by_its_option(run: Run, words: tuple[str, ...], message: str) -> None:
