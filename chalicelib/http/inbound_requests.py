@@ -27,7 +27,7 @@ def read_request(
 
     Raises:
         Problem: 413 too large, 401 not of the source.
-        Malformed: it is authentic, and cannot be read.
+        MalformedEvent: it is authentic, and cannot be read.
     """
     raw = body_of(request).raw
     if len(raw) > BODY_BYTES_MAX:
@@ -36,7 +36,7 @@ def read_request(
     headers = {name.lower(): value for name, value in request.headers.items()}
     webhook = WebhookRequest(headers, raw, f"{shop_url}/api/events/{source}")
     try:
-        return ADAPTERS[source](webhook, secrets, now_ms=now_ms)
+        return ADAPTERS[source].read(webhook, secrets, now_ms=now_ms)
     except Unauthentic:
         log("source_refused", source=source)
         raise Problem(HTTPStatus.UNAUTHORIZED, "Sign the request with the secret of its source.") from None

@@ -9,7 +9,6 @@ nothing here knows are left out, and the answer names them.
 """
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -38,7 +37,7 @@ from chalicelib.domain.stock import (
 )
 from chalicelib.http.request import FieldError, Problem, RequestBody
 from chalicelib.http.responses import NO_STORE
-from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER, check_own_signature
+from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER, check_own_signature, check_shared
 from chalicelib.inbound.readings import MalformedEvent, Unauthentic, id_text, iso_ms, units_of
 from chalicelib.log import log
 
@@ -159,10 +158,6 @@ def read_time_ms(
 BUSY_RETRY_AFTER_S = 1
 
 
-class NotTheMerchant(Exception):
-    """No key of ours, a signature that does not fit, or one from another time; the answer is the same."""
-
-
 @dataclass(frozen=True, slots=True)
 class MerchantKeys:
     """The merchant's keys, newest first, while a rotation lasts; any of them is good."""
@@ -179,27 +174,22 @@ class MerchantKeys:
         """Check that a header shows one of the keys (`Authorization: Bearer KEY`).
 
         Raises:
-            NotTheMerchant: it does not.
+            Unauthentic: it does not.
         """
         scheme, _, shown = authorization.partition(" ")
-        # Compare every key in constant time: the duration does not say which one fits.
-        fits = [hmac.compare_digest(shown.strip().encode(), key.encode()) for key in self.keys]
-        if scheme.lower() != "bearer" or not any(fits):
-            raise NotTheMerchant
+        check_shared(shown if scheme.lower() == "bearer" else None, self.keys)
 
-    def signed_at_s(self, signature: str, raw: bytes, *, now_s: int) -> int:
-        """Return the time of a signature in seconds since the epoch.
 
-        The signature is `t=SECONDS,v1=HEX`, the HMAC-SHA256 of "SECONDS.BODY" with the body's raw bytes. Any
-        of several `v1` may fit, in upper or lower case.
+def signed_at_s(request: Request, body: RequestBody, keys: MerchantKeys, *, now_ms: int) -> int:
+    """Return the time of a request's signature in seconds since the epoch, see `check_own_signature`.
 
-        Raises:
-            NotTheMerchant: none fits, or the signature is older or newer than five minutes.
-        """
-        try:
-            return check_own_signature(signature, raw, self.keys, now_ms=now_s * 1000)
-        except Unauthentic:
-            raise NotTheMerchant from None
+    Raises:
+        Problem: 401 it is not signed with one of the keys, or at another time.
+    """
+    with merchant_required(request):
+        return check_own_signature(
+            request.headers.get(OWN_SIGNATURE_HEADER), body.raw, keys.keys, now_ms=now_ms
+        )
 
 
 def event_by_key(
@@ -231,11 +221,8 @@ def event_by_signature(
         Problem: as `event_by_key`.
     """
     now_ms = clock_ms()
-    with merchant_required(request):
-        signed_at_s = keys.signed_at_s(
-            request.headers.get(OWN_SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000
-        )
-    digest = hashlib.sha256(f"{signed_at_s}.".encode() + body.raw).hexdigest()
+    at_s = signed_at_s(request, body, keys, now_ms=now_ms)
+    digest = hashlib.sha256(f"{at_s}.".encode() + body.raw).hexdigest()
     event = availability_event(body, default_id=digest[:32], default_at_ms=now_ms, now_ms=now_ms)
     return event, digest
 
@@ -288,7 +275,7 @@ def merchant_required(request: Request) -> Iterator[None]:
     """Answer 401 where the block finds no key of the merchant."""
     try:
         yield
-    except NotTheMerchant:
+    except Unauthentic:
         log("merchant_refused", path=request.context.get("resourcePath", ""))
         raise Problem(
             HTTPStatus.UNAUTHORIZED, "Show the merchant's key, or sign the request with it."

@@ -15,14 +15,13 @@ from chalicelib.domain.reports import Click, OrderLine, OrderResult
 from chalicelib.domain.stock import AHEAD_MS_MAX, UNITS_MAX, whole_number
 from chalicelib.http.merchant_requests import (
     MerchantKeys,
-    merchant_required,
     read_sku,
     read_time_ms,
+    signed_at_s,
     wrong_field,
 )
 from chalicelib.http.request import FieldError, Problem, RequestBody
 from chalicelib.http.responses import json_answer
-from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER
 from chalicelib.inbound.readings import id_text
 
 FIELDS = frozenset({"order_id", "sku", "quantity", "amount_minor", "currency", "click", "ordered_at"})
@@ -53,8 +52,7 @@ def order_by_signature(
         Problem: 401 it is not signed by the shop, 400 or 413 as `order_line`.
     """
     now_ms = clock_ms()
-    with merchant_required(request):
-        keys.signed_at_s(request.headers.get(OWN_SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000)
+    signed_at_s(request, body, keys, now_ms=now_ms)
     return order_line(body, now_ms=now_ms)
 
 

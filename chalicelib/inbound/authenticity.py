@@ -26,7 +26,7 @@ def check_base64_hmac(shown: str | None, signed: bytes, secrets: Sequence[str]) 
     Raises:
         Unauthentic: no secret makes it.
     """
-    _check([shown or ""], (_digest(secret.encode(), signed) for secret in secrets))
+    _check([shown] if shown else [], (_digest(secret.encode(), signed) for secret in secrets))
 
 
 def check_standard_webhook(
@@ -71,7 +71,7 @@ def check_shared(shown: str | None, secrets: Sequence[str]) -> None:
     Raises:
         Unauthentic: it is none of them.
     """
-    _check([shown or ""], iter(secrets))
+    _check([shown] if shown else [], iter(secrets))
 
 
 def check_own_signature(shown: str | None, body: bytes, keys: Sequence[str], *, now_ms: int) -> int:

@@ -14,22 +14,18 @@ from chalicelib.inbound.readings import ReadOutcome, WebhookRequest
 
 
 class Adapter(Protocol):
-    """Reads a request of one source."""
+    """The module of one source."""
 
-    def __call__(self, request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
-        """Return what the request says.
+    def read(self, request: WebhookRequest, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
+        """Return what a request says.
 
         Raises:
             Unauthentic: it is signed with none of the secrets.
             Malformed: it cannot be read.
         """
 
-
-class BodyReader(Protocol):
-    """Reads a body of one source that is known to be authentic."""
-
-    def __call__(self, headers: Mapping[str, str], body: bytes, message_id: str) -> ReadOutcome:
-        """Return what the body says; events that name no id are named by `message_id`.
+    def read_body(self, headers: Mapping[str, str], body: bytes, message_id: str) -> ReadOutcome:
+        """Return what an authentic body says; events that name no id are named by `message_id`.
 
         Raises:
             Malformed: it cannot be read.
@@ -37,18 +33,11 @@ class BodyReader(Protocol):
 
 
 ADAPTERS: Mapping[str, Adapter] = {
-    "shopify": shopify.read,
-    "woocommerce": woocommerce.read,
-    "square": square.read,
-    "bigcommerce": bigcommerce.read,
-    "generic": generic.read,
-}
-BODY_READERS: Mapping[str, BodyReader] = {
-    "shopify": shopify.read_body,
-    "woocommerce": woocommerce.read_body,
-    "square": square.read_body,
-    "bigcommerce": bigcommerce.read_body,
-    "generic": generic.read_body,
+    "shopify": shopify,
+    "woocommerce": woocommerce,
+    "square": square,
+    "bigcommerce": bigcommerce,
+    "generic": generic,
 }
 SECRETS_MAX_AGE_MS = 60_000
 
@@ -113,8 +102,8 @@ class InboundMessage:
         if not isinstance(document, dict):
             raise NoMessage("the message is no JSON object")
         source, headers, body = document.get("source"), document.get("headers") or {}, document.get("body")
-        if not isinstance(source, str) or source not in BODY_READERS:
-            raise NoMessage(f"source is {source!r}, none of {', '.join(BODY_READERS)}")
+        if not isinstance(source, str) or source not in ADAPTERS:
+            raise NoMessage(f"source is {source!r}, none of {', '.join(ADAPTERS)}")
         if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
             raise NoMessage("headers is no JSON object of texts")
         if not isinstance(body, str | dict | list):
@@ -128,4 +117,4 @@ class InboundMessage:
         Raises:
             Malformed: it cannot be read.
         """
-        return BODY_READERS[self.source](self.headers, self.body, message_id)
+        return ADAPTERS[self.source].read_body(self.headers, self.body, message_id)

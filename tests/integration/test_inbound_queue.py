@@ -9,7 +9,7 @@ from chalice.test import Client
 
 import app as cloud
 from chalicelib.domain.stock import Availability
-from chalicelib.inbound.sources import BODY_READERS, InboundMessage, NoMessage
+from chalicelib.inbound.sources import ADAPTERS, InboundMessage, NoMessage
 from chalicelib.services.reconciliation import Reconciliation, SourceAccount, StockLists
 from tests.integration.test_app import api, deployed
 from tests.integration.test_inbound_events import OTHER, SKU, at, stock, woo
@@ -90,7 +90,7 @@ def test_a_repeat_of_a_message_without_an_id_and_a_time_changes_nothing() -> Non
     [
         ("{", "the message is no JSON"),
         ("[]", "the message is no JSON object"),
-        ('{"source": "ebay", "body": {}}', f"source is 'ebay', none of {', '.join(BODY_READERS)}"),
+        ('{"source": "ebay", "body": {}}', f"source is 'ebay', none of {', '.join(ADAPTERS)}"),
         ('{"source": "generic", "body": 5}', "body is int, not a text, an object or a list"),
         ('{"source": "generic", "headers": {"a": 1}, "body": {}}', "headers is no JSON object of texts"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.inbound.readings import ReceivedEvent
-from chalicelib.inbound.sources import BODY_READERS
+from chalicelib.inbound.sources import ADAPTERS
 from chalicelib.outbound.fetching import HttpsFetcher
 from chalicelib.services.availability import Availabilities, AvailabilityWebhooks
 from chalicelib.services.inbound import InboundEvents
@@ -94,7 +94,7 @@ class InboundShop:
     def receive(self, source: str, body: bytes, **headers: str) -> ReceivedEvent:
         """Apply an authentic request of a source."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.inbound.receive(source, BODY_READERS[source](named, body, "a message"))
+        return self.inbound.receive(source, ADAPTERS[source].read_body(named, body, "a message"))
 
     def stock(self) -> dict[str, tuple[str, int | None, int]]:
         """Return availability, units and time of each SKU."""
