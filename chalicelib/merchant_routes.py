@@ -130,10 +130,13 @@ def show_ordering(request: Request, container: "Container") -> Response:
 def show_reports(request: Request, container: "Container") -> Response:
     """Return what became of the newest restocks, or of those of the SKU in the address."""
     from chalicelib.http.merchant_session import signed_in
-    from chalicelib.http.reports import reports_answer
+    from chalicelib.http.reports import asked_sku, reports_answer
 
     signed_in(request, container)
-    return reports_answer(request, container.reports, container.products, container.recent_themes.live)
+    sku = asked_sku(request)
+    reports = container.reports.newest() if sku is None else container.reports.of(sku)
+    products = container.products.get_many(report.restock.slug for report in reports)
+    return reports_answer(reports, products, container.recent_themes.live().theme.shop)
 
 
 @route("/traffic", methods=READ)

@@ -69,12 +69,15 @@ def availability_event(
         errors.append(wrong_field("observed_at", "This time is still to come", document))
     if errors or sku is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
-    by_units = document.get("availability") is None
-    if observed_at_ms is None:
-        return AvailabilityEvent(
-            event_id, sku, availability, units, default_at_ms, by_arrival=True, by_units=by_units
-        )
-    return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms, by_units=by_units)
+    return AvailabilityEvent(
+        event_id,
+        sku,
+        availability,
+        units,
+        default_at_ms if observed_at_ms is None else observed_at_ms,
+        by_arrival=observed_at_ms is None,
+        by_units=document.get("availability") is None,
+    )
 
 
 def ignored_fields(body: RequestBody, known: Set[str] = FIELDS) -> tuple[str, ...]:

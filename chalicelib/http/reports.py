@@ -1,58 +1,33 @@
 """The reports of the merchant's page, as JSON."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Request, Response
 
-from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
+from chalicelib.domain.ids import Sku, SkuRefused, Slug, parse_sku
 from chalicelib.domain.reports import RestockReport
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.http.request import Problem
 from chalicelib.http.responses import json_answer
 
 if TYPE_CHECKING:
-    from chalicelib.storefront.renderer import Renderer
-
-
-class ReportSource(Protocol):
-    """Reports on restocks, as the service does."""
-
-    def newest(self, *, limit: int = ...) -> Sequence[RestockReport]:
-        """Return the reports of the newest restocks of all SKUs."""
-
-    def of(self, sku: Sku) -> Sequence[RestockReport]:
-        """Return the reports of the restocks of a SKU."""
-
-
-class Titles(Protocol):
-    """Looks up products, as their table does."""
-
-    def get_many(self, slugs: Any) -> Any:
-        """Return the products that exist, by slug."""
+    from chalicelib.storefront.theme import Shop
 
 
 def reports_answer(
-    request: Request, reports: ReportSource, products: Titles, theme: "Callable[[], Renderer]"
+    reports: Sequence[RestockReport], products: Mapping[Slug, StockedProduct], shop: "Shop"
 ) -> Response:
-    """Return the reports that a request asks for.
-
-    Raises:
-        Problem: 400 the parameter `sku` is no SKU.
-    """
-    sku = asked_sku(request)
-    found = reports.newest() if sku is None else reports.of(sku)
-    shop = theme().theme.shop
-    known = products.get_many(report.restock.slug for report in found)
+    """Return reports with the names of their products; `products` are those that the shop still has."""
     return json_answer(
         {
             "opened": "not measured",
             "counts_clicks": shop.count_clicks,
             "currency": shop.currency,
             "restocks": [
-                {**report.to_document(), **_names(known.get(report.restock.slug), report.restock.sku)}
-                for report in found
+                {**report.to_document(), **_names(products.get(report.restock.slug), report.restock.sku)}
+                for report in reports
             ],
         }
     )

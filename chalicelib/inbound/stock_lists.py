@@ -234,8 +234,8 @@ def _product_id(row: Mapping[str, Any]) -> str:
 
 
 Row = Mapping[str, str]
-# A SKU as it is written, the units and the availability; None for a line that is about no variant.
-Cells = tuple[object, int | None, Availability | None] | None
+# A SKU as it is written, the units and the availability.
+Cells = tuple[object, int | None, Availability | None]
 
 
 def _plain_row(row: Row) -> Cells:
@@ -247,7 +247,7 @@ def _plain_row(row: Row) -> Cells:
     return row["sku"], units, availability
 
 
-def _shopify_row(row: Row) -> Cells:
+def _shopify_row(row: Row) -> Cells | None:
     # Lines of further pictures have no variant.
     if not any(row.get(name) for name in ("variant sku", "variant price", "variant inventory qty")):
         return None
@@ -258,7 +258,7 @@ def _shopify_row(row: Row) -> Cells:
     return row["variant sku"], units, Availability.BACK_ORDER if may_order else None
 
 
-def _woocommerce_row(row: Row) -> Cells:
+def _woocommerce_row(row: Row) -> Cells | None:
     if row.get("type", "").partition(",")[0] in woocommerce.VARIABLE + woocommerce.WITHOUT_STOCK:
         return None
     document = {
@@ -270,16 +270,10 @@ def _woocommerce_row(row: Row) -> Cells:
 
 
 # By the columns that a file of its kind has, the most particular first.
-_ROWS: tuple[
-    tuple[frozenset[str], Callable[[Row], tuple[object, int | None, Availability | None] | None]], ...
-]
-_ROWS = (
+_ROWS: tuple[tuple[frozenset[str], Callable[[Row], Cells | None]], ...] = (
     (frozenset({"variant sku", "variant inventory qty"}), _shopify_row),
     (frozenset({"sku", "stock", "in stock?"}), _woocommerce_row),
-    (frozenset({"sku", "stock"}), _plain_row),
-    (frozenset({"sku", "units"}), _plain_row),
-    (frozenset({"sku", "quantity"}), _plain_row),
-    (frozenset({"sku", "availability"}), _plain_row),
+    *((frozenset({"sku", name}), _plain_row) for name in ("stock", "units", "quantity", "availability")),
 )
 
 
@@ -327,7 +321,7 @@ def csv_list(raw: bytes, *, at_ms: int) -> Readings:
     return Readings(tuple(readings), (), tuple(unread))
 
 
-def _reading_of(cells: tuple[object, int | None, Availability | None], at_ms: int) -> Reading:
+def _reading_of(cells: Cells, at_ms: int) -> Reading:
     written, units, availability = cells
     sku = sku_of(written)
     if sku is None:

@@ -65,33 +65,11 @@ PROGRAMS = (
 )  # fmt: skip
 # Words of programs that publish nothing, libraries of HTTP, and browsers that nobody sits before.
 WORDS = (
-    *(
-        "bot/",
-        "bot;",
-        "bot)",
-        "bot-",
-        "+http",
-        "crawl",
-        "spider",
-        "slurp",
-        "scrapy",
-        "fetcher",
-        "preview",
-        "monitor",
-    ),
-    *("headless", "phantomjs", "puppeteer", "playwright", "selenium", "lighthouse", "locust"),
-    *(
-        "curl/",
-        "wget/",
-        "libwww",
-        "python",
-        "go-http-client",
-        "okhttp",
-        "java/",
-        "apache-httpclient",
-        "axios/",
-    ),
-    *("node-fetch", "undici", "guzzlehttp", "httpx", "aiohttp", "ruby", "php/", "postmanruntime", "dalvik/"),
+    *("bot/", "bot;", "bot)", "bot-", "+http", "crawl", "spider", "slurp", "scrapy", "fetcher"),
+    *("preview", "monitor", "headless", "phantomjs", "puppeteer", "playwright", "selenium", "lighthouse"),
+    *("locust", "curl/", "wget/", "libwww", "python", "go-http-client", "okhttp", "java/", "ruby", "php/"),
+    *("apache-httpclient", "axios/", "node-fetch", "undici", "guzzlehttp", "httpx", "aiohttp"),
+    *("postmanruntime", "dalvik/"),
 )
 OTHER_PROGRAM = "other programs"
 NO_AGENT = "no user agent"
