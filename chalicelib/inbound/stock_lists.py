@@ -9,6 +9,7 @@ https://shopify.dev/docs/apps/build/apis/graphql-admin/rate-limits
 https://developer.woocommerce.com/docs/apis/rest-api/v3/products/
 """
 
+import codecs
 import csv
 import io
 import json
@@ -42,6 +43,7 @@ WOOCOMMERCE_PATH = "/wp-json/wc/v3/products"
 WOOCOMMERCE_PAGE = 100
 WOOCOMMERCE_FIELDS = "id,type,sku,manage_stock,stock_quantity,stock_status"
 LINES_MAX = 200_000
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _LEVELS = f"""inventoryLevels(first: {SHOPIFY_LEVELS_MAX}) {{
   pageInfo {{ hasNextPage }}
@@ -251,11 +253,26 @@ def _shopify_row(row: Row) -> Cells | None:
     # Lines of further pictures have no variant.
     if not any(row.get(name) for name in ("variant sku", "variant price", "variant inventory qty")):
         return None
-    if not row.get("variant inventory tracker"):
+    # A file without the column says nothing about who counts: its numbers do.
+    if row.get("variant inventory tracker") == "":
         return row["variant sku"], None, Availability.IN_STOCK
     units = units_of(row["variant inventory qty"])
-    may_order = units == 0 and row.get("variant inventory policy") == "continue"
+    may_order = units == 0 and row.get("variant inventory policy", "").lower() in {"continue", "true"}
     return row["variant sku"], units, Availability.BACK_ORDER if may_order else None
+
+
+# The columns of Shopify's exports of before, by their names in those of today.
+_RENAMED = {
+    "sku": "variant sku",
+    "price": "variant price",
+    "inventory quantity": "variant inventory qty",
+    "inventory tracker": "variant inventory tracker",
+    "continue selling when out of stock": "variant inventory policy",
+}
+
+
+def _recent_shopify_row(row: Row) -> Cells | None:
+    return _shopify_row({before: row[name] for name, before in _RENAMED.items() if name in row})
 
 
 def _woocommerce_row(row: Row) -> Cells | None:
@@ -272,6 +289,7 @@ def _woocommerce_row(row: Row) -> Cells | None:
 # By the columns that a file of its kind has, the most particular first.
 _ROWS: tuple[tuple[frozenset[str], Callable[[Row], Cells | None]], ...] = (
     (frozenset({"variant sku", "variant inventory qty"}), _shopify_row),
+    (frozenset({"sku", "inventory quantity"}), _recent_shopify_row),
     (frozenset({"sku", "stock", "in stock?"}), _woocommerce_row),
     *((frozenset({"sku", name}), _plain_row) for name in ("stock", "units", "quantity", "availability")),
 )
@@ -283,16 +301,16 @@ def csv_list(raw: bytes, *, at_ms: int) -> Readings:
     Columns are separated by commas, semicolons or tabs.
 
     Args:
-        raw: the file's bytes, in UTF-8.
+        raw: the file's bytes, in UTF-8, or in UTF-16 with its mark.
         at_ms: the time of the file in milliseconds.
 
     Raises:
         MalformedEvent: it is no such file; the message names the line.
     """
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MalformedEvent(f"byte {error.start} is not UTF-8") from None
+        raise MalformedEvent(f"byte {error.start} is not UTF-8; save it as UTF-8") from None
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -168,6 +168,13 @@ jacket,,,,,,https://x/2.jpg
 jacket,,B,shopify,-3,continue,
 jacket,,C,,,deny,
 """
+SHOPIFY_EXPORT_OF_TODAY = """\
+Title,URL handle,SKU,Price,Inventory tracker,Inventory quantity,Continue selling when out of stock,Image URL
+Jacket,jacket,A,9.00,shopify,5,deny,https://x/1.jpg
+,jacket,,,,,,https://x/2.jpg
+,jacket,B,9.00,shopify,-3,TRUE,
+,jacket,C,9.00,,,deny,
+"""
 WOOCOMMERCE_EXPORT = """\
 ID,Type,SKU,Name,In stock?,Stock
 1,variable,PARENT,Jacket,1,
@@ -185,11 +192,17 @@ ID,Type,SKU,Name,In stock?,Stock
         ("\ufeffSKU;Units\r\nA;5\r\n\r\nB;-1\r\n", [("A", 5, None), ("B", 0, None)]),
         ("name\tsku\tquantity\nJacket\tA\t5.0\n", [("A", 5, None)]),
         ("sku,availability\nA,PreOrder\n", [("A", None, Availability.PRE_ORDER)]),
-        (SHOPIFY_EXPORT, [("A", 5, None), ("B", 0, BACK_ORDER), ("C", None, IN_STOCK)]),
+        ("Variant SKU,Variant Inventory Qty\nA,5\nB,0\n", [("A", 5, None), ("B", 0, None)]),
+        *(
+            (export, [("A", 5, None), ("B", 0, BACK_ORDER), ("C", None, IN_STOCK)])
+            for export in (SHOPIFY_EXPORT, SHOPIFY_EXPORT_OF_TODAY)
+        ),
         (WOOCOMMERCE_EXPORT, [("A", 5, None), ("B", 0, BACK_ORDER), ("C", None, OUT_OF_STOCK)]),
     ],
 )
 def test_a_csv_file_of_each_kind_is_read(text: str, expected: list[tuple[object, ...]]) -> None:
+    for encoding in ("utf-8", "utf-16"):
+        assert listed(csv_list(text.removeprefix("\ufeff").encode(encoding), at_ms=AT_MS)) == expected
     assert listed(csv_list(text.encode(), at_ms=AT_MS)) == expected
 
 
