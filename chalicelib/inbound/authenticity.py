@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from chalicelib.inbound.readings import Unauthentic
 
@@ -63,6 +64,15 @@ def standard_key(secret: str) -> bytes:
         return base64.b64decode(secret.removeprefix(STANDARD_SECRET), validate=True)
     except binascii.Error:
         raise ValueError("the part after whsec_ is no base64") from None
+
+
+def standard_keys(secrets: Iterable[str]) -> list[bytes]:
+    """Return the keys of those secrets that are secrets of Standard Webhooks."""
+    keys = []
+    for secret in secrets:
+        with suppress(ValueError):
+            keys.append(standard_key(secret))
+    return keys
 
 
 def check_shared(shown: str | None, secrets: Sequence[str]) -> None:

@@ -15,10 +15,9 @@ from typing import Any
 from chalicelib.domain.stock import Availability
 from chalicelib.inbound.authenticity import (
     OWN_SIGNATURE_HEADER,
-    STANDARD_SECRET,
     check_own_signature,
     check_standard_webhook,
-    standard_key,
+    standard_keys,
 )
 from chalicelib.inbound.readings import (
     IgnoredEvent,
@@ -76,8 +75,7 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> ReadO
 def _authenticate(request: WebhookRequest, secrets: Sequence[str], now_ms: int) -> str:
     """Return an id of the message, the same for a repeat of it."""
     if "webhook-signature" in request.headers:
-        keys = [standard_key(secret) for secret in secrets if secret.startswith(STANDARD_SECRET)]
-        return check_standard_webhook(request.headers, request.body, keys, now_ms=now_ms)
+        return check_standard_webhook(request.headers, request.body, standard_keys(secrets), now_ms=now_ms)
     shown = request.headers.get(OWN_SIGNATURE_HEADER)
     at_s = check_own_signature(shown, request.body, secrets, now_ms=now_ms)
     return hashlib.sha256(f"{at_s}.".encode() + request.body).hexdigest()[:32]

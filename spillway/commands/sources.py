@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
+from chalicelib.inbound.authenticity import STANDARD_SECRET, standard_keys
 from chalicelib.inbound.sources import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
 from spillway.commands.options import ChoiceType, WholeNumber, json_option, refuse_ignored, stage_option
@@ -166,7 +167,7 @@ def add_secret(project: Project, source: str, stage_name: str, *, remove: bool) 
       spillway sources secret shopify --stage production < secret.txt
     """
     container = stage_named(project, stage_name).container()
-    secret = "" if remove else _asked_secret()
+    secret = "" if remove else _asked_secret(source)
     known = {name: list(secrets) for name, secrets in _secrets(container).items() if secrets}
     before = known.pop(source, [])
     if not remove:
@@ -178,7 +179,7 @@ def add_secret(project: Project, source: str, stage_name: str, *, remove: bool) 
     click.echo(f"{source}: {kept} now; in force within a minute")
 
 
-def _asked_secret() -> str:
+def _asked_secret(source: str) -> str:
     is_terminal = sys.stdin.isatty()
     secret = (click.prompt("Secret", hide_input=True, type=str) if is_terminal else sys.stdin.read()).strip()
     if len(secret) < SECRET_CHARS_MIN or not secret.isprintable():
@@ -186,6 +187,10 @@ def _asked_secret() -> str:
             f"the secret has {pluralize(len(secret), 'character')}",
             hint=f"copy it as the source shows it, one line of at least {SECRET_CHARS_MIN} characters; "
             "a shorter one is easily guessed: set a longer one at the source",
+        )
+    if source == "generic" and secret.startswith(STANDARD_SECRET) and not standard_keys([secret]):
+        raise BadInput(
+            f"the part after {STANDARD_SECRET} is no base64", hint="copy all of it, with = where it ends so"
         )
     return secret
 

@@ -72,6 +72,10 @@ def test_a_short_secret_is_refused(run: Run) -> None:
     result = run(sources.sources_command, "secret", "square", stdin="short\n")
     assert isinstance(result.exception, BadInput)
     assert result.exception.message == "the secret has 5 characters"
+    # One character is lost: no signature would ever fit.
+    cut = run(sources.sources_command, "secret", "generic", stdin="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS\n")
+    assert isinstance(cut.exception, BadInput)
+    assert cut.exception.message == "the part after whsec_ is no base64"
 
 
 def test_locations_are_stored_and_forgotten(run: Run) -> None:

@@ -363,6 +363,13 @@ def test_a_plain_event_signed_by_the_standard_webhooks_package_is_read() -> None
     assert result == Readings((Reading("m1", Sku("TEE"), None, 4, None, NOW_MS),))
 
 
+def test_a_secret_that_is_no_base64_leaves_the_others_in_force() -> None:
+    request = standard(raw(PLAIN))
+    assert isinstance(generic.read(request, [WHSEC + "x", WHSEC], now_ms=NOW_MS), Readings)
+    with pytest.raises(Unauthentic):
+        generic.read(request, [WHSEC + "x"], now_ms=NOW_MS)
+
+
 @pytest.mark.parametrize("late_s", [STANDARD_TOLERANCE_S + 1, -STANDARD_TOLERANCE_S - 1])
 def test_a_standard_webhook_of_another_time_is_refused(late_s: int) -> None:
     with pytest.raises(Unauthentic):

@@ -5,6 +5,7 @@ import io
 import random
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.traffic_log import lines
 from chalicelib.domain.traffic.agents import Device, agent_of
 from chalicelib.domain.traffic.counting import Counting, LogName, count_log, log_name, time_of, week_of
-from chalicelib.domain.traffic.hour import HourStats, merged
+from chalicelib.domain.traffic.hour import HourStats
 from chalicelib.domain.traffic.lines import FIELDS, LINE_BYTES_MAX, LOGGED_FIELDS
 from chalicelib.domain.traffic.request import referring_host
 from chalicelib.domain.traffic.sketch import NamedCounts, VisitorSketch
@@ -35,6 +36,14 @@ from tests.support.access_log import (
 )
 
 FLOOD = tuple(line.rstrip("\n") for line in lines(6_000, seed=7))
+
+
+def merged(hour: str, parts: Iterable[HourStats]) -> HourStats:
+    """Return the sum of an hour's parts."""
+    total = HourStats(hour)
+    for part in parts:
+        total.merge(part)
+    return total
 
 
 def test_the_figures_of_a_flood_are_exact_but_for_unique_visitors_within_2_percent() -> None:

@@ -5,7 +5,7 @@ string, a full referrer or a user agent.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any, Self
@@ -161,14 +161,6 @@ class HourStats:
             del self.products[slug]
 
 
-def merged(hour: str, parts: Iterable[HourStats]) -> HourStats:
-    """Return the sum of an hour's parts."""
-    total = HourStats(hour)
-    for part in parts:
-        total.merge(part)
-    return total
-
-
 def canonical(document: Any) -> bytes:
     """Return the one JSON text of a document: keys sorted, no white space."""
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -199,7 +191,7 @@ class RollUp:
 
     def add(self, name: str, part: bytes) -> None:
         """Add a part that is not in the sum."""
-        self.stats.merge(stats_from(part))
+        self.stats.merge(HourStats.from_document(json.loads(part)))
         self.files[name] = digest_of(part)
 
     def to_bytes(self) -> bytes:
@@ -215,15 +207,6 @@ class RollUp:
         """
         document = json.loads(content)
         return cls(HourStats.from_document(document["stats"]), document["files"])
-
-
-def stats_from(part: bytes) -> HourStats:
-    """Return the statistics of a stored part.
-
-    Raises:
-        ValueError: it is none of this version.
-    """
-    return HourStats.from_document(json.loads(part))
 
 
 def digest_of(part: bytes) -> str:
