@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from chalicelib.domain.stock import Availability
 from chalicelib.inbound.authenticity import (
@@ -65,7 +66,8 @@ def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> ReadO
     if media_type == STRUCTURED:
         return _alone(json_object(body))
     if "ce-specversion" in headers:
-        attributes = {name.removeprefix("ce-"): text for name, text in headers.items() if name[:3] == "ce-"}
+        # Section 3.1.3.2 of the binding: values are percent-encoded, spaces too.
+        attributes = {name[3:]: unquote(text) for name, text in headers.items() if name[:3] == "ce-"}
         return _alone({**attributes, "data": json_object(body)})
     document = json_object(body)
     event_id = hashed_id(document.get("event_id"), "event_id") or message_id
