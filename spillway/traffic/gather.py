@@ -151,13 +151,10 @@ def _is_signup(message: str) -> bool:
 
 def used(report: TrafficReport, coverage: Coverage) -> Iterator[UsedAmount]:
     """Return the amounts that the logs show so far, at the items of preflight's bill."""
-    misses = report.requests - sum(
-        report.tables["results"][name] for name in ("Hit", "RefreshHit", "OriginShieldHit")
-    )
     posted = coverage.counted if coverage.counted is not None else report.posted
     return used_by_traffic(
         requests=report.requests,
         bytes_sent=report.bytes_sent,
-        uncached=max(0, misses - report.posted),
+        uncached=max(0, report.uncached - report.posted),
         signups=posted,
     )

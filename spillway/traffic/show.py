@@ -39,6 +39,12 @@ NO_LOGS = (
 )
 
 
+def nothing_words(report: TrafficReport) -> str:
+    """Return in words why there is nothing to show: no log, or none that can be read."""
+    unread = ", ".join(f"{count:,} {kind}" for kind, count in report.top("aside"))
+    return f"no line of the access logs can be read: {unread}" if unread else NO_LOGS
+
+
 def span_words(report: TrafficReport) -> str:
     """Return the time of a report in words."""
     since, until = (hour.replace("T", " ") for hour in (report.since, report.until))
@@ -106,7 +112,7 @@ def show(traffic: Traffic, console: Console) -> None:
     report = traffic.report
     console.print(Text(f"Traffic, {span_words(report)}", style="bold"))
     if not report.requests:
-        console.print(f"{NO_LOGS}.")
+        console.print(f"{nothing_words(report)}.")
         return
     console.print(Text(headline(traffic)))
     steps = report.timeline(CHART_COLUMNS)
@@ -172,7 +178,8 @@ def page(traffic: Traffic) -> str:
     title = f"Traffic, {span_words(report)}"
     parts = [f"<style>{STYLE}</style>", f"<h1>{escape(title)}</h1>"]
     if not report.requests:
-        return sheet(title, [*parts, f"<p>{escape(NO_LOGS[0].upper() + NO_LOGS[1:])}.</p>"])
+        words = nothing_words(report)
+        return sheet(title, [*parts, f"<p>{escape(words[0].upper() + words[1:])}.</p>"])
     parts += [f"<p>{escape(headline(traffic))}.</p>", _facts(traffic), *_charts(report)]
     if traffic.funnel:
         heads = ("product", "views", "signed up", "confirmed", "notified", "clicked", "of views")

@@ -69,6 +69,10 @@ def test_the_page_escapes_names_and_loads_nothing() -> None:
 def test_an_idle_time_says_why_there_may_be_nothing() -> None:
     assert "until the stack has TrafficLogs=yes" in " ".join(printed(traffic()).split())
     assert "TrafficLogs=yes" in page(traffic())
+    unread = traffic(*[log_line(status="x")] * 3, "a line")
+    words = "o line of the access logs can be read: 3 status, 1 field_count."
+    assert f"n{words}" in " ".join(printed(unread).split())
+    assert f"<p>N{words}</p>" in page(unread)
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,14 @@ class TrafficReport:
         return max(self.minutes, key=lambda minute: minute.requests, default=None)
 
     @property
+    def uncached(self) -> int:
+        """The requests that the cache did not answer."""
+        return self.requests - sum(self.tables["results"][name] for name in HITS)
+
+    @property
     def hit_ratio(self) -> float | None:
         """The share of requests that the cache answered; None without requests."""
-        return sum(self.tables["results"][name] for name in HITS) / self.requests if self.requests else None
+        return (self.requests - self.uncached) / self.requests if self.requests else None
 
     @property
     def posted(self) -> int:
@@ -213,7 +218,7 @@ def recent_document(report: TrafficReport, coverage: Coverage, *, is_on: bool) -
         "is_on": is_on,
         **{name: getattr(report, name) for name in ("since", "until", "requests", "bytes_sent", "views")},
         **{name: getattr(report, name) for name in ("visits", "visitors")},
-        "uncached": report.requests - sum(report.tables["results"][name] for name in HITS),
+        "uncached": report.uncached,
         "timeline": timeline,
         "peak": peak and {"at": peak.at, "requests": peak.requests},
         "coverage": coverage.to_document(),
