@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,11 @@ def interruptible() -> Iterator[None]:
 def pluralize(count: int, one: str, many: str = "") -> str:
     """1 product, 2 products, 1,234 products. `many` is where it takes more than an s."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def moment(at_ms: int) -> str:
+    """Return a time in milliseconds since the epoch as 2026-11-27 10:00:00, in UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def progress_bar(*, auto_refresh: bool = True) -> "Progress":

@@ -15,7 +15,7 @@ from chalice.app import Request
 from chalicelib.domain.address import Address
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.tokens import LinkRefused
-from chalicelib.http.request import BODY_BYTES_MAX, FieldError, Problem, RequestBody
+from chalicelib.http.request import BODY_BYTES_MAX, FieldError, Fields, Problem, RequestBody
 from chalicelib.http.signup import HONEYPOT, HONEYPOT_BEFORE, parse_address
 
 # The longest link names as many variants as it has room for, in base64, and has a signature.
@@ -115,16 +115,7 @@ def asking_address(body: RequestBody) -> tuple[Address, bool]:
         Problem: 400 no address, and as `RequestBody.fields`.
     """
     fields = body.fields(ASKING_FIELDS)
-    errors: list[FieldError] = []
-    address = parse_address(fields, errors)
-    if address is None:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "The form is not complete.",
-            tuple(errors),
-            back_path="/waitlist/my-waitlists",
-        )
-    return address, any(fields.get(HONEYPOT, ()))
+    return _address(fields, "/waitlist/my-waitlists"), any(fields.get(HONEYPOT, ()))
 
 
 def sign_in_address(body: RequestBody) -> Address:
@@ -133,12 +124,14 @@ def sign_in_address(body: RequestBody) -> Address:
     Raises:
         Problem: 400 no address, and as `RequestBody.fields`.
     """
+    return _address(body.fields(SIGN_IN_FIELDS), MERCHANT_PAGE)
+
+
+def _address(fields: Fields, back_path: str) -> Address:
     errors: list[FieldError] = []
-    address = parse_address(body.fields(SIGN_IN_FIELDS), errors)
+    address = parse_address(fields, errors)
     if address is None:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=MERCHANT_PAGE
-        )
+        raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
     return address
 
 

@@ -107,19 +107,15 @@ class InboundEvents:
             return {"sku": sku, "outcome": "unreadable", "reason": "its time is still to come"}
         if reading.location is None:
             return {"sku": sku, "outcome": self._apply_event(source, sku, reading, now_ms).outcome.value}
-        if not self._put_level(source, reading, now_ms):
+        at_ms = now_ms if reading.observed_at_ms is None else reading.observed_at_ms
+        item, units = reading.foreign_id or "", reading.units or 0
+        if not self._table.put_level(source, item, reading.location, units, at_ms=at_ms):
             return {"sku": sku, "outcome": EventOutcome.OLDER.value}
         whole = self._of_all_locations(source, reading, now_ms)
         if whole is None:
             reason = f"location {reading.location} does not count"
             return {"sku": sku, "outcome": EventOutcome.UNCHANGED.value, "reason": reason}
         return {"sku": sku, "outcome": self._apply_event(source, sku, whole, now_ms).outcome.value}
-
-    def _put_level(self, source: str, reading: Reading, now_ms: int) -> bool:
-        """Store the units at the reading's location; false when a later observation is known."""
-        foreign_id, location = reading.foreign_id or "", reading.location or ""
-        at_ms = now_ms if reading.observed_at_ms is None else reading.observed_at_ms
-        return self._table.put_level(source, foreign_id, location, reading.units or 0, at_ms=at_ms)
 
     def _of_all_locations(self, source: str, reading: Reading, now_ms: int) -> Reading | None:
         """Return the reading of all locations that count; None where this one adds nothing to them.

@@ -203,7 +203,7 @@ class Reconciliation:
         Raises:
             ListUnusable: it cannot be fetched or read.
         """
-        return self._lists.fetch(source, account, counted=self._events.counted_locations(source))
+        return self._lists.fetch(source, account, counted=self._events.location_choice(source).locations)
 
     def compare(self, source: str, listed: StockList) -> StockComparison:
         """Compare a list with the shop. Nothing is written.

@@ -91,10 +91,6 @@ class EventsTable:
         items = self.table.query_all(Attr("kind").eq(_level_kind(source, foreign_id)))
         return {item["key"]: (int(item["units"]), int(item["at_ms"])) for item in items}
 
-    def counted_locations(self, source: str) -> frozenset[str] | None:
-        """Return the locations of a source that count; None where all of them do."""
-        return self.location_choice(source).locations
-
     def location_choice(self, source: str) -> LocationChoice:
         """Return the locations of a source that count, and the time of that choice (0: never chosen)."""
         item = self.table.get({"kind": EventsRowKind.SOURCE, "key": source}) or {}

@@ -1,7 +1,6 @@
 """Put the shop's pages online: `spillway publish` and `spillway rollback`."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 
 import click
@@ -26,7 +25,7 @@ from spillway.publish.sources import choose_kept, load_folder, load_kept
 from spillway.publish.target import publish_target
 from spillway.sitegen.notes import require_filled_in
 from spillway.stage import Stage, stage_named
-from spillway.terminal import pluralize, progress_bar
+from spillway.terminal import moment, pluralize, progress_bar
 
 REASONS = {
     Reason.NEW: "new",
@@ -239,4 +238,4 @@ def show_kept(live: Manifest) -> None:
 
 
 def _day(kept: KeptRelease) -> str:
-    return datetime.fromtimestamp(kept.live_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{moment(kept.live_at_ms)} UTC"

@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.stage import stage_named
-from spillway.terminal import pluralize
+from spillway.terminal import moment, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -199,10 +198,9 @@ def _json(firings: "Iterable[Firing]") -> str:
 
 def _show(firings: "list[Firing]") -> None:
     for firing in firings[-SHOWN_MAX:]:
-        at = datetime.fromtimestamp(firing.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         result = f": {firing.result}" if firing.result else ""
         cause = f" caused by {firing.cause}" if firing.cause else ""
         click.echo(
-            f"{at}  {firing.rule} ({firing.version})  {firing.event_type} {firing.subject or '-'}"
-            f" {firing.event_id}{cause}  {firing.outcome} {firing.action}{result}"
+            f"{moment(firing.at_ms)}  {firing.rule} ({firing.version})  {firing.event_type}"
+            f" {firing.subject or '-'} {firing.event_id}{cause}  {firing.outcome} {firing.action}{result}"
         )

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from spillway.errors import BadInput
 from spillway.importing.table import read_table
 from spillway.project import Project
 from spillway.stage import stage_named
-from spillway.terminal import pluralize
+from spillway.terminal import moment, pluralize
 
 if TYPE_CHECKING:
     from chalicelib.container import Container
@@ -94,14 +94,13 @@ def events_command(project: Project, stage_name: str, hours: int, *, follow: boo
 
 
 def _line(event: "ReceivedEvent") -> str:
-    at = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     parts = [
         " ".join(
             str(result[name]) for name in ("sku", "id", "subject", "outcome", "reason") if name in result
         )
         for result in event.results
     ]
-    return f"{at}  {event.source}  {event.outcome}  {'; '.join(parts)}".rstrip()
+    return f"{moment(event.at_ms)}  {event.source}  {event.outcome}  {'; '.join(parts)}".rstrip()
 
 
 @click.group("sources")
@@ -123,7 +122,7 @@ def list_sources(project: Project, stage_name: str, *, as_json: bool) -> None:
     container = stage_named(project, stage_name).container()
     known = _secrets(container)
     base_url = container.themes.live().theme.shop.base_url
-    places = {source: sorted(container.events.counted_locations(source) or ()) for source in ADAPTERS}
+    places = {source: sorted(container.events.location_choice(source).locations or ()) for source in ADAPTERS}
     urls = {source: f"{base_url}/api/events/{source}" for source in ADAPTERS}
     accounts = known_accounts(container)
     lists = {source: list_of(accounts.get(source)) for source in ADAPTERS}
@@ -232,7 +231,7 @@ def count_locations(
     events = stage_named(project, stage_name).container().events
     if every or location:
         events.count_locations(source, location, at_ms=clock_ms())
-    counted = sorted(events.counted_locations(source) or ())
+    counted = sorted(events.location_choice(source).locations or ())
     click.echo(f"{source}: counts {', '.join(counted) or 'every location'}")
 
 

@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +26,7 @@ from spillway.commands.options import ChoiceType, WholeNumber, json_option, stag
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import stage_named
-from spillway.terminal import pluralize
+from spillway.terminal import moment, pluralize
 
 if TYPE_CHECKING:
     from chalicelib.container import Container
@@ -154,9 +154,9 @@ def list_endpoints(project: Project, stage_name: str, *, as_json: bool) -> None:
     for endpoint in endpoints:
         state = ""
         if endpoint.disabled_at_ms is not None:
-            state = f"  disabled on {_moment(endpoint.disabled_at_ms)}: {endpoint.disabled_reason}"
+            state = f"  disabled on {moment(endpoint.disabled_at_ms)}: {endpoint.disabled_reason}"
         elif endpoint.failing_at_ms is not None:
-            since = _moment(endpoint.failed_from_ms or endpoint.failing_at_ms)
+            since = moment(endpoint.failed_from_ms or endpoint.failing_at_ms)
             state = f"  FAILING since {since}: events are kept until it answers"
         click.echo(f"{endpoint.id}  {endpoint.url}  {', '.join(sorted(endpoint.events))}{state}")
     if not endpoints:
@@ -354,13 +354,9 @@ def _row(attempt: Attempt) -> dict[str, object]:
 
 def _line(attempt: Attempt) -> str:
     about = f"{attempt.event.type} {attempt.event.subject or ''}".rstrip()
-    due = "" if attempt.due_at_ms is None else f", next {_moment(attempt.due_at_ms)}"
+    due = "" if attempt.due_at_ms is None else f", next {moment(attempt.due_at_ms)}"
     tries = pluralize(attempt.tries, "attempt")
     return (
-        f"{_moment(attempt.event.at_ms)}  {attempt.endpoint}  {about}  {attempt.state} after {tries}"
+        f"{moment(attempt.event.at_ms)}  {attempt.endpoint}  {about}  {attempt.state} after {tries}"
         f" ({attempt.answer}{due})  {attempt.event.id}"
     )
-
-
-def _moment(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
