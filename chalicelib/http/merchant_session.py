@@ -10,7 +10,7 @@ tell the two by the problem's type.
 
 import hashlib
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from chalice.app import Request
 
@@ -25,32 +25,10 @@ BROWSER_DIGITS = 16
 NOT_SIGNED_IN = "urn:spillway:problem:not-signed-in"
 MAY_NOT_ACT = "urn:spillway:problem:may-not-act"
 READING = frozenset({"GET", "HEAD"})
+# `container` below is chalicelib.container's, which no module of http may import.
 
 
-class Sessions(Protocol):
-    """Knows sessions by their cookies."""
-
-    def of(self, cookie: str, browser: str) -> Session | None:
-        """Return the session of a cookie in a browser (a digest); None when there is none."""
-
-
-class SignedIn(Protocol):
-    """The parts of the container that a merchant's request needs."""
-
-    @property
-    def settings(self) -> Any:
-        """The settings, with the shop's origin."""
-
-    @property
-    def recent_themes(self) -> Any:
-        """The live theme, with the shop's address."""
-
-    @property
-    def merchant_sessions(self) -> Any:
-        """The sessions, as `Sessions`."""
-
-
-def own_body(request: Request, container: SignedIn) -> RequestBody:
+def own_body(request: Request, container: Any) -> RequestBody:
     """Return the body of a request.
 
     Raises:
@@ -60,7 +38,7 @@ def own_body(request: Request, container: SignedIn) -> RequestBody:
     return body_of(request)
 
 
-def signed_in(request: Request, container: SignedIn) -> Session:
+def signed_in(request: Request, container: Any) -> Session:
     """Return the session of a request, with the merchant's role of now.
 
     Raises:
@@ -69,8 +47,9 @@ def signed_in(request: Request, container: SignedIn) -> Session:
     if request.method not in READING:
         _refuse_foreign(request, container)
     cookie = session_cookie(request)
-    sessions: Sessions = container.merchant_sessions
-    session = sessions.of(cookie, browser_of(request)) if cookie else None
+    session: Session | None = None
+    if cookie:
+        session = container.merchant_sessions.of(cookie, browser_of(request))
     if session is None:
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
@@ -81,7 +60,7 @@ def signed_in(request: Request, container: SignedIn) -> Session:
     return session
 
 
-def may_act(request: Request, container: SignedIn) -> Session:
+def may_act(request: Request, container: Any) -> Session:
     """Return the session of a request whose merchant may act.
 
     Raises:
@@ -114,7 +93,7 @@ def session_cookie(request: Request) -> str | None:
     return values[0] if len(values) == 1 and 0 < len(values[0]) <= COOKIE_CHARS_MAX else None
 
 
-def _refuse_foreign(request: Request, container: SignedIn) -> None:
+def _refuse_foreign(request: Request, container: Any) -> None:
     origin = container.settings.shop_origin
     refuse_foreign(request, origin, lambda: container.recent_themes.live().theme.shop.base_url)
 
