@@ -53,8 +53,8 @@ def tagged_answer(request: Request, document: Mapping[str, Any], *, tag: str) ->
     """Return a document under an ETag; 304 for a poll that has it already."""
     tag = f'"{tag}"'
     headers: dict[str, str | list[str]] = {**NO_STORE, "ETag": tag}
-    known = request.headers.get("if-none-match", "")
-    if tag in [name.strip().removeprefix("W/") for name in known.split(",")]:
+    known = [name.strip().removeprefix("W/") for name in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or known == ["*"]:
         return Response("", headers=headers, status_code=HTTPStatus.NOT_MODIFIED.value)
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return Response(body, headers={**headers, "Content-Type": JSON_TYPE}, status_code=HTTPStatus.OK.value)
