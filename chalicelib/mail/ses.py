@@ -44,6 +44,8 @@ BULK_EMAILS_MAX = 50
 # A refused call does not name its bad email: halves are tried, with so many calls at most.
 # Enough for four bad emails of fifty, and for a dozen at the head before the fault counts as ours.
 CALLS_MAX = 24
+PAUSED = SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED)
+OUR_MISTAKE = SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID)
 # Each status of SES's BulkEmailStatus and what it means for its email. Three have other names on the page:
 # https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.html
 STATUSES: Mapping[str, SendResult] = MappingProxyType(
@@ -60,18 +62,16 @@ STATUSES: Mapping[str, SendResult] = MappingProxyType(
         "ACCOUNT_THROTTLED": SendResult(DeliveryOutcome.POSTPONED),
         "ACCOUNT_DAILY_QUOTA_EXCEEDED": SendResult(DeliveryOutcome.POSTPONED),
         # Sending is stopped or paused.
-        "ACCOUNT_SUSPENDED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED),
-        "ACCOUNT_SENDING_PAUSED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED),
-        "CONFIGURATION_SET_SENDING_PAUSED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.PAUSED),
+        "ACCOUNT_SUSPENDED": PAUSED,
+        "ACCOUNT_SENDING_PAUSED": PAUSED,
+        "CONFIGURATION_SET_SENDING_PAUSED": PAUSED,
         # Our mistake, or the settings'.
-        "MAIL_FROM_DOMAIN_NOT_VERIFIED": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
-        "CONFIGURATION_SET_NOT_FOUND": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
-        "CONFIGURATION_SET_DOES_NOT_EXIST": SendResult(
-            DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID
-        ),
-        "TEMPLATE_NOT_FOUND": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
-        "TEMPLATE_DOES_NOT_EXIST": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
-        "INVALID_SENDING_POOL_NAME": SendResult(DeliveryOutcome.POSTPONED, refusal=SendRefusal.INVALID),
+        "MAIL_FROM_DOMAIN_NOT_VERIFIED": OUR_MISTAKE,
+        "CONFIGURATION_SET_NOT_FOUND": OUR_MISTAKE,
+        "CONFIGURATION_SET_DOES_NOT_EXIST": OUR_MISTAKE,
+        "TEMPLATE_NOT_FOUND": OUR_MISTAKE,
+        "TEMPLATE_DOES_NOT_EXIST": OUR_MISTAKE,
+        "INVALID_SENDING_POOL_NAME": OUR_MISTAKE,
     }
 )
 # Errors of the SDK before it sends anything: nobody was emailed.
@@ -260,7 +260,7 @@ def _result(result: Any) -> SendResult:
     # One that SES adds later: not taken, and no reason to have others wait.
     meaning = STATUSES.get(status, STATUSES["FAILED"])
     if NOT_VERIFIED in result.get("Error", ""):
-        meaning = STATUSES["MAIL_FROM_DOMAIN_NOT_VERIFIED"]
+        meaning = OUR_MISTAKE
     if meaning.delivery is DeliveryOutcome.ACCEPTED:
         return SendResult(DeliveryOutcome.ACCEPTED, message_id=result.get("MessageId", ""))
     return SendResult(meaning.delivery, reason=status, refusal=meaning.refusal)
