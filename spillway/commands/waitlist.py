@@ -23,7 +23,7 @@ from spillway.merchant.export_rows import ExportOptions, columns_of, read_rows, 
 from spillway.merchant.import_details import details_file, require_details_file, write_details
 from spillway.merchant.import_rules import ImportContext
 from spillway.merchant.intake import Move, MoveOutcome, waiting
-from spillway.merchant.rows import EntryRows
+from spillway.merchant.rows import EntriesBusy, EntryRows
 from spillway.merchant.stock_import import SkuIndex, not_sold, require_sold
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -163,13 +163,19 @@ def import_command(  # noqa: PLR0913 - one argument for each option
             task = bar.add_task(
                 "importing", total=sum(decision.newcomer is not None for decision in decisions)
             )
-            decisions = intake.write(
-                decisions,
-                entries,
-                arrival or Arrival.NEXT_RESTOCK,
-                lambda count: bar.advance(task, count),
-                at_ms=at_ms,
-            )
+            try:
+                decisions = intake.write(
+                    decisions,
+                    entries,
+                    arrival or Arrival.NEXT_RESTOCK,
+                    lambda count: bar.advance(task, count),
+                    at_ms=at_ms,
+                )
+            except EntriesBusy as busy:
+                raise WorkFailed(
+                    f"{file}: the import broke off: {busy}",
+                    hint="import the same file again: it goes on with the others",
+                ) from busy
     show_import(
         ShownImport(file, tool, digest, decisions, in_stock, arrival, details, dry_run=dry_run),
         as_json=as_json,

@@ -27,8 +27,9 @@ from chalicelib.tables.expressions import Attr, Condition
 from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 
 TRANSACTION_TRIES_MAX = 8
-# Doubled with each try: less than 3 s in all.
-CONFLICT_WAIT_S = 0.01
+# Doubled with each try: 1 s in all, or a minute while DynamoDB gives the table more capacity.
+CONFLICT_WAIT_S, THROTTLED_WAIT_S = 0.01, 0.5
+THROTTLED = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError"})
 CONSENT_TEXT_CHARS_MAX = 1000
 
 Member = TypeVar("Member")
@@ -83,6 +84,10 @@ class KnownEntry:
     def text(self, name: str) -> str:
         """Return a text of the row; empty where it has none of that name."""
         return str(self.item.get(name, ""))
+
+
+class EntriesBusy(RuntimeError):
+    """Others wrote the same entries on every attempt, or the table took no more writes."""
 
 
 class EntryRows:
@@ -142,7 +147,7 @@ class EntryRows:
             The indexes in `newcomers` of the people who were put on a waitlist.
 
         Raises:
-            RuntimeError: others wrote to these entries on every attempt; nothing of this call is written.
+            EntriesBusy: nothing of this call is written; the same call may be made again.
         """
         remaining = {
             number: _pending(newcomer, at_ms) if ask else _confirmed(newcomer, arrival, at_ms)
@@ -161,10 +166,10 @@ class EntryRows:
                 if reason == CONDITION_NOT_MET
             }
             if not taken:
-                self._sleep(CONFLICT_WAIT_S * 2**attempt)
+                self._pause(reasons, attempt)
             remaining = {number: item for number, item in remaining.items() if number not in taken}
         else:
-            raise RuntimeError(f"{len(remaining)} entries are being written by others")
+            raise EntriesBusy("the table takes no more writes now")
         return frozenset(remaining)
 
     def move(
@@ -226,8 +231,13 @@ class EntryRows:
                 return True
             if CONDITION_NOT_MET in reasons:
                 return False
-            self._sleep(CONFLICT_WAIT_S * 2**attempt)
+            self._pause(reasons, attempt)
         return False
+
+    def _pause(self, reasons: Iterable[str], attempt: int) -> None:
+        first_s = CONFLICT_WAIT_S if THROTTLED.isdisjoint(reasons) else THROTTLED_WAIT_S
+        if attempt + 1 < TRANSACTION_TRIES_MAX:
+            self._sleep(first_s * 2**attempt)
 
 
 def _confirmed(newcomer: ImportedPerson, arrival: Arrival, at_ms: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from spillway.__main__ import cli
 from spillway.commands.publish import warn_of_people_left
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.merchant.import_options import date_format, sku_map
+from spillway.merchant.rows import EntryRows
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from tests.integration.test_merchant_commands import SmallStage
@@ -282,6 +283,35 @@ def test_an_import_counts_addresses_that_look_like_slips(project: Project, tmp_p
         "        2  added",
         "1 address looks like a slip of a known domain: see the details",
     ]
+
+
+def test_an_import_that_is_throttled_waits_for_a_minute_and_then_says_so(
+    project: Project, shop: TestShop, stage: SmallStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    write, failures = shop.dynamodb.transact_write_items, [8]
+
+    def throttled(**asked: Any) -> Any:
+        if not failures[0]:
+            return write(**asked)
+        failures[0] -= 1
+        reasons = [{"Code": "ThrottlingError"} for _ in asked["TransactItems"]]
+        answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        raise ClientError(answer, "TransactWriteItems")
+
+    monkeypatch.setattr(shop.dynamodb, "transact_write_items", throttled)
+    rows = EntryRows(shop.dynamodb, shop.entries_name, sleep=waits.append)
+    monkeypatch.setattr(EntryRows, "of", lambda _: rows)
+    ended = run_import(project, tmp_path, PEOPLE)
+    assert isinstance(ended.exception, WorkFailed)
+    file = tmp_path / "people.csv"
+    assert ended.exception.message == f"{file}: the import broke off: the table takes no more writes now"
+    assert ended.exception.hint == "import the same file again: it goes on with the others"
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32]
+    failures[0] = 3
+    assert run_import(project, tmp_path, PEOPLE).exit_code == 0
+    assert waits[7:] == [0.5, 1, 2]
+    assert stored(shop, "ada")["state"] == {"S": "confirmed"}
 
 
 @pytest.mark.usefixtures("stage")
