@@ -17,7 +17,16 @@ from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.importing.table import TableFile, TableRow
 from spillway.merchant.export_columns import SAYING, Column, Columns, Tool, find_columns
-from spillway.merchant.export_words import ENDED_BY, WORDS, RowOutcome, UnreadableCell, ended, meaning
+from spillway.merchant.export_words import (
+    ENDED_BY,
+    IS_SHORTENED,
+    SHORTENED,
+    WORDS,
+    RowOutcome,
+    UnreadableCell,
+    ended,
+    meaning,
+)
 from spillway.merchant.rows import CONSENT_TEXT_CHARS_MAX
 from spillway.merchant.waitlist_report import text_of_cell
 
@@ -138,13 +147,15 @@ class _Reader:
         if named := _NAMED.fullmatch(email):
             email = named[1]
         sku = self._options.sku or Sku(self._cell(row, Column.SKU))
-        sku = self._options.skus.get(sku, sku)
         text = self._cell(row, Column.TEXT) or self._options.consent_text or ""
         address, time_ms, problems = None, None, []
         try:
             address = Address.parse(email)
         except AddressRefused as refused:
             problems.append(f"address {email!r}: {refused.reason}")
+        if SHORTENED.fullmatch(sku):
+            problems.append(f"SKU {sku!r}: {IS_SHORTENED}")
+        sku = self._options.skus.get(sku, sku)
         try:
             sku = parse_sku(sku)
         except SkuRefused as refused:
@@ -263,10 +274,7 @@ def _moment(written: str, date_format: str | None) -> datetime:
                 f"time {written!r}: not as --date-format {date_format!r} writes it"
             ) from None
     if _SHORTENED.fullmatch(written):
-        raise UnreadableCell(
-            f"time {written!r}: a spreadsheet shortened the number, and its last digits are lost;"
-            " format the column as a number without decimals, or take the export as the tool wrote it"
-        )
+        raise UnreadableCell(f"time {written!r}: {IS_SHORTENED}")
     # Seconds come first: their digits could be a day and an hour.
     for read in (_epoch, _spelled):
         try:

@@ -27,6 +27,14 @@ class RowOutcome(StrEnum):
     WRONG = "wrong"
 
 
+# A number of 12 digits or more that a spreadsheet showed as 4.12547E+13, and saved so.
+SHORTENED = re.compile(r"[0-9][.,][0-9]+E[+][0-9]+", re.IGNORECASE)
+IS_SHORTENED = (
+    "a spreadsheet shortened the number, and its last digits are lost; format the column as a number without"
+    " decimals, or take the export as the tool wrote it"
+)
+
+
 class UnreadableCell(ValueError):
     """A cell that is not understood; its text says which, and what was expected."""
 

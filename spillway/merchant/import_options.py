@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chalicelib.domain.ids import Sku
 from spillway.errors import BadInput
 from spillway.importing.table import read_records
+from spillway.merchant.export_words import IS_SHORTENED, SHORTENED
 from spillway.terminal import pluralize
 
 EXAMPLE = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
@@ -34,6 +35,8 @@ def sku_map(file: Path, *, encoding: str = "") -> dict[str, Sku]:
                 hint="write the value in the file, a comma or a semicolon, and its SKU here",
             )
         value, sku = cells[0], Sku(cells[1])
+        if SHORTENED.fullmatch(value):
+            raise BadInput(f"--sku-map {file}:{line}: {value!r}: {IS_SHORTENED}")
         if found.setdefault(value, sku) != sku:
             raise BadInput(
                 f"--sku-map {file}:{line}: {value!r} is {sku!r}, and {found[value]!r} in line {lines[value]}",

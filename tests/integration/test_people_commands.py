@@ -487,6 +487,11 @@ def test_a_file_of_skus_is_any_table_of_two_columns(
         ),
         (b"111,FJ-INK-M\n2,a,b\n", "--sku-map {}:2: 3 columns, expected 2"),
         (b"111,\n", "--sku-map {}:1: 1 column, expected 2"),
+        (
+            b"111,FJ-INK-M\n4.12547E+13,FJ-INK-L\n",
+            "--sku-map {}:2: '4.12547E+13': a spreadsheet shortened the number, and its last digits are lost;"
+            " format the column as a number without decimals, or take the export as the tool wrote it",
+        ),
         (b'111,"FJ-INK-M\n', "{}:1: unexpected end of data"),
         (b"\x1f\x8b\x08", "{}: it is compressed"),
     ],

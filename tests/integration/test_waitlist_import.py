@@ -680,6 +680,14 @@ def test_a_row_that_is_wrong_says_why_and_is_not_imported(
     assert waiting(shop) == ["bob"]
 
 
+def test_an_id_that_a_spreadsheet_shortened_stands_for_no_sku(shop: TestShop, tmp_path: Path) -> None:
+    asked = ExportOptions(Tool.SWYM, skus={"4.12547E+13": SKU, "41254709264582": SKU})
+    text = "email,variant_id\nada@example.com,4.12547E+13\nbob@example.com,41254709264582\n"
+    came = imported(shop, tmp_path, text, asked)
+    assert outcomes(came) == [RowOutcome.WRONG, RowOutcome.ADD]
+    assert str(came[0].note).startswith("SKU '4.12547E+13': a spreadsheet shortened the number")
+
+
 def test_an_unknown_sku_is_named_with_those_that_look_like_it(shop: TestShop, tmp_path: Path) -> None:
     text = "email,sku,consent\nada@example.com,fj-moss-m,yes\nbob@example.com,,yes\n"
     came = decided(shop, tmp_path, text)
