@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 
 from spillway.errors import BadInput
@@ -45,14 +46,6 @@ NAMES: Mapping[Column, str] = {
     Column.EMAIL: """Email, Email Address, Customer Email, User Email, Subscriber Email, Profile Email,
         Contact Email, Recipient Email, cwginstock_subscriber_email, Medium Value, Address""",
     Column.SKU: "SKU, Variant SKU, Product SKU, Variation SKU, Item SKU",
-    Column.TIME: """Signup Date, Signup Time, Sign Up Date, Signed Up, Signed Up At, Signed Up On, Signup,
-        Date Signed Up, Asked At, Asked On, Requested At, Requested On, Request Date, Date Requested,
-        Subscribed At, Subscribed On, Subscribed Date, Subscribe Date, Subscription Date, Date Subscribed,
-        Joined, Joined At, Joined On, Join Date, Date Joined, Waitlisted At, Waitlist Date, Registered At,
-        Registered On, Registration Date, Submitted At, Submitted On, Submission Date, Opt In Time,
-        Opt In Date, Opted In At, Consent Date, Consent Timestamp, Consented At, Added, Added At, Added On,
-        Date Added, Created, Created At, Created On, Created Date, Date Created, Creation Date,
-        Creation Time, Entry Date, Timestamp, Datetime, Date Time, Date, Time""",
     Column.TEXT: "Consent Text",
 }
 # Names that a tool gives them come before those.
@@ -70,9 +63,24 @@ OWN_NAMES: Mapping[Tool, Mapping[Column, str]] = {
     },
     Tool.CSV: {Column.TIME: "Asked At, Time, Date, Created At, Timestamp"},
 }
+# Names of a time that any tool may write, the best first: of a signup, of a consent, of a row.
+TIMES = [
+    re.compile(rf"date(?:of)?(?:{words})|(?:{words})(?:at|on|date|time|timestamp)|{alone}")
+    for words, alone in (
+        (
+            "sign(?:ed)?up|ask(?:ed)?|request(?:ed)?|subscri(?:bed?|ption)|join(?:ed)?|waitlist(?:ed)?"
+            "|regist(?:ered|ration)|submi(?:tted|ssion)",
+            "signedup|signup|joined",
+        ),
+        ("opt(?:ed)?in|consent(?:ed)?", "datetime|timestamp"),
+        ("add(?:ed)?|creat(?:ed?|ion)|entry", "added|created|date|time"),
+    )
+]
 # Every column that matches is read, whatever tool wrote it: one "no" outweighs every "yes".
-_ABOUT = "(?:is|has|was)?(?:user|customer|subscriber|contact|profile|member|waitlist|alert|email|marketing)*"
-_REQUEST = "(?:list|notification|reminder|request|signup|subscription|consent|optin|backinstock|current|post)"
+_ABOUT = (
+    "(?:is|has|was)?(?:user|customer|subscriber|contact|profile|member|list|waitlist|alert|email|marketing)*"
+)
+_REQUEST = "(?:notification|reminder|request|signup|subscription|consent|optin|backinstock|current|post)"
 SAYING = {
     column: re.compile(pattern, re.VERBOSE)
     for column, pattern in {
@@ -81,7 +89,7 @@ SAYING = {
             | (?:{_REQUEST}|alert|email|subscriber|waitlist)+state""",
         Column.CONSENT: rf"""{_ABOUT}(?:(?:gdpr|privacy)?consent(?:ed|given|granted|gdpr|toemail|tomarketing)?
             | (?:double)?opt(?:ed)?in | subscribed | confirmed | agreed | accepts(?:email)?marketing)""",
-        Column.ACTIVE: rf"{_ABOUT}(?:active|enabled|verified(?:email)?)",
+        Column.ACTIVE: rf"{_ABOUT}(?:active|enabled|verified(?:email)?|canreceive(?:email)?marketing)",
     }.items()
 }
 # A column of these names says that the wait has ended: a date, a number or "yes" in it means so.
@@ -160,10 +168,13 @@ def find_columns(
                 hint=f"its columns: {', '.join(names)}",
             )
         found[column] = (by_rough[rough(name)],)
-    for column, known in NAMES.items():
-        every = f"{OWN_NAMES[tool].get(column, '')},{known}".split(",")
-        first = [by_rough[rough(name)] for name in every if rough(name) in by_rough][:1]
+    for column in (Column.EMAIL, Column.SKU, Column.TIME, Column.TEXT):
+        known = f"{OWN_NAMES[tool].get(column, '')},{NAMES.get(column, '')}".split(",")
+        first = [by_rough[name] for name in map(rough, known) if name and name in by_rough][:1]
         found.setdefault(column, first)
+    if not found[Column.TIME]:
+        times = (name for pattern in TIMES for name in names if pattern.fullmatch(rough(name)))
+        found[Column.TIME] = list(islice(times, 1))
     for column, pattern in [*SAYING.items(), *ENDED.items()]:
         rest = _unread(names, found)
         found.setdefault(column, [name for name in rest if pattern.fullmatch(_base(name, names))])

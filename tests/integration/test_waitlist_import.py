@@ -408,6 +408,7 @@ def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None
         ("swym", "Opted out", "x", "LEFT_THERE"),
         ("swym", "Unsubscribe Link", "https://swym.it/u/1", "ADD"),
         ("csv", "Consent,Unsubscribed", "yes,TRUE", "LEFT_THERE"),
+        ("csv", "#,Consent,Unsubscribed", "1,yes,FALSE", "ADD"),
         ("csv", "Consent,Unsubscribed", "yes,FALSE", "ADD"),
         ("csv", "Consent,Unsubscribed", "yes,perhaps", "WRONG"),
         ("csv", "Consent,Consent", "yes,no", "NO_CONSENT"),
@@ -432,6 +433,13 @@ def test_every_mistake_of_a_row_is_named(shop: TestShop, tmp_path: Path) -> None
         ("csv", "Consent,Date of Unsubscribe", "yes,2026-02-01", "LEFT_THERE"),
         ("csv", "Consent,Unsubscribed from all email", "yes,true", "LEFT_THERE"),
         ("csv", "Consent,Has Opted Out Of Email", "yes,FALSE", "ADD"),
+        (
+            "klaviyo",
+            "Email Marketing Consent,Email List Suppressions",
+            "SUBSCRIBED,UNSUBSCRIBE",
+            "LEFT_THERE",
+        ),
+        ("klaviyo", "Email Marketing Consent,Can Receive Email Marketing", "SUBSCRIBED,FALSE", "NO_CONSENT"),
         ("csv", "Consent,Bounce Reason", "yes,mailbox unknown", "SUPPRESSED_THERE"),
         ("csv", "Consent,Last Notified At", "yes,2026-02-01", "NOTIFIED_THERE"),
         ("csv", "Consent,Times Notified", "yes,0", "ADD"),
@@ -588,7 +596,18 @@ def test_a_zone_without_a_fixed_offset_is_a_mistake(
 
 
 @pytest.mark.parametrize("tool", list(Tool))
-@pytest.mark.parametrize("name", ["Signup Date", "signed_up_at", "Date Subscribed", "Created", "Joined On"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Signup Date",
+        "signed_up_at",
+        "Date Subscribed",
+        "Created",
+        "Joined On",
+        "ADDED_TIME",
+        "Date of signup",
+    ],
+)
 def test_a_column_of_times_is_found_by_the_names_that_tools_give_it(
     shop: TestShop, tmp_path: Path, tool: Tool, name: str
 ) -> None:
