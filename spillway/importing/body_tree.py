@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from spillway.importing.body_runs import BR, TextRun, paragraphs, placed, without_breaks
+from spillway.importing.html_text import STYLES
 
 _LISTS = frozenset({"ul", "ol"})
 _CONTAINERS = frozenset({*_LISTS, "li", "blockquote"})
@@ -13,15 +14,6 @@ _SPAN_MAX = 50
 # A part of an opening that ends with one of these is followed by a space, without a comma.
 _PART_ENDS = ".,:;!?\u2026\u3002\uff01\uff1f\uff1a\uff1b\u3001"
 _SPACES = re.compile(r"[ \t\n\f]+")
-_STYLES = {
-    "b": "strong",
-    "strong": "strong",
-    "i": "em",
-    "em": "em",
-    "del": "del",
-    "s": "del",
-    "strike": "del",
-}
 _RAISED = str.maketrans("0123456789+-=()/n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾\u2044ⁿ")
 _LOWERED = str.maketrans("0123456789+-=()/", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎\u2044")
 # Its digits are shifted, though its sign cannot be: 10<sup>1,5</sup> is not 101,5.
@@ -94,7 +86,7 @@ class Tree:
         elif name in _SHIFTED:
             _toggle(self._shifts, name, closing=closing)
         else:
-            _toggle(self._styles, _STYLES[name], closing=closing)
+            _toggle(self._styles, STYLES[name], closing=closing)
 
     def start_link(self, href: str) -> None:
         """Begin a link; an empty `href` keeps its words only."""

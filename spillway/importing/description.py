@@ -21,7 +21,15 @@ from html_to_markdown import convert
 
 from spillway.importing.body_runs import BR, TextRun
 from spillway.importing.body_tree import Node, Tree, opening
-from spillway.importing.html_text import INLINE, TOKEN, bounded, sanitised, visible_words, without_hidden
+from spillway.importing.html_text import (
+    ATTRIBUTE,
+    INLINE,
+    TOKEN,
+    bounded,
+    sanitised,
+    visible_words,
+    without_styles,
+)
 from spillway.importing.names import cut
 from spillway.sitegen.reading.markdown import safe_link, to_html
 
@@ -191,7 +199,6 @@ _BLOCKS_OF_A_LAYOUT = frozenset(
 )
 _LOST = re.compile(r"<(iframe|img|video|audio|object|embed|input|svg|canvas|math)\b", re.IGNORECASE)
 _LINKS = re.compile(r"<a\s[^<>]*?\bhref\s*=", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
 _NESTING_MAX = 12
 
 
@@ -226,7 +233,7 @@ def markdown_of(
     )
     body_html, too_much = bounded(body_html)
     lost.update(too_much)
-    body_html, hidden = without_hidden(body_html)
+    body_html, hidden = without_styles(body_html)
     lost.update((f"hidden text {cut(words, 60)!r}", "left out") for words in hidden)
     clean = sanitised(body_html)
     links = _Links(link_base, own_path or (lambda path: ""), lost)
@@ -328,7 +335,7 @@ def _tree(clean: str, links: _Links, *, emphasis: bool = True) -> Tree:
                 if tree.end_link():
                     links.lose("a link without words")
             else:
-                href = dict(_ATTRIBUTE.findall(attributes)).get("href")
+                href = dict(ATTRIBUTE.findall(attributes)).get("href")
                 tree.start_link(links.resolve(href) if href is not None else "")
         elif name in INLINE:
             tree.inline(name, closing=bool(closing))
@@ -341,6 +348,6 @@ def _tree(clean: str, links: _Links, *, emphasis: bool = True) -> Tree:
             elif closing:
                 tree.end(name)
             else:
-                tree.start(name, dict(_ATTRIBUTE.findall(attributes)))
+                tree.start(name, dict(ATTRIBUTE.findall(attributes)))
     tree.finish()
     return tree

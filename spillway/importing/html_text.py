@@ -15,7 +15,13 @@ from itertools import groupby, islice
 
 import nh3
 
-INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "sub", "sup", "a", "br"})
+STYLES = {
+    **dict.fromkeys(("b", "strong"), "strong"),
+    **dict.fromkeys(("i", "em"), "em"),
+    **dict.fromkeys(("del", "s", "strike"), "del"),
+}
+INLINE = frozenset({*STYLES, "sub", "sup", "a", "br"})
+_STYLED = frozenset({*STYLES, "span", "font", "small", "u"})
 _BLOCKS = frozenset(
     {
         *(
@@ -78,9 +84,19 @@ _NEVER_DEEP = frozenset(
 )
 TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^>"]|"[^"]*")*)>|([^<]+)')
 _INLINE_TAG = re.compile(r"</?(?:strong|b|em|i|del|s|strike|sub|sup|a)(?:\s[^>]*)?>")
-_ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
-_NOT_SHOWN = re.compile(r"\bdisplay\s*:\s*none|\bvisibility\s*:\s*hidden", re.IGNORECASE)
-_MAY_HIDE = re.compile(rf"\shidden\b|{_NOT_SHOWN.pattern}")
+ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
+_NOT_SHOWN = re.compile(r"\bdisplay\s*:\s*none|\bvisibility\s*:\s*hidden")
+# By element: the styles that say it, and those that say it does not count. Google Docs wraps a whole text in
+# <b style="font-weight:normal">.
+_BY_STYLE = {
+    "strong": (
+        re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)"),
+        re.compile(r"font-weight\s*:\s*(?:normal|lighter|[1-5]00)"),
+    ),
+    "em": (re.compile(r"font-style\s*:\s*(?:italic|oblique)"), re.compile(r"font-style\s*:\s*normal")),
+    "del": (re.compile(r"text-decoration[^;]{0,60}line-through"), re.compile(r"text-decoration\s*:\s*none")),
+}
+_MAY_MATTER = re.compile("hidden|display|font-(?:weight|style)|line-through")
 # Elements that stand apart on a page, though no space is between them.
 _CONTROL_TAG = re.compile(
     r"</?(?:button|label|legend|optgroup|option|select|textarea)\b[^<>]*>", re.IGNORECASE
@@ -96,8 +112,7 @@ _PRIVATE_USE = re.compile("[\U0010f000-\U0010f0ff]")
 def sanitised(body_html: str) -> str:
     """Return the HTML that counts as the description's words: no scripts, styles or embedded documents."""
     text = bounded(body_html)[0].replace("\r\n", "\n").replace("\r", "\n")
-    text = _PRIVATE_USE.sub("", _CONTROLS.sub(" ", _CONTROL_TAG.sub(" ", text)))
-    return _cleaner().clean(without_hidden(text)[0])
+    return _cleaner().clean(without_styles(_PRIVATE_USE.sub("", _CONTROLS.sub(" ", text)))[0])
 
 
 @cache
@@ -111,28 +126,49 @@ def _cleaner(more_tags: frozenset[str] = frozenset(), more: frozenset[str] = fro
     )
 
 
-def without_hidden(body_html: str) -> tuple[str, list[str]]:
-    """Return the HTML without the elements that the page of the other shop hides, and the words of each."""
-    lowered = body_html.lower()
-    if not (("hidden" in lowered or "none" in lowered) and _MAY_HIDE.search(lowered)):
+def without_styles(body_html: str) -> tuple[str, list[str]]:
+    """Return the HTML with elements for the emphasis that its styles say, and without what they hide.
+
+    Returns:
+        The HTML, and the words of each element that is hidden.
+    """
+    body_html = _CONTROL_TAG.sub(" ", body_html)
+    if not _MAY_MATTER.search(body_html.lower()):
         return body_html, []
     kept: list[str] = []
     hidden: list[str] = []
+    ends: list[str] = []
     name, depth = "", 0
-    cleaner = _cleaner(frozenset({"span", "font", "small", "u", "label"}), frozenset({"hidden", "style"}))
-    for token in TOKEN.finditer(cleaner.clean(body_html)):
+    for token in TOKEN.finditer(_cleaner(_STYLED, frozenset({"hidden", "style"})).clean(body_html)):
         closing, tag, attributes, words = token.groups()
         if depth:
             hidden[-1] += html.unescape(words or " ")
             depth += (-1 if closing else 1) if tag == name else 0
             continue
-        stated = dict(_ATTRIBUTE.findall(attributes or ""))
-        if "hidden" in stated or _NOT_SHOWN.search(stated.get("style", "")):
+        stated = dict(ATTRIBUTE.findall(attributes or ""))
+        style = stated.get("style", "").lower()
+        if "hidden" in stated or _NOT_SHOWN.search(style):
             name, depth = tag, int(tag not in _NEVER_CLOSED)
             hidden.append("")
-        else:
+        elif tag not in _STYLED:
             kept.append(token[0])
+        elif closing:
+            kept.append(ends.pop())
+        else:
+            emphasis = _emphasis(tag, style)
+            kept += [f"<{element}>" for element in emphasis]
+            ends.append("".join(f"</{element}>" for element in reversed(emphasis)))
     return "".join(kept), [" ".join(words.split()) for words in hidden if words.strip()]
+
+
+def _emphasis(tag: str, style: str) -> list[str]:
+    """Return the elements that say what an inline element of this style looks like."""
+    plain = STYLES.get(tag)
+    return [
+        name
+        for name, (yes, no) in _BY_STYLE.items()
+        if yes.search(style) or (plain == name and not no.search(style))
+    ]
 
 
 def bounded(body_html: str) -> tuple[str, dict[tuple[str, str], int]]:

@@ -124,6 +124,15 @@ def test_the_words_of_the_page_are_those_of_the_description_in_order(body_html: 
         ("<h2>A</h2><h4>B</h4><h1>C</h1><h6>D #</h6>", "<h3>A</h3><h4>B</h4><h3>C</h3><h4>D #</h4>"),
         ("<p>m<sup>2</sup>, H<sub>2</sub>O, Lumo<sup>TM</sup></p>", "<p>m², H₂O, Lumo™</p>"),
         ("<p>5<sup>1/2</sup>, 10<sup>1,5</sup>, 2<sup>nd</sup></p>", "<p>5¹\u2044², 10¹,⁵, 2nd</p>"),
+        (
+            '<p><span style="font-weight: 700">a</span> <span style="TEXT-DECORATION: line-through">b</span>'
+            ' <i style="font-style:normal">c</i> <font style="font-style:italic">d</font></p>',
+            "<p><strong>a</strong> <s>b</s> c <em>d</em></p>",
+        ),
+        (
+            '<b style="font-weight:normal"><p>a <span style="font-weight:400">b</span></p><p><b>c</b></b>',
+            "<p>a b</p><p><strong>c</strong></p>",
+        ),
         ("<button>Buy</button><select><option>S<option>M</select>", "<p>Buy S M</p>"),
         ("<blockquote><ul><li>a</ul>b</blockquote>", "<blockquote><ul><li>a</li></ul><p>b</p></blockquote>"),
         ("<p>a<br><br>b<br/>c</p>&nbsp;<p>&nbsp;</p>", "<p>a</p><p>b<br>c</p>"),
