@@ -153,13 +153,13 @@ class _Reading:
 
     def _product(self, rows: list[TableRow], links: ProductLinks) -> ImportedProduct:
         place = f"line {rows[0].line}"
-        title = first_of(rows, "title") or first_of(rows, "product")
-        name = first_of(rows, "handle") or title
+        name = first_of(rows, "handle") or first_of(rows, "title") or first_of(rows, "product")
         notes = self._notes.at(place, name)
-        categories = split_list(first_of(rows, "categories"))
-        category = first_of(rows, "category") or next(iter(categories), "")
-        released = first_of(rows, "released_on")
-        body = description_of(first_of(rows, "description"), notes, links, newlines_count=True)
+        title = first_of(rows, "title", notes) or first_of(rows, "product")
+        categories = split_list(first_of(rows, "categories", notes))
+        category = first_of(rows, "category", notes) or next(iter(categories), "")
+        released = first_of(rows, "released_on", notes)
+        body = description_of(first_of(rows, "description", notes), notes, links, newlines_count=True)
         return ImportedProduct(
             place=place,
             handle=first_of(rows, "handle").lower(),
@@ -168,18 +168,18 @@ class _Reading:
             opening=body.opening,
             category=category,
             categories=tuple(item for item in categories if item != category),
-            summary=line_of(first_of(rows, "summary")),
+            summary=line_of(first_of(rows, "summary", notes)),
             details=(),
-            tags=split_list(first_of(rows, "tags")),
+            tags=split_list(first_of(rows, "tags", notes)),
             variants=tuple(variant for row in rows if (variant := self._variant(row, rows, name))),
             pictures=tuple(_pictures(rows)),
             page_name=first_of(rows, "product"),
-            brand=first_of(rows, "brand"),
-            condition=condition_of(first_of(rows, "condition"), notes),
-            seo_title=first_of(rows, "seo_title"),
-            seo_description=first_of(rows, "seo_description"),
+            brand=first_of(rows, "brand", notes),
+            condition=condition_of(first_of(rows, "condition", notes), notes),
+            seo_title=first_of(rows, "seo_title", notes),
+            seo_description=first_of(rows, "seo_description", notes),
             released_on=stated_day(released, "released_on", notes),
-            old_paths=tuple(filter(None, [path_of(first_of(rows, "url"))])),
+            old_paths=tuple(dict.fromkeys(path for row in rows if (path := path_of(row["url"])))),
         )
 
     def _variant(self, row: TableRow, rows: list[TableRow], name: str) -> ImportedVariant | None:

@@ -6,7 +6,7 @@ are the variants of one product.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -26,6 +26,7 @@ from spillway.importing.reading import (
     availability_of,
     condition_of,
     description_of,
+    first_of,
     origin_of,
     path_of,
     price_of,
@@ -206,15 +207,16 @@ class _Reading:
         ordered = sorted(group, key=lambda item: (item["id"], item.place))
         place, title = group[0].place, self._title(group[0].place, ordered)
         name = title or key
+        notes = self._notes.at(place, name)
         described = next((item for item in ordered if item["description"]), group[0])
         categories = list(
             dict.fromkeys(_leaf(text) for item in ordered for text in item.values.get("product_type", ()))
         )
-        category = next(iter(categories), "") or _leaf(self._first(ordered, "google_product_category"))
-        details = _details(ordered, varying=self._varying(group))
+        category = next(iter(categories), "") or _leaf(first_of(ordered, "google_product_category", notes))
+        details = _details(ordered, notes, varying=self._varying(group))
         paths = dict.fromkeys(path for item in ordered if pages[path := self._path(item)] == 1)
         body = description_of(
-            described["description"],
+            first_of(ordered, "description", notes),
             self._notes.at(described.place, name),
             ProductLinks((), base=described["link"] or self._origin),
             newlines_count=True,
@@ -233,13 +235,10 @@ class _Reading:
             variants=tuple(self._variants(group, name, title)),
             pictures=tuple(_pictures(ordered)),
             page_name="" if len(group) == 1 and not group[0]["item_group_id"] else f"{title} {key}",
-            brand=line_of(self._first(ordered, "brand")),
-            condition=condition_of(self._first(ordered, "condition"), self._notes.at(place, name)),
+            brand=line_of(first_of(ordered, "brand", notes)),
+            condition=condition_of(first_of(ordered, "condition", notes), notes),
             old_paths=tuple(paths),
         )
-
-    def _first(self, items: Sequence[_Item], name: str) -> str:
-        return next((item[name] for item in items if item[name]), "")
 
     def _title(self, place: str, items: list[_Item]) -> str:
         """Return the title that all items of a group have, or else the words that their titles begin with."""
@@ -337,7 +336,7 @@ def _leaf(category: str) -> str:
     return line_of(category).rpartition(">")[2].strip()
 
 
-def _details(items: list[_Item], *, varying: list[str]) -> tuple[tuple[str, str], ...]:
+def _details(items: list[_Item], notes: Notes, *, varying: list[str]) -> tuple[tuple[str, str], ...]:
     """Return what all variants share: attributes that are no choice, and Google's product details."""
     details: dict[str, str] = {}
     for name in _OPTIONS:
@@ -346,8 +345,9 @@ def _details(items: list[_Item], *, varying: list[str]) -> tuple[tuple[str, str]
     for item in items:
         for text in item.values.get("product_detail", ()):
             label, value = _detail(text)
-            if value:
-                details.setdefault(label or "Detail", value)
+            if value and (first := details.setdefault(label or "Detail", value)) != value:
+                kind = "product details of one name with another value"
+                notes.lost(f"{label or 'Detail'} {value!r}", f"left out: {first!r} counts", kind)
     return tuple(details.items())
 
 

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from chalicelib.domain.stock import Availability
 from spillway.importing.description import ConvertedBody, markdown_of
 from spillway.importing.html_text import html_of
 from spillway.importing.imported import VARIANT_LEFT_OUT, ImportedProduct, MapBatches, Omission, alone
+from spillway.importing.names import cut
 from spillway.importing.prices import PriceReader, PriceRefused, readings_of
 from spillway.importing.sheet import unambiguous
-from spillway.importing.table import TableFile, TableRow
+from spillway.importing.table import TableFile
 from spillway.terminal import pluralize
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ _WEIGHT_G_MAX = 100_000_000
 _WEIGHT = re.compile(r"\s*([0-9](?:[0-9.,'\u2019\s]*[0-9])?)\s*([a-z]*)\.?\s*", re.IGNORECASE)
 _WHOLE = re.compile(r"\s*([+-]?)([0-9](?:[0-9.,'\u2019\s]*[0-9])?)[.,]?\s*")
 _DIGITS_MAX = 15
+_SHOWN_MAX = 60
 # A day, and a time that may follow it. "2026-11-01 - 2026-11-30" is no day.
 _TIME = r"\d{1,2}(?::?\d{2}){0,2}(?:[.,]\d+)?"
 _ZONE = r"[A-Za-z]{1,5}|[+-]\d{1,2}(?::?\d{2})?"
@@ -156,11 +158,8 @@ def price_of(text: str, prices: PriceReader, notes: Notes, *, label: str = "pric
 def description_of(text: str, notes: Notes, links: ProductLinks, *, newlines_count: bool) -> ConvertedBody:
     """Return a description as Markdown, and add a line for each kind of thing it lost.
 
-    Args:
-        text: HTML, or plain text with paragraphs and lists.
-        notes: Takes the lines.
-        links: The base of relative links.
-        newlines_count: True where a line end in HTML without paragraphs ends a paragraph, as in WordPress.
+    `text` is HTML, or plain text with paragraphs and lists. `newlines_count` says that a line end in HTML
+    without paragraphs ends a paragraph, as in WordPress.
     """
     if not text.strip():
         return ConvertedBody("")
@@ -293,9 +292,21 @@ def position_of(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _POSITION_DIGITS_MAX else None
 
 
-def first_of(rows: Iterable[TableRow], column: str) -> str:
-    """Return the first value of a column that is not empty."""
-    return next((text for row in rows if (text := row[column])), "")
+class Cells(Protocol):
+    """A row of a table, or an item of a feed."""
+
+    def __getitem__(self, column: str, /) -> str: ...
+
+
+def first_of(rows: Iterable[Cells], column: str, notes: Notes | None = None) -> str:
+    """Return the first value of a column that is not empty; add a line to `notes` for each other one."""
+    first, *others = dict.fromkeys(text for row in rows if (text := row[column])) or [""]
+    if notes:
+        kind = "rows that differ in what their product has one of"
+        for other in others:
+            what = f"{column.replace('_', ' ')} {cut(other, _SHOWN_MAX)!r}"
+            notes.lost(what, f"left out: {cut(first, _SHOWN_MAX)!r} counts", kind)
+    return first
 
 
 def path_of(url: str) -> str:

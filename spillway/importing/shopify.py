@@ -216,19 +216,17 @@ class _Reading:
         notes = self._notes.at(place, handle)
         if not _is_for_sale(group, notes):
             return None
-        title = first_of(rows, "title")
-        others = sorted({row["title"] for row in rows if row["title"]} - {title})
-        if others:
-            kind = "products with several titles"
-            notes.lost(f"{handle}: title {others[0]!r} too", f"is {title!r}", kind)
+        title = first_of(rows, "title", notes)
         categories = [
-            *split_list(first_of(rows, "collections")),
-            *split_list(first_of(rows, "smart_collections")),
+            *split_list(first_of(rows, "collections", notes)),
+            *split_list(first_of(rows, "smart_collections", notes)),
         ]
-        taxonomy = first_of(rows, "taxonomy").rpartition(">")[2].strip()
-        category = first_of(rows, "type") or taxonomy or next(iter(categories), "")
-        details = tuple((label, text) for name, label in _DETAILS.items() if (text := first_of(rows, name)))
-        body = description_of(first_of(rows, "body"), notes, self._links, newlines_count=False)
+        taxonomy = first_of(rows, "taxonomy", notes).rpartition(">")[2].strip()
+        category = first_of(rows, "type", notes) or taxonomy or next(iter(categories), "")
+        details = tuple(
+            (label, text) for name, label in _DETAILS.items() if (text := first_of(rows, name, notes))
+        )
+        body = description_of(first_of(rows, "body", notes), notes, self._links, newlines_count=False)
         return ImportedProduct(
             place=place,
             handle=handle,
@@ -239,14 +237,14 @@ class _Reading:
             categories=tuple(name for name in dict.fromkeys(categories) if name != category),
             summary="",
             details=details,
-            tags=split_list(first_of(rows, "tags")),
+            tags=split_list(first_of(rows, "tags", notes)),
             variants=tuple(self._variants(group)),
             pictures=tuple(self._pictures(group)),
-            brand=first_of(rows, "vendor"),
-            condition=condition_of(first_of(rows, "condition"), notes),
-            seo_title=first_of(rows, "seo_title"),
-            seo_description=first_of(rows, "seo_description"),
-            released_on=stated_day(first_of(rows, "published_at"), "published at", notes),
+            brand=first_of(rows, "vendor", notes),
+            condition=condition_of(first_of(rows, "condition", notes), notes),
+            seo_title=first_of(rows, "seo_title", notes),
+            seo_description=first_of(rows, "seo_description", notes),
+            released_on=stated_day(first_of(rows, "published_at", notes), "published at", notes),
             old_paths=self._old_paths(group),
         )
 

@@ -119,6 +119,23 @@ def test_a_link_of_a_product_without_a_handle_does_not_lead_to_a_page_that_is_no
     assert len(found.not_taken) == (0 if old_shop else 3)
 
 
+def test_what_rows_of_one_product_say_otherwise_is_reported_and_each_old_address_is_kept(
+    tmp_path: Path,
+) -> None:
+    head = "sku,handle,title,price,brand,tags,description,url"
+    rows = ["1,tee,Tee,5,Lumo,a,Red tee,/p/red", "2,tee,,6,Lumi,a,Blue tee,/p/blue", "3,tee,,7,,,,"]
+    found = read(tmp_path, head, *rows)
+    (tee,) = found.products
+    assert (tee.title, tee.brand, tee.description, tee.old_paths) == (
+        *("Tee", "Lumo", "Red tee"),
+        ("/p/red", "/p/blue"),
+    )
+    assert [str(line) for line in found.not_taken] == [
+        "line 2: description 'Blue tee': left out: 'Red tee' counts",
+        "line 2: brand 'Lumi': left out: 'Lumo' counts",
+    ]
+
+
 def test_entities_of_words_are_decoded_once_and_ids_stay(tmp_path: Path) -> None:
     head = "sku,title,price,brand,tags,category,summary,seo_title,option:Colour"
     row = 'a&amp;b,Tom &amp; Jerry <b>,5,R&amp;D,"Bed &amp; Bath,x",Salt &amp;amp; more,A <b>warm</b> cup,'

@@ -202,6 +202,22 @@ def test_a_second_value_of_an_attribute_is_reported_and_one_of_rss_is_none(tmp_p
     assert (mug.title, mug.variants[0].price, mug.details) == ("Cup", "12.50", (("Color", "Red"),))
 
 
+def test_what_items_of_one_group_say_otherwise_is_reported(tmp_path: Path) -> None:
+    red, blue = (
+        f"{MUG}<g:item_group_id>m</g:item_group_id><g:color>{colour}</g:color><g:brand>{brand}</g:brand>"
+        f"<g:description>{colour} mug</g:description><g:product_detail>Height:{height}</g:product_detail>"
+        for colour, brand, height in (("Red", "Lumo", "9 cm"), ("Blue", "Lumi", "8 cm"))
+    )
+    found = items(tmp_path, red, blue.replace("A1", "A2"))
+    (mug,) = found.products
+    assert (mug.brand, mug.description, mug.details) == ("Lumo", "Red mug", (("Height", "9 cm"),))
+    assert [str(line) for line in found.not_taken] == [
+        "item 1: Height '8 cm': left out: '9 cm' counts",
+        "item 1: description 'Blue mug': left out: 'Red mug' counts",
+        "item 1: brand 'Lumi': left out: 'Lumo' counts",
+    ]
+
+
 def test_a_title_that_a_program_wrote_is_the_title(tmp_path: Path) -> None:
     kind = "<g:digital_source_type>trained_algorithmic_media</g:digital_source_type>"
     title = f"<g:structured_title>{kind}<g:content>Mug for tea</g:content></g:structured_title>"
