@@ -34,20 +34,9 @@ _NEEDED = ("sku", "title", "price")
 _KNOWN = (
     *_NEEDED,
     *("stock", "availability", "sale_price", "compare_at_price", "description", "summary"),
-    *(
-        "category",
-        "categories",
-        "tags",
-        "picture",
-        "picture_alt",
-        "brand",
-        "condition",
-        "gtin",
-        "mpn",
-        "weight_g",
-    ),
+    *("category", "categories", "tags", "picture", "picture_alt", "brand", "condition", "gtin", "mpn"),
     *("sale_starts_on", "sale_ends_on", "available_on", "position", "variant_id", "checkout_url"),
-    *("weight", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
+    *("weight", "weight_g", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
 )
 _WORDS = frozenset(
     {"title", "product", "brand", "category", "categories", "tags", "seo_title", "seo_description"}

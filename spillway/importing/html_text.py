@@ -24,20 +24,9 @@ INLINE = frozenset({*STYLES, "sub", "sup", "a", "br"})
 _STYLED = frozenset({*STYLES, "span", "font", "small", "u"})
 _BLOCKS = frozenset(
     {
-        *(
-            "p",
-            "div",
-            "section",
-            "article",
-            "header",
-            "footer",
-            "main",
-            "aside",
-            "nav",
-            "figure",
-            "figcaption",
-        ),
-        *("address", "center", "details", "summary", "fieldset", "hgroup", "form", "blockquote", "pre", "hr"),
+        *("p", "div", "section", "article", "header", "footer", "main", "aside", "nav", "address", "center"),
+        *("figure", "figcaption", "details", "summary", "fieldset", "hgroup", "form", "blockquote", "pre"),
+        "hr",
         *("ul", "ol", "li", "dl", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6"),
         *("table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"),
     }
@@ -45,8 +34,8 @@ _BLOCKS = frozenset(
 _SPANS = {"colspan", "rowspan"}
 _UNREAD = frozenset(
     {
-        *("script", "style", "iframe", "object", "svg", "video", "audio", "canvas", "template", "noscript"),
-        *("title", "math"),
+        *("script", "style", "iframe", "object", "svg", "math"),
+        *("video", "audio", "canvas", "template", "noscript", "title"),
     }
 )
 # Links that no page may hold are read too, so that they can be reported.
@@ -63,21 +52,8 @@ _TAG_START = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)")
 # Elements that end by themselves: they are no deeper than what they stand in.
 _NEVER_DEEP = frozenset(
     {
-        *(
-            "area",
-            "base",
-            "br",
-            "col",
-            "embed",
-            "hr",
-            "img",
-            "input",
-            "link",
-            "meta",
-            "source",
-            "track",
-            "wbr",
-        ),
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"),
+        *("source", "track", "wbr"),
         *("p", "li", "dt", "dd", "option", "optgroup", "rp", "rt", "colgroup"),
         *("thead", "tbody", "tfoot", "tr", "td", "th"),
     }

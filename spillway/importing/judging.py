@@ -29,20 +29,14 @@ _TOO_LONG = re.compile(r"at most (\d+) characters")
 _TOO_MANY = re.compile(r"a list of \d+ to (\d+)")
 _INDEXED = re.compile(r"(variants|pictures)\[(\d+)\]\.?(.*)")
 _PRODUCT_PARTS: Mapping[str, Any] = {
-    **dict.fromkeys(
-        ("brand", "condition", "seo_title", "seo_description", "released_on", "checkout_url"), ""
-    ),
+    **dict.fromkeys(("brand", "condition", "seo_title", "seo_description"), ""),
+    **dict.fromkeys(("released_on", "checkout_url"), ""),
     **dict.fromkeys(("tags", "details", "categories", "pictures"), ()),
 }
 _OFFER = ("compare_at_price", "sale_ends_on")
 _VARIANT_PARTS: Mapping[str, Any] = {
-    **dict.fromkeys(
-        (
-            *(*_OFFER, "availability", "when_sold_out", "gtin", "mpn", "variant_id", "checkout_url"),
-            "available_on",
-        ),
-        "",
-    ),
+    **dict.fromkeys((*_OFFER, "availability", "when_sold_out", "available_on"), ""),
+    **dict.fromkeys(("gtin", "mpn", "variant_id", "checkout_url"), ""),
     "weight_g": None,
 }
 _SHARED_PARTS = (*_OFFER, "weight_g")
