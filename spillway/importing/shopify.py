@@ -256,11 +256,11 @@ class _Reading:
     def _variants(self, group: _Group) -> Iterator[ImportedVariant]:
         rows = [row for row in group.rows if _is_variant(row) and self._is_kept(row, "variant", group)]
         # Any row may name the options; a name without a value anywhere is none.
-        names = {
-            number: first_of(group.rows, f"name{number}") or f"Option {number}"
-            for number in _NUMBERS
-            if any(row[f"value{number}"] for row in rows)
-        }
+        names: dict[int, str] = {}
+        for number in _NUMBERS:
+            if any(row[f"value{number}"] for row in rows):
+                name = first_of(group.rows, f"name{number}") or f"Option {number}"
+                names[number] = f"{name} {number}" if name in names.values() else name
         rows.sort(key=lambda row: _LAST if (place := position_of(row["variant_position"])) is None else place)
         default = list(names) == [1] and all(row["value1"] in {"Default Title", ""} for row in rows)
         for row in rows:

@@ -360,7 +360,9 @@ def _attributes(row: TableRow) -> dict[str, tuple[tuple[str, ...], bool]]:
         if column.startswith("attribute ") and column.endswith(" name"):
             stem = column.removesuffix(" name")
             values = tuple(unescaped(value) for value in split_list(row[f"{stem} value(s)"]))
-            attributes[line_of(text)] = values, row[f"{stem} visible"] != "0"
+            # One of the whole shop and one of the product may have the same name.
+            known, visible = attributes.get(line_of(text), ((), False))
+            attributes[line_of(text)] = (*known, *values), visible or row[f"{stem} visible"] != "0"
     return attributes
 
 

@@ -79,6 +79,15 @@ def test_options_are_those_of_all_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_two_options_of_one_name_stay_apart(tmp_path: Path) -> None:
+    head = "Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,SKU,Price"
+    found = read(tmp_path, head, "tee,Tee,Size,S,Size,Long,T1,5", "tee,,,M,,Long,T2,5")
+    assert [variant.options for variant in one(found).variants] == [
+        (("Size", "S"), ("Size 2", "Long")),
+        (("Size", "M"), ("Size 2", "Long")),
+    ]
+
+
 def test_the_only_variant_of_a_product_has_no_options(tmp_path: Path) -> None:
     head = "Handle,Title,Option1 Name,Option1 Value,Variant Price"
     assert one(read(tmp_path, head, "a,A,Title,Default Title,5")).variants[0].options == ()

@@ -226,6 +226,12 @@ def test_a_subscription_is_a_product_with_its_variations_and_reported(tmp_path: 
     ]
 
 
+def test_two_attributes_of_one_name_are_one_with_the_values_of_both(tmp_path: Path) -> None:
+    attributes = {"Attribute 1 name": "Material", "Attribute 1 value(s)": "Clay, Glaze"}
+    attributes |= {"Attribute 2 name": "Material", "Attribute 2 value(s)": "Glass"}
+    assert one(read(tmp_path, {**SIMPLE, **attributes})).details == (("Material", "Clay, Glaze, Glass"),)
+
+
 def test_a_product_that_the_other_shop_does_not_list_is_reported(tmp_path: Path) -> None:
     listed = [{**SIMPLE, "Visibility in catalog": words} for words in ("visible", "catalog", "hidden")]
     found = read(tmp_path, *listed)
