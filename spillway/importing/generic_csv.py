@@ -41,6 +41,7 @@ _KNOWN = (
 _WORDS = frozenset(
     {"title", "product", "brand", "category", "categories", "tags", "seo_title", "seo_description"}
 )
+_OF_A_VARIANT = ("sku", "price", "stock", "availability", "gtin", "mpn", "variant_id", "checkout_url")
 # One file may name its pictures in one column, or in several: picture, picture 2, picture 3.
 _NUMBERED = re.compile(r"(picture|picture_alt)_?(\d+)")
 _PICTURE_FILE = re.compile(
@@ -174,7 +175,7 @@ class _Reading:
     def _variant(self, row: TableRow, rows: list[TableRow], name: str) -> ImportedVariant | None:
         place = f"line {row.line}"
         notes = self._notes.at(place, name)
-        if len(rows) > 1 and not (row["sku"] or row["price"]):
+        if len(rows) > 1 and not any(row[item] for item in (*_OF_A_VARIANT, *self._option_names)):
             return None  # a row that only adds pictures
         price = price_of(row["price"], self._prices, notes)
         if not price:

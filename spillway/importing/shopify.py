@@ -116,6 +116,7 @@ _COLUMNS = {
 _DETAILS = {"gender": "Gender", "age_group": "Age group"}
 _NEEDED = ("handle", "title")
 _NUMBERS = (1, 2, 3)
+_OF_A_VARIANT = ("price", "sku", "value1", "value2", "value3", "variant_id", "barcode")
 _YES = frozenset(
     {"true", "yes", "1", "continue", "active", "published"}
     # A spreadsheet program writes TRUE in its own language.
@@ -365,4 +366,4 @@ def _cell_pictures(row: TableRow) -> list[tuple[str, str]]:
 
 def _is_variant(row: TableRow) -> bool:
     """Return whether a row is one of a variant, and not only of another picture."""
-    return bool(row["price"] or row["sku"] or row["value1"] or row["variant_id"])
+    return any(row[name] for name in _OF_A_VARIANT)

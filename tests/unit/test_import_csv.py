@@ -119,6 +119,18 @@ def test_a_link_of_a_product_without_a_handle_does_not_lead_to_a_page_that_is_no
     assert len(found.not_taken) == (0 if old_shop else 3)
 
 
+def test_a_row_of_a_variant_without_a_price_is_reported_and_one_of_a_picture_is_no_variant(
+    tmp_path: Path,
+) -> None:
+    rows = ["1,tee,Tee,5,,,", ",tee,,,L,,", ",tee,,,,3,", ",tee,,,,,b.jpg"]
+    found = read(tmp_path, "sku,handle,title,price,option:Size,stock,picture", *rows)
+    assert [variant.sku for variant in found.products[0].variants] == ["1"]
+    assert [picture.url for picture in found.products[0].pictures] == ["b.jpg"]
+    assert [str(line) for line in found.not_taken] == [
+        f"line {line}: no price: the variant is left out" for line in (3, 4)
+    ]
+
+
 def test_what_rows_of_one_product_say_otherwise_is_reported_and_each_old_address_is_kept(
     tmp_path: Path,
 ) -> None:
