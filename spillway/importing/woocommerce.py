@@ -172,6 +172,9 @@ class _Reading:
         chosen = {name for variation in variations for name in _attributes(variation)}
         summary, description = self._texts(row, title)
         pictures = [url for variation in (row, *variations) for url in split_list(variation["images"])]
+        brand, *others = [line_of(name) for name in split_list(row["brands"])] or [""]
+        for other in others:
+            notes.lost(f"brand {other!r}", f"left out: {brand!r} counts", "second brands of a product")
         body = description_of(description, notes, self._links, newlines_count=True)
         return ImportedProduct(
             place=place,
@@ -194,7 +197,7 @@ class _Reading:
             pictures=tuple(
                 ImportedPicture(url, "", number) for number, url in enumerate(dict.fromkeys(pictures), 1)
             ),
-            brand=line_of(next(iter(split_list(row["brands"])), "")),
+            brand=brand,
             seo_title=self._seo(row, "seo_title", title),
             seo_description=self._seo(row, "seo_description", title),
             old_paths=self._old_paths(row),

@@ -226,6 +226,12 @@ def test_a_subscription_is_a_product_with_its_variations_and_reported(tmp_path: 
     ]
 
 
+def test_a_product_has_its_first_brand_and_the_others_are_reported(tmp_path: Path) -> None:
+    found = read(tmp_path, {**SIMPLE, "Brands": "Lumo, Tom &amp; Co"})
+    assert one(found).brand == "Lumo"
+    assert lines_of(found) == ["line 2: brand 'Tom & Co': left out: 'Lumo' counts"]
+
+
 def test_two_attributes_of_one_name_are_one_with_the_values_of_both(tmp_path: Path) -> None:
     attributes = {"Attribute 1 name": "Material", "Attribute 1 value(s)": "Clay, Glaze"}
     attributes |= {"Attribute 2 name": "Material", "Attribute 2 value(s)": "Glass"}
