@@ -24,6 +24,7 @@ _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _TEXT_FORMULA = re.compile(r'\s*="((?:[^"]|"")*)"\s*')
 # By gzip, bzip2, xz and zstd.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 
@@ -182,16 +183,9 @@ def _parsed(text: str, delimiter: str, quoting: int, line: int) -> list[tuple[in
 
 
 def _delimiter(text: str) -> str:
-    """Return the sign that the header has most of, outside quotes."""
-    header = ""
-    quoted = False
-    for part in text[:100_000].splitlines(keepends=True):
-        header += part
-        quoted ^= bool(part.count('"') % 2)
-        if not quoted and header.strip():
-            break
-    header = re.sub(r'"(?:[^"]|"")*"', "", header)
-    return max(",;\t|", key=header.count)
+    """Return the sign that the first two lines both have most of, outside quotes; or else the first line."""
+    lines = [line for line in _QUOTED.sub("", text[:100_000]).splitlines() if line.strip()][:2] or [""]
+    return max(",;\t|", key=lambda sign: (min(line.count(sign) for line in lines), lines[0].count(sign)))
 
 
 def _table(file: Path, records: Iterable[tuple[int, list[str]]], columns_min: int) -> TableFile:

@@ -86,6 +86,21 @@ def test_one_table_is_the_same_however_it_is_written(tmp_path: Path, content: by
     assert [cells for _, cells in rows(tmp_path, content)] == [{"sku": "007", "price": "5"}]
 
 
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("sku;price;notes (a, b, c)\n1;5,00;x\n", {"sku": "1", "price": "5,00", "notes (a, b, c)": "x"}),
+        ('"sku, own",title\n1,"a;b;c;d"\n', {"sku, own": "1", "title": "a;b;c;d"}),
+        ("sku;price\n1\n", {"sku": "1"}),
+        ('sku\ttitle\n1\t5" mug, big, red\n2\t6" mug\n', {"sku": "1", "title": '5" mug, big, red'}),
+    ],
+)
+def test_the_separator_is_the_sign_that_both_of_the_first_two_lines_have(
+    tmp_path: Path, text: str, cells: dict[str, str]
+) -> None:
+    assert rows(tmp_path, text)[0] == (2, cells)
+
+
 def test_a_first_line_may_name_the_separator(tmp_path: Path) -> None:
     for end in ("\r\n", "\n", "\r"):
         content = end.join(("sep=;", "sku;price", "007;5,00", ""))
