@@ -233,11 +233,12 @@ def markdown_of(
     )
     body_html, too_much = bounded(body_html)
     lost.update(too_much)
-    body_html, hidden = without_styles(body_html)
+    shown, hidden = without_styles(body_html)
     lost.update((f"hidden text {cut(words, 60)!r}", "left out") for words in hidden)
-    clean = sanitised(body_html)
+    clean = sanitised(shown)
     links = _Links(link_base, own_path or (lambda path: ""), lost)
-    unread = len(_LINKS.findall(body_html)) - len(_LINKS.findall(clean))
+    # The links of hidden text are reported with it.
+    unread = len(_LINKS.findall(shown if hidden else body_html)) - len(_LINKS.findall(clean))
     if unread > 0 and "<!--" not in body_html:
         links.lose("a link of an unknown kind", unread)
     tree = _tree(clean, links)
