@@ -104,7 +104,7 @@ class ProductFile:
         )
         product = with_product_fields(product, table)
         skip_other_locales(table)
-        table.done(also=OPTIONAL_PRODUCT_FIELDS.union(self._locales))
+        table.done(also=OPTIONAL_PRODUCT_FIELDS)
         return ProductRow.of(file, product, images, tuple(stock.items()))
 
     def _price(self, table: TomlTable, name: str) -> int:

@@ -96,7 +96,7 @@ def read_storefronts(
         for locale in locales[1:]
     )
     skip_other_locales(table)
-    table.done(also=frozenset({"shipping", "returns", "reply_to"}))
+    table.done()
     return tuple(_with_words_of_locale(storefront) for storefront in (first, *others))
 
 

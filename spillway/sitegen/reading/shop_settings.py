@@ -94,7 +94,7 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
         returns=_returns(table.table("returns")) if table.has("returns") else None,
     )
     domains_file = _domains_file(waitlist)
-    waitlist.done(also=frozenset({"opt_in"}))
+    waitlist.done()
     return settings._replace(shop=shop, domains_file=domains_file)
 
 
@@ -170,7 +170,7 @@ def _mailbox(table: TomlTable, name: str) -> str:
 
 def _checkout(table: TomlTable, page_slugs: Set[str]) -> str | None:
     """Read `checkout`, or `checkout_url`, its name in shops of before; None for "none"."""
-    name = "checkout_url" if table.has("checkout_url") else "checkout"
+    name = "checkout_url" if "checkout_url" in table.names else "checkout"
     if name != "checkout" and table.has("checkout"):
         table.error(name, table.value(name), "nothing beside checkout, which is the same setting")
         name = "checkout"
@@ -266,7 +266,7 @@ def _shipping(table: TomlTable, fraction_digits: int) -> ShippingPolicy:
         handling_days=_days(table, "handling_days"),
         transit_days=_days(table, "transit_days"),
     )
-    table.done(also=frozenset({"free_from"}))
+    table.done()
     return policy
 
 

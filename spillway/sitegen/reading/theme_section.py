@@ -129,12 +129,6 @@ _GENERIC = frozenset(
     }
 )
 _LOGOS = ("logo", "logo_dark", "email_logo", "email_logo_dark")
-_FIELDS = frozenset(
-    {
-        *("accent", "accent_dark", "radius", "font", "heading_font", "fonts", "sections", "card_aspect"),
-        *("cards_per_row", "announcement", "announcement_link", *_LOGOS),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +191,7 @@ def read_theme(table: TomlTable, paths: Set[str], *, has_text: bool) -> ThemeSec
     )
     if section.announcement_link and not section.announcement:
         table.error("announcement_link", section.announcement_link, "an announcement that it belongs to")
-    table.done(also=_FIELDS)
+    table.done()
     return section
 
 
@@ -256,7 +250,7 @@ def _fonts(table: TomlTable, stacks: str) -> Iterator[FontFile]:
         style = str(row.value("style")) if row.has("style") else "normal"
         if style not in {"normal", "italic"}:
             row.error("style", style, "normal or italic")
-        row.done(also=frozenset({"weight", "style"}))
+        row.done()
         yield FontFile(file, family, weight, style)
 
 

@@ -150,7 +150,8 @@ class TomlTable:
         return tuple(self._values)
 
     def has(self, name: str) -> bool:
-        """Return whether the table has the field."""
+        """Return whether the table has the field, which is a known one of it."""
+        self._known.add(name)
         return name in self._values
 
     def has_any(self, names: Set[str]) -> bool:
