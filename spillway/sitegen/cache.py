@@ -190,21 +190,19 @@ def signatures_by_folder(
         try:
             with os.scandir(descriptor) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append((f"{folder}/{entry.name}", f"{path}{entry.name}/"))
-                        continue
-                    if follows_links and entry.is_symlink() and entry.is_dir():
-                        target = os.path.realpath(f"{folder}/{entry.name}")
-                        if target not in linked:
-                            linked.add(target)
-                            waiting.append((f"{folder}/{entry.name}", f"{path}{entry.name}/"))
-                        continue
                     try:
-                        of = entry.stat()
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append((f"{folder}/{entry.name}", f"{path}{entry.name}/"))
+                        elif follows_links and entry.is_symlink() and entry.is_dir():
+                            target = os.path.realpath(f"{folder}/{entry.name}")
+                            if target not in linked:
+                                linked.add(target)
+                                waiting.append((f"{folder}/{entry.name}", f"{path}{entry.name}/"))
+                        else:
+                            of = entry.stat()
+                            files[entry.name] = (of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino)
                     except OSError:
                         files[entry.name] = NOT_THERE
-                    else:
-                        files[entry.name] = (of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino)
         finally:
             os.close(descriptor)
         if files:

@@ -95,6 +95,8 @@ def is_default(name: str, text: str, default: Path = DEFAULT_THEME) -> bool:
 
 def _paths(folder: Path) -> dict[str, Path]:
     """Return the files in a folder and below it, by their names there, in any order; none of an editor's."""
+    if problem := link_problem(str(folder)):
+        raise BadInput(f"{folder}: {problem}", hint="mend the link, or delete it")
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder}: a file, where a folder belongs", hint="rename it, or delete it")
     found: dict[str, Path] = {}

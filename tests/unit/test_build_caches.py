@@ -13,6 +13,7 @@ from spillway.project import Project
 from spillway.sitegen import pictures
 from spillway.sitegen.incremental import FileComparison, build_what_changed
 from spillway.sitegen.last_build import LastBuild
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.site import build
 from tests.support.damaged_database import damage_databases
 from tests.support.small_shop import make_small_shop
@@ -98,6 +99,22 @@ def test_an_edit_under_a_linked_folder_is_seen(
     os.utime(file, ns=(1, 1))
     with LastBuild(shop, shop.output / "site") as last:
         assert comparison().changed_inputs(last) == (f"site/{name}/{file.name}",)
+
+
+@pytest.mark.parametrize("name", ["hat.toml", ".#scarf.toml"])
+@pytest.mark.parametrize("to", ["gone", "itself"])
+def test_a_link_that_leads_nowhere_is_a_mistake_or_passed_over_by_each_build(
+    shop: Project, name: str, to: str
+) -> None:
+    build_what_changed(shop, shop.output / "site")
+    link = shop.site / "products" / name
+    link.symlink_to(link if to == "itself" else to)
+    for _ in range(2):
+        if name == "hat.toml":
+            with pytest.raises(CatalogueInvalid, match=r"site/products/hat\.toml: file = 'a link to "):
+                build_what_changed(shop, shop.output / "site")
+        else:
+            build_what_changed(shop, shop.output / "site")
 
 
 def test_a_linked_folder_in_the_output_is_removed_and_what_it_leads_to_is_kept(

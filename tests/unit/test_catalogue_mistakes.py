@@ -340,8 +340,8 @@ def test_a_link_that_leads_to_no_file_is_named_and_not_passed_over(shop: Project
 
     (mistake,) = mistakes_of(shop)
     assert mistake.file == name
-    assert mistake.value == f"a link to {file if to == 'itself' else to}, where no file is"
-    assert mistake.expected == "a file: mend the link, or delete it"
+    assert mistake.value == f"a link to {file if to == 'itself' else to}, where nothing is"
+    assert mistake.expected == "a link that leads somewhere: mend it, or delete it"
 
 
 def test_a_picture_that_is_a_link_to_no_file_is_not_suggested_itself(shop: Project) -> None:
@@ -350,7 +350,7 @@ def test_a_picture_that_is_a_link_to_no_file_is_not_suggested_itself(shop: Proje
 
     (mistake,) = mistakes_of(shop)
     assert (
-        mistake.expected == "the name of a file in site/pictures, not a link to gone.webp, where no file is"
+        mistake.expected == "the name of a file in site/pictures, not a link to gone.webp, where nothing is"
     )
 
 
@@ -361,6 +361,18 @@ def test_the_files_that_an_editor_or_macos_puts_beside_a_product_are_no_products
         (shop.site / folder / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
 
     assert load_catalogue(shop).products == products
+
+
+@pytest.mark.parametrize("folder", ["products", "pages"])
+@pytest.mark.parametrize("to", ["gone", "itself"])
+def test_a_folder_that_is_a_link_to_nothing_is_named(shop: Project, folder: str, to: str) -> None:
+    link = shop.site / folder
+    link.rename(shop.root / "moved")
+    link.symlink_to(link if to == "itself" else to)
+
+    value = f"a link to {link if to == 'itself' else to}, where nothing is"
+    expected = "a link that leads somewhere: mend it, or delete it"
+    assert InputError(f"site/{folder}", None, "file", value, expected) in mistakes_of(shop)
 
 
 @pytest.mark.parametrize("folder", ["products", "pages"])

@@ -128,11 +128,12 @@ def test_a_picture_of_the_theme_may_have_its_extension_in_capitals(shop: Project
     assert (banner.key.rpartition(".")[2], banner.content_type) == ("svg", "image/svg+xml")
 
 
-def test_a_link_of_the_theme_that_leads_to_no_file_is_named(shop: Project) -> None:
-    (shop.site / "static").mkdir()
-    link = shop.site / "static/shop.css"
-    link.symlink_to("gone.css")
-    with pytest.raises(BadInput, match=f"^{link}: a link to gone.css, where no file is$"):
+@pytest.mark.parametrize("name", ["static/shop.css", "templates", "emails"])
+def test_a_link_of_the_theme_that_leads_to_nothing_is_named(shop: Project, name: str) -> None:
+    link = shop.site / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to("gone")
+    with pytest.raises(BadInput, match=f"^{link}: a link to gone, where nothing is$"):
         build(shop)
 
 

@@ -29,7 +29,7 @@ from spillway.sitegen.reading.rules_file import read_rules
 from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
-from spillway.sitegen.reading.text_file import FILE_SIZE_BYTES_MAX, text_of_file
+from spillway.sitegen.reading.text_file import FILE_SIZE_BYTES_MAX, text_of_file, unreadable
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.reading.toml_text import KeyLines
 from spillway.sitegen.theme_settings import findings
@@ -249,11 +249,9 @@ class _Loader:
         try:
             with os.scandir(self._site / folder) as entries:
                 found = [entry.name for entry in entries if entry.name.endswith(suffixes)]
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:
-            expected = "a folder: rename the file, or delete it"
-            self._mistakes.append(InputError(f"site/{folder}", None, "folder", "a file", expected))
+        except OSError as error:
+            if os.path.lexists(self._site / folder):
+                self._mistakes.append(unreadable(f"site/{folder}", error))
             return []
         names = (name for name in found if not name.startswith(_NOT_THE_MERCHANTS))
         return sorted((name.rpartition(".")[0], f"site/{folder}/{name}") for name in names)

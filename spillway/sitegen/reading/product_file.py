@@ -245,7 +245,7 @@ def read_product_files(
         before |= cache.get(f"{key} {number}") or {}
     now: dict[str, _ReadFile] = {}
     changed: list[tuple[Slug, str]] = []
-    signatures = _signatures(root)
+    signatures = _signatures(root) if files else {}
     for slug, file in files:
         known = before.get(file)
         if known and known.signature == signatures.get(file):

@@ -41,24 +41,26 @@ def text_of_file(
 
 
 def unreadable(file: str, error: OSError) -> InputError:
-    """Return the error about a file that the system does not open."""
+    """Return the error about a file or a folder that the system does not open."""
     if error.filename and (problem := link_problem(error.filename)):
-        return InputError(file, None, "file", problem, "a file: mend the link, or delete it")
+        return InputError(file, None, "file", problem, "a link that leads somewhere: mend it, or delete it")
     if isinstance(error, FileNotFoundError):
         return InputError(file, None, "file", None, "a file of this name: there is none")
     if isinstance(error, PermissionError):
         expected = f"a file that you have the right to read: chmod u+r {file}"
         return InputError(file, None, "file", "not readable", expected)
+    if isinstance(error, NotADirectoryError):
+        return InputError(file, None, "folder", "a file", "a folder: rename the file, or delete it")
     if isinstance(error, IsADirectoryError):
         return InputError(file, None, "file", "a folder", "a file")
     return InputError(file, None, "file", os.strerror(error.errno or 0), "a file that can be read")
 
 
 def link_problem(path: str) -> str | None:
-    """Return the words for a link that leads to no file, None for anything else."""
+    """Return the words for a link that leads to nothing, None for anything else."""
     file = Path(path)
     is_broken = file.is_symlink() and not file.exists()
-    return f"a link to {file.readlink()}, where no file is" if is_broken else None
+    return f"a link to {file.readlink()}, where nothing is" if is_broken else None
 
 
 def not_utf_8(file: str, body: bytes, start: int) -> InputError:
