@@ -344,6 +344,21 @@ def test_a_link_that_leads_to_no_file_is_named_and_not_passed_over(shop: Project
     assert mistake.expected == "a link that leads somewhere: mend it, or delete it"
 
 
+@pytest.mark.parametrize("header", ["", "variant"])
+def test_a_product_without_variants_is_one_mistake_and_none_of_its_pictures(
+    shop: Project, header: str
+) -> None:
+    text = (shop.root / SCARF).read_text()
+    rows = f"[[{header}]]" + text.partition("[[variants]]")[2] if header else ""
+    (shop.root / SCARF).write_text(text.partition("[[variants]]")[0] + rows)
+
+    first, *others = mistakes_of(shop)
+    assert (first.field, first.expected) == ("variants", "at least one table [[variants]]")
+    assert [mistake.expected for mistake in others] == ["a known field; did you mean variants?"] * bool(
+        header
+    )
+
+
 def test_a_picture_that_is_a_link_to_no_file_is_not_suggested_itself(shop: Project) -> None:
     (shop.site / "pictures/scarf.webp").unlink()
     (shop.site / "pictures/scarf.webp").symlink_to("gone.webp")

@@ -164,7 +164,8 @@ def with_variant_fields(
 
 def options_problem(options: Sequence[tuple[str, str]], variants: Sequence[Variant]) -> str | None:
     """Return what was expected instead of a picture's options; None if they are those of a variant."""
-    if any(set(options) <= set(variant.options) for variant in variants):
+    # Where the variants could not be read, their own mistake says so.
+    if not variants or any(set(options) <= set(variant.options) for variant in variants):
         return None
     values: dict[str, dict[str, None]] = {}
     for variant in variants:
