@@ -14,6 +14,7 @@ from chalicelib.domain.ids import SKU_CHARS_MAX, Sku, Slug, normal_sku, parse_sk
 from spillway.importing.imported import ImportedProduct, ImportedVariant
 from spillway.sitegen.reading.product_fields import SUMMARY_LENGTH_MAX
 from spillway.sitegen.reading.slugs import base_slug, distinct_slugs, latin, slug_problem, with_digest
+from spillway.sitegen.reading.toml_input import is_visible
 
 
 def summary_of(opening: str) -> str:
@@ -39,16 +40,17 @@ def one_line(text: str) -> str:
 
 
 def clean(text: str, *, lines: bool) -> str:
-    """Without control signs and marks that turn the direction of a text."""
+    """Without control signs and marks that turn the direction of a text; empty where nothing is visible."""
     kept = "\n" if lines else ""
     # Nearly all texts: nothing to look for sign by sign.
     if (text.replace("\n", "") if lines else text).isprintable():
         return text
-    return "".join(
+    cleaned = "".join(
         sign if sign in kept or unicodedata.category(sign) not in {"Cc", "Zl", "Zp"} else " "
         for sign in text
         if not "\u202a" <= sign <= "\u202e" and not "\u2066" <= sign <= "\u2069"
     )
+    return cleaned if is_visible(cleaned) else ""
 
 
 # A file system's names have at most 255 bytes: a product's file is its slug and ".toml".

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -258,6 +258,7 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
 
 @settings(max_examples=25, deadline=None)
 @given(words=st.lists(TEXTS, min_size=6, max_size=6))
+@example(words=["\u200b"] * 6)
 def test_files_written_from_any_export_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, words: list[str]
 ) -> None:

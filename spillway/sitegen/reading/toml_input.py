@@ -331,7 +331,7 @@ def text_problem(value: object, *, length_max: int, lines: bool = False) -> str 
         length_max: in characters.
         lines: whether the text may have line breaks and tabs.
     """
-    if not isinstance(value, str) or not any(sign.isprintable() and not sign.isspace() for sign in value):
+    if not isinstance(value, str) or not is_visible(value):
         return "a text"
     if len(value) > length_max:
         return f"at most {length_max} characters, not {len(value)}"
@@ -344,6 +344,11 @@ def text_problem(value: object, *, length_max: int, lines: bool = False) -> str 
         if sign in _DIRECTION_MARKS:
             return "text without marks that turn its direction"
     return None
+
+
+def is_visible(text: str) -> bool:
+    """Return whether a text has a sign that a page shows: no space, and no mark without a width."""
+    return any(not sign.isspace() and unicodedata.category(sign) not in {"Cc", "Cf"} for sign in text)
 
 
 def _is_plain(value: object, length_max: int) -> bool:
