@@ -179,6 +179,10 @@ class Product:
         """The path a shopper types, and the object key it is stored under (without the slash)."""
         return f"/products/{self.slug}"
 
+    def link_of(self, variant: Variant) -> str:
+        """Return the path of the page with this variant picked by its script, for search engines."""
+        return f"{self.path}?sku={quote(variant.sku, safe='')}" if len(self.variants) > 1 else self.path
+
     def path_of(self, variant: Variant) -> str:
         """Return the path of the page with this variant picked; the fragment is for pages without script."""
         return f"{self.path}?sku={quote(variant.sku, safe='')}#v-{variant.sku_id}"

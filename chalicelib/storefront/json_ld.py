@@ -72,7 +72,7 @@ def product_json_ld(
         about["image"] = [f"{shop.base_url}{picture.url}" for picture in product.pictures]
     if product.brand:
         about["brand"] = {"@type": "Brand", "name": product.brand}
-    offers = _offers(product, choices, edition, url)
+    offers = _offers(product, choices, edition)
     variants = [choice.variant for choice in choices]
     if len(variants) == 1:
         about |= _identity(variants[0]) | _options(variants[0], kinds)
@@ -133,8 +133,11 @@ def _with_last(node: Node, name: str, text: str) -> str:
     return f'{_ENCODER.encode(node)[:-1]},"{name}":{text}}}'
 
 
-def _offers(product: Product, choices: VariantChoices, edition: Edition, url: str) -> list[str]:
-    """Return the JSON of each choice's offer; choices of the same terms share one."""
+def _offers(product: Product, choices: VariantChoices, edition: Edition) -> list[str]:
+    """Return the JSON of each choice's offer; choices of the same terms share all but the URL.
+
+    Google asks for a URL that picks the variant.
+    """
     texts: dict[object, str] = {}
     offers = []
     for choice in choices:
@@ -147,14 +150,13 @@ def _offers(product: Product, choices: VariantChoices, edition: Edition, url: st
             starts_on,
         )
         if terms not in texts:
-            texts[terms] = _ENCODER.encode(_offer(product, choice, starts_on, edition, url))
-        offers.append(texts[terms])
+            texts[terms] = _ENCODER.encode(_offer(product, choice, starts_on, edition))[:-1]
+        url = f"{edition.shop.base_url}{edition.localized_path(product.link_of(variant))}"
+        offers.append(f'{texts[terms]},"url":{_ENCODER.encode(url)}}}')
     return offers
 
 
-def _offer(
-    product: Product, choice: VariantChoice, starts_on: str | None, edition: Edition, url: str
-) -> Node:
+def _offer(product: Product, choice: VariantChoice, starts_on: str | None, edition: Edition) -> Node:
     shop, money, variant = edition.shop, edition.money, choice.variant
     offer: Node = {
         "@type": "Offer",
@@ -162,7 +164,6 @@ def _offer(
         "priceCurrency": shop.currency,
         "availability": _AVAILABILITY[choice.availability],
         "itemCondition": _CONDITIONS[product.condition],
-        "url": url,
     }
     if variant.compare_at_minor is not None:
         offer["priceSpecification"] = {

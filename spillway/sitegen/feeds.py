@@ -175,7 +175,7 @@ class _Feed:
             ] += 1
         yield "title", title
         yield "description", self._description(product)
-        yield "link", f"{self._shop.base_url}{self._edition.localized_path(product.path)}"
+        yield "link", f"{self._shop.base_url}{self._edition.localized_path(product.link_of(variant))}"
         yield from self._pictures(product, variant)
         yield from self._availability(choice)
         yield from self._prices(variant)

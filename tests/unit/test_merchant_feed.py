@@ -85,7 +85,7 @@ def test_each_variant_is_an_item_in_googles_words(edition: Edition) -> None:
         "item_group_id": ["coat"],
         "title": ["Coat"],
         "description": ["Salt & wind."],
-        "link": [f"{base_url}/products/coat"],
+        "link": [f"{base_url}/products/coat?sku=C-RED"],
         "image_link": [f"{base_url}/pictures/a.jpg"],
         "additional_image_link": [f"{base_url}/pictures/b.jpg"],
         "availability": ["in_stock"],
@@ -102,6 +102,9 @@ def test_each_variant_is_an_item_in_googles_words(edition: Edition) -> None:
     assert blue["image_link"] == [f"{base_url}/pictures/b.jpg"]
     assert (blue["availability"], blue["price"], blue["mpn"]) == (["out_of_stock"], ["0.00 GBP"], ["M 1"])
     assert "identifier_exists" not in blue, "a brand and a part number identify it"
+    odd = replace(COAT.variants[0], sku="é/1 &2")
+    first, _ = feed_of(edition, replace(COAT, variants=(odd, COAT.variants[1])), STOCK)
+    assert first["link"] == [f"{base_url}/products/coat?sku=%C3%A9%2F1%20%262"]
     assert blue["shipping"][1] == "price 3.95 GBP"
 
 
@@ -112,6 +115,7 @@ def test_a_sale_has_both_prices_and_its_days_while_it_lasts(edition: Edition) ->
     assert (item["price"], item["sale_price"]) == (["60.00 GBP"], ["45.00 GBP"])
     assert item["sale_price_effective_date"] == ["2026-11-27T00:00Z/2026-12-31T23:59Z"]
     assert item["identifier_exists"] == ["no"]
+    assert item["link"] == ["https://www.heron.example/products/coat"], "there is nothing to pick"
     ended = replace(scarf, variants=(replace(sale, sale_ends_on="2026-11-26"),))
     (item,) = feed_of(edition, ended, {})
     assert (item["price"], item["sale_price"]) == (["60.00 GBP"], ["45.00 GBP"])

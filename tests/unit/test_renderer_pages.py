@@ -280,6 +280,9 @@ def test_the_json_ld_says_each_variant_in_schema_org_words() -> None:
         ("148.00", "https://schema.org/OutOfStock"),
         ("148.00", "https://schema.org/OutOfStock"),
     ]
+    # Google asks for a URL that picks the variant: the page's script reads the SKU.
+    picks = [f"{document['url']}?sku={sku}" for sku in ("FJ-S", "FJ-M", "FJ-L")]
+    assert [variant["offers"]["url"] for variant in variants] == picks
 
 
 def test_catalogue_text_is_never_markup_nor_a_template() -> None:
