@@ -92,6 +92,19 @@ DENIED = (
             "AWS: it does not know these credentials (InvalidClientTokenId)",
             "aws configure",
         ),
+        (
+            error("SignatureDoesNotMatch", "Signature expired: 20261128T180000Z is now earlier than ..."),
+            1,
+            "AWS: this machine's clock is wrong (SignatureDoesNotMatch)",
+            "set this machine's clock",
+        ),
+        (
+            error("SignatureDoesNotMatch", "The signature ..."),
+            1,
+            "does not know these credentials",
+            "sign in",
+        ),
+        (error("RequestTimeTooSkewed", "x"), 1, "clock is wrong", "set this machine's clock"),
         (UnauthorizedSSOTokenError(), 1, "AWS: the sign-in is over", "aws sso login"),
         (
             CredentialRetrievalError(provider="sso", error_msg="gone"),
