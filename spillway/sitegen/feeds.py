@@ -25,6 +25,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.choices import VariantChoice, choices_of, option_kinds
 from chalicelib.storefront.theme import Edition, ShippingPolicy
 from spillway.project import Project
+from spillway.sitegen.addresses import REDIRECTS_FOLDER
 from spillway.sitegen.reading.toml_input import InputError
 from spillway.terminal import pluralize
 
@@ -262,7 +263,7 @@ ROOT_FILES_MAX = 200
 ROOT_FILE_BYTES_MAX = 1_000_000
 ROOT_BYTES_MAX = 5_000_000
 
-_RESERVED = ("api/", "assets/", "pictures/")
+_RESERVED = ("api/", "assets/", "pictures/", f"{REDIRECTS_FOLDER}/")
 _WELL_KNOWN = ".well-known"
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -349,7 +350,7 @@ def root_mistakes(files: tuple[RootFile, ...], keys: Set[str]) -> list[InputErro
         and (
             file.key in keys
             or file.key in folders
-            or file.key.startswith(_RESERVED)
+            or f"{file.key}/".startswith(_RESERVED)
             or any(parent in keys for parent in _parents(file.key))
         )
     ]
