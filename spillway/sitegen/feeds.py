@@ -280,7 +280,6 @@ _TYPES = {
     "json": _JSON,
     "webmanifest": "application/manifest+json",
     "xml": "application/xml",
-    "xsl": "application/xml",
     "csv": "text/csv; charset=utf-8",
     "ics": "text/calendar; charset=utf-8",
     "ico": "image/x-icon",
@@ -294,7 +293,6 @@ _TYPES = {
     "mp4": "video/mp4",
     "woff2": "font/woff2",
     "pdf": "application/pdf",
-    "zip": "application/zip",
     "asc": "application/pgp-keys",
 }
 
