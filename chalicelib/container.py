@@ -232,7 +232,7 @@ class Container(InboundParts, RuleParts):
             self.suppressions,
             self.rate_limiter,
             self.clock_ms,
-            topic=self.settings.feedback_topic,
+            topic=self.settings.known("feedback_topic"),
             configuration_set=self.settings.configuration_set,
             emit=self.event_emitter.emit,
         )

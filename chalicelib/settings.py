@@ -28,7 +28,7 @@ OPTIONAL = OF_THE_AUTOPILOT | frozenset(
         *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
         *("feedback_queue_url", "inbound_queue_url", "traffic_queue_url", "retries_queue_url"),
         *("stock_accounts_secret", "traffic_bucket", "traffic_logs", "traffic_salts_secret"),
-        "metrics_namespace",
+        *("feedback_topic", "metrics_namespace"),
         *("domain_event_bus", "domain_events_queue_url"),
         *("webhook_deliveries_queue_url", "webhook_dead_letters_queue_url", "webhook_secrets"),
     }
@@ -63,9 +63,9 @@ class Settings:
     confirmations_queue_url: str
     waves_queue_url: str
     configuration_set: str
-    feedback_topic: str
     alarms_topic: str
     distribution_id: str | None = None
+    feedback_topic: str | None = None
     smtp_secret: str | None = None
     shop_origin: str | None = None
     metrics_namespace: str | None = None

@@ -236,7 +236,7 @@ def settings_of(outputs: Mapping[str, str]) -> Settings:
         name: outputs.get(output) or (None if name in OPTIONAL else "")
         for name, output in OUTPUT_OF_SETTING.items()
     }
-    return Settings(**named, feedback_topic="", alarms_topic="")
+    return Settings(**named, alarms_topic="")
 
 
 SIGN_IN = "sign in with the AWS CLI (aws login, aws sso login or aws configure), or set AWS_PROFILE"

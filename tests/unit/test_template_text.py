@@ -1,6 +1,7 @@
 """The uploaded text is one that CloudFormation takes: in each region, and for one stage beside another."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -11,7 +12,8 @@ import yaml
 from spillway.deploy.runtimes import RUNTIMES
 from spillway.deploy.template import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.errors import BadInput
-from tests.support.uploaded import GLOBAL_KINDS, resolved, translated, uploaded_text
+from spillway.local_cloud.strict.checks import LAMBDA_ENVIRONMENT_BYTES_MAX
+from tests.support.uploaded import GLOBAL_KINDS, PSEUDO, resolved, translated, uploaded_text
 
 # cfn-lint's import takes a second: tests that use it import it themselves, not while all are collected.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -87,6 +89,170 @@ def test_the_template_is_within_the_limits(*, as_translated: bool) -> None:
 
 def test_the_uploaded_bytes_are_within_the_limit() -> None:
     assert len(uploaded_text().encode()) < TEMPLATE_BYTES_MAX
+
+
+# The longest that a stage, a region and a shop's domain are here.
+STACK, LONG_REGION, DOMAIN = "spillway-" + "s" * 31, "ap-southeast-1", f"{'d' * 59}.com"
+ACCOUNT = PSEUDO["AWS::AccountId"]
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ROLE_POLICY_CHARS_MAX = 10_240
+# Where CloudFormation makes a name, how long one may be.
+NAMED = {
+    "AWS::DynamoDB::Table": 255, "AWS::IAM::Role": 64, "AWS::Lambda::Function": 64, "AWS::S3::Bucket": 63,
+    "AWS::Logs::LogGroup": 512, "AWS::SecretsManager::Secret": 512, "AWS::SNS::Topic": 256,
+    "AWS::SQS::Queue": 80,
+}  # fmt: skip
+GIVEN_IN_FULL = {
+    "DomainName": DOMAIN,
+    "SenderIdentity": DOMAIN,
+    "SenderAddress": f"hello@{DOMAIN}",
+    "SmtpSecretArn": f"arn:aws:secretsmanager:{LONG_REGION}:{ACCOUNT}:secret:mail-server-of-the-shop-1A2B3C",
+    "MerchantAddresses": "m" * 256,
+    "DomainEventBus": "events-of-the-shop",
+}
+
+
+def in_full(value: Any, document: dict[str, Any]) -> Any:
+    """A value of the template as it is deployed, with the longest names that it may have."""
+    if isinstance(value, list):
+        return [in_full(part, document) for part in value]
+    if not isinstance(value, dict):
+        return str(value)
+    word, part = next(iter(value.items()), ("", ""))
+    if len(value) != 1 or not (word == "Ref" or word.startswith("Fn::")):
+        return {key: in_full(part, document) for key, part in value.items()}
+    if word == "Fn::If":
+        return in_full(part[1], document)
+    if word == "Fn::Join":
+        return part[0].join(in_full(part[1], document))
+    if word == "Fn::Sub":
+        return re.sub(r"\$\{([^}]+)\}", lambda found: longest(found[1], document), part)
+    return longest(".".join(part) if word == "Fn::GetAtt" else part, document)
+
+
+def longest(reference: str, document: dict[str, Any]) -> str:
+    """The longest text that `reference`, from a Ref or a GetAtt of the template, may stand for."""
+    known = {**PSEUDO, "AWS::StackName": STACK, "AWS::Region": LONG_REGION, **GIVEN_IN_FULL}
+    name, _, attribute = reference.partition(".")
+    if name in known or name not in document["Resources"]:
+        return known.get(name) or str(document["Parameters"][name]["Default"])
+    kind = document["Resources"][name]["Type"]
+    made = f"{STACK}-{name}-{'X' * 12}"[: NAMED.get(kind, 64)]
+    if kind == "AWS::SQS::Queue" and not attribute:
+        return f"https://sqs.{LONG_REGION}.amazonaws.com/{ACCOUNT}/{made}"
+    if attribute or kind in {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}:
+        stream = "/stream/2026-11-28T00:00:00.000" if attribute == "StreamArn" else ""
+        return f"arn:aws:service:{LONG_REGION}:{ACCOUNT}:resource/{made}{stream}"
+    return made
+
+
+def test_the_environment_of_each_function_is_within_4_kilobytes_in_the_longest_case() -> None:
+    # Lambda measures the variables as JSON.
+    document = translated()
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            variables = in_full(resource["Properties"]["Environment"]["Variables"], document)
+            assert len(json.dumps(variables, separators=(",", ":"))) <= LAMBDA_ENVIRONMENT_BYTES_MAX, name
+    assert document["Parameters"]["MerchantAddresses"]["MaxLength"] == len(GIVEN_IN_FULL["MerchantAddresses"])
+
+
+def test_the_policy_of_each_role_is_within_its_limit_in_the_longest_case() -> None:
+    document = translated()
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            policies = in_full(resource["Properties"]["Policies"], document)
+            text = "".join(json.dumps(policy["PolicyDocument"]) for policy in policies)
+            assert len("".join(text.split())) <= ROLE_POLICY_CHARS_MAX, name
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "chars_max"),
+    [
+        ("PagesOriginAccessControl", ("OriginAccessControlConfig", "Name"), 64),
+        ("SecurityHeadersPolicy", ("ResponseHeadersPolicyConfig", "Name"), 128),
+        ("TrafficSource", ("Name",), 60),
+        ("TrafficDestination", ("Name",), 60),
+        ("FloodGuardWebAcl", ("VisibilityConfig", "MetricName"), 128),
+        ("Dashboard", ("DashboardName",), 255),
+    ],
+)
+def test_a_name_that_the_template_chooses_is_no_longer_than_its_service_takes(
+    resource: str, path: tuple[str, ...], chars_max: int
+) -> None:
+    document = translated()
+    value = in_full(document["Resources"][resource]["Properties"], document)
+    for key in path:
+        value = value[key]
+    assert STACK in value
+    assert len(value) <= chars_max
+
+
+NEEDED = {"SenderAddress": "hello@shop.example", "SenderIdentity": "shop.example"}
+CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/0a-1b"
+
+
+def refusal(**given: str) -> str:
+    """How CloudFormation refuses these parameters before it changes a resource; empty if it takes them."""
+    from ministack.services.cloudformation import engine
+
+    document = json.loads(uploaded_text())
+    asked = [{"Key": name, "Value": value} for name, value in (NEEDED | given).items()]
+    try:
+        engine._evaluate_rules(document, engine._resolve_parameters(document, asked), {})
+    except ValueError as refused:
+        return str(refused)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"DomainName": "www.shop.example", "CertificateArn": CERTIFICATE},
+        {"SenderAddress": "hello+shop@xn--bcher-kva.example", "SenderIdentity": "hello+shop@shop.example"},
+        {"ApiRequestsPerSourceMax": "10", "TrafficLogs": "yes", "LogRetentionDays": "365"},
+        {"AlarmAddress": "you@example.com", "DomainEventBus": "default", "MerchantAddresses": "m" * 256},
+        {"SmtpSecretArn": GIVEN_IN_FULL["SmtpSecretArn"], "MailFromDomain": "bounce.shop.example"},
+    ],
+)
+def test_parameters_that_the_services_take_are_taken(given: dict[str, str]) -> None:
+    assert refusal(**given) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SenderAddress": "Shop <hello@shop.example>"}, "SenderAddress.*without a name"),
+        ({"SenderAddress": "hello@bücher.example"}, "SenderAddress.*in ASCII"),
+        ({"SenderIdentity": "https://shop.example"}, "SenderIdentity.*a domain or an address"),
+        ({"MailFromDomain": "bounce@shop.example"}, "MailFromDomain.*a domain"),
+        ({"DomainName": "https://shop.example", "CertificateArn": CERTIFICATE}, "DomainName.*without https"),
+        ({"DomainName": "shop.example"}, "DomainName needs CertificateArn"),
+        ({"CertificateArn": CERTIFICATE.replace("us-east-1", "eu-west-1")}, "CertificateArn.*us-east-1"),
+        ({"SmtpSecretArn": "mail-server"}, "SmtpSecretArn.*ARN of a secret"),
+        ({"LogRetentionDays": "10"}, "LogRetentionDays.*10"),
+        ({"ApiRequestsPerSourceMax": "9"}, "0 or at least 10"),
+        ({"ApiRequestsPerSecondMax": "0"}, "ApiRequestsPerSecondMax.*not less than 1"),
+        ({"ApiConcurrencyReserved": "-1"}, "ApiConcurrencyReserved.*not less than 0"),
+        ({"AlarmAddress": "nobody"}, "AlarmAddress.*an address"),
+        ({"DomainEventBus": "a bus"}, "DomainEventBus.*event bus"),
+        ({"MerchantAddresses": "m" * 257}, "MerchantAddresses.*at most 256"),
+    ],
+)
+def test_a_parameter_that_a_service_would_refuse_is_refused_before_anything_changes(
+    given: dict[str, str], said: str
+) -> None:
+    assert re.search(said, refusal(**given))
+
+
+@pytest.mark.parametrize("given", [{"ApiRequestsPerSourceMax": "10"}, {"TrafficLogs": "yes"}])
+def test_what_one_region_alone_has_is_refused_in_another(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ministack.services.cloudformation import engine
+
+    monkeypatch.setattr(engine, "get_region", lambda: "eu-west-1")
+    assert refusal(**given).endswith("needs a stack in us-east-1.")
 
 
 def missing_in(region: str, document: dict[str, Any]) -> set[str]:
