@@ -2,6 +2,7 @@
 
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import boto3
 import pytest
@@ -26,6 +27,7 @@ SERVICES = {
     "cloudfront": "cloudfront",
     "cloudwatch": "monitoring",
     "dynamodb": "dynamodb",
+    "events": "events",
     "lambda": "lambda",
     "logs": "logs",
     "s3": "s3",
@@ -296,6 +298,70 @@ def test_a_call_that_breaks_its_model_is_refused_in_the_words_of_aws(
     got, status, message = answered(senders.call(service, operation, **members))
     assert (got, status) == (code, 400)
     assert said in message
+
+
+RECEIVE, MESSAGE = {"QueueUrl": "u"}, {"QueueUrl": "u", "MessageBody": "x"}
+ATTRIBUTE = {"DataType": "String", "StringValue": "x"}
+
+
+def tagged(value: str) -> list[dict[str, Any]]:
+    return [{"Destination": {}, "ReplacementTags": [{"Name": "kind", "Value": value}]}]
+
+
+def with_attributes(count: int) -> list[dict[str, Any]]:
+    attributes = {f"a{number}": ATTRIBUTE for number in range(count)}
+    return [{"Id": "1", "MessageBody": "x", "MessageAttributes": attributes}]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "members", "member", "taken", "refused"),
+    [
+        ("sqs", "receive_message", RECEIVE, "WaitTimeSeconds", 20, 21),
+        ("sqs", "receive_message", RECEIVE, "VisibilityTimeout", 43_200, 43_201),
+        ("sqs", "change_message_visibility", RECEIVE | {"ReceiptHandle": "r"}, "VisibilityTimeout", 0, -1),
+        ("sqs", "create_queue", {}, "QueueName", "q" * 75 + ".fifo", "q" * 76 + ".fifo"),
+        ("sqs", "send_message", MESSAGE, "MessageGroupId", "g" * 128, "g g"),
+        ("sqs", "send_message", MESSAGE, "MessageAttributes", {"a.b": ATTRIBUTE}, {"AWS.b": ATTRIBUTE}),
+        ("sqs", "send_message_batch", RECEIVE, "Entries", with_attributes(10), with_attributes(11)),
+        ("sns", "publish", {"TopicArn": TOPIC, "Message": "m"}, "Subject", "ü" * 100, "a" * 101),
+        ("sns", "publish", {"TopicArn": TOPIC, "Message": "m"}, "Subject", "a", "a\nb"),
+        ("sns", "publish", {"TopicArn": TOPIC}, "Message", "m", ""),
+        (
+            "sesv2",
+            "send_bulk_email",
+            {"DefaultContent": {}},
+            "BulkEmailEntries",
+            tagged("a_1-b"),
+            tagged("A#1"),
+        ),
+        ("sesv2", "create_configuration_set", {}, "ConfigurationSetName", "a" * 64, "a" * 65),
+        ("secretsmanager", "create_secret", {}, "Name", "shop/key+1", "a b"),
+        ("events", "put_rule", {"Name": "r"}, "ScheduleExpression", "rate(1 hour)", "rate(1 hours)"),
+        ("events", "put_rule", {"Name": "r"}, "ScheduleExpression", "cron(0 3 * * ? *)", "cron(0 3 * * *)"),
+        ("dynamodb", "query", {"TableName": "abc"}, "ExpressionAttributeNames", {"#a_1": "x"}, {"a": "x"}),
+        (
+            "dynamodb",
+            "put_item",
+            {"TableName": "abc", "Item": {}},
+            "ExpressionAttributeValues",
+            {":" + "a" * 254: {"S": "x"}},
+            {":" + "a" * 255: {"S": "x"}},
+        ),
+    ],
+)
+def test_limits_that_pages_say_in_words_are_those_of_the_model(
+    senders: Senders, service: str, operation: str, members: Any, member: str, taken: Any, refused: Any
+) -> None:
+    good = senders.call(service, operation, **members, **{member: taken})
+    assert first_violation(good.members, good.shape) is None
+    codes = {"sns": "InvalidParameter", "sqs": "InvalidParameterValue", "sesv2": "BadRequestException"}
+    code, status, _ = answered(senders.call(service, operation, **members, **{member: refused}))
+    assert (code, status) == (codes.get(service, "ValidationException"), 400)
+
+
+def test_a_control_character_leaves_an_answer_in_xml_readable() -> None:
+    answer = answer_of(Refusal("InvalidParameter", "Value 'a\x01b'"), "sns", "query")
+    assert ElementTree.fromstring(answer.body).findtext("Error/Message") == "Value 'a?b'"
 
 
 def request_of(target: str, body: bytes) -> HttpRequest:

@@ -1,5 +1,7 @@
 """Rules that AWS documents beside its models: of each, a call that breaks it and one that just does not."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spillway.local_cloud.strict import checks, rules
+from spillway.local_cloud.strict import checks, functions, rules
 from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import AwsCall, HttpRequest
 
@@ -22,11 +24,15 @@ class Surroundings:
     now_s: float = 0.0
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
     account: checks.AccountState = field(init=False)
 
     def __post_init__(self) -> None:
         self.account = checks.AccountState(
-            lambda: self.now_s, lambda bucket, key: self.objects.get((bucket, key)), lambda: self.reserved
+            lambda: self.now_s,
+            lambda bucket, key: self.objects.get((bucket, key)),
+            lambda: self.reserved,
+            lambda name: self.tables.get(name, {}),
         )
 
     def answer(self, service: str, operation: str, **members: Any) -> Refusal | None:
@@ -305,6 +311,259 @@ def test_a_thousand_keys_are_deleted_at_once(aws: Surroundings) -> None:
     refused = aws.answer("s3", "DeleteObjects", Bucket="b", Delete={"Objects": keys})
     assert refused is not None
     assert (refused.code, refused.status) == ("MalformedXML", 400)
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "status"),
+    [
+        ({"Key": "é" * 513}, "KeyTooLongError", 400),
+        ({"Key": "k", "Metadata": {"by": "x" * 2_047}}, "MetadataTooLarge", 400),
+        ({"Key": "k", "ExpectedBucketOwner": "111111111111"}, "AccessDenied", 403),
+        ({"Key": "k", "IfNoneMatch": '"etag"'}, "NotImplemented", 501),
+    ],
+)
+def test_an_object_that_s3_does_not_take_is_refused(
+    aws: Surroundings, members: dict[str, Any], code: str, status: int
+) -> None:
+    refused = aws.answer("s3", "PutObject", Bucket="b", **members)
+    assert refused is not None
+    assert (refused.code, refused.status) == (code, status)
+
+
+def test_an_object_within_the_limits_of_s3_is_taken(aws: Surroundings) -> None:
+    members = {"Key": "é" * 512, "Metadata": {"by": "x" * 2_046}, "ExpectedBucketOwner": "000000000000"}
+    assert aws.answer("s3", "PutObject", Bucket="b", IfNoneMatch="*", **members) is None
+
+
+SIMPLE = {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"Content": {}}, "exactly one of"),
+        ({"Content": {"Simple": SIMPLE, "Raw": {"Data": b"x"}}}, "exactly one of"),
+        ({"Content": {"Simple": SIMPLE | {"Body": {}}}}, "Text or Html"),
+        ({"Destination": {"ToAddresses": []}}, "needs a recipient"),
+        ({"Destination": {"ToAddresses": ["nobody"]}}, "Missing final '@domain'"),
+        ({"Destination": {"CcAddresses": ["x" * 65 + "@b.example"]}}, "Local address too long"),
+    ],
+)
+def test_an_email_without_a_part_is_refused(aws: Surroundings, changed: dict[str, Any], said: str) -> None:
+    email = {
+        "FromEmailAddress": "Shop <shop@example.com>",
+        "Destination": {"ToAddresses": ["x" * 64 + "@b.example"]},
+        "Content": {"Simple": SIMPLE},
+    }
+    assert aws.answer("sesv2", "SendEmail", **email) is None
+    refused = aws.answer("sesv2", "SendEmail", **email | changed)
+    assert refused is not None
+    assert refused.code == "BadRequestException"
+    assert said in refused.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SET a = :v, a = :v", "Two document paths overlap with each other"),
+        ("SET #n.x = :v REMOVE b", "path one: [b, x], path two: [b]"),
+        ("SET a = :v SET b = :v", 'The "SET" section can only be used once'),
+        ("SET a-b = :v", "Syntax error"),
+        ("SET 1a = :v", "Syntax error"),
+        ("ADD a 1", "Syntax error"),
+        ("SET a = size(b)", "not allowed in an update expression; function: size"),
+        ("SET a = now()", "Invalid function name; function: now"),
+        ("SET a = b" + " + :v" * 301, "too many operators"),
+    ],
+)
+def test_an_update_that_dynamodb_does_not_take_is_refused(aws: Surroundings, text: str, said: str) -> None:
+    update = {"TableName": "t", "Key": {}, "UpdateExpression": text, "ExpressionAttributeNames": {"#n": "b"}}
+    refused = aws.answer("dynamodb", "UpdateItem", **update)
+    assert refused is not None
+    assert refused.code == "ValidationException"
+    assert said in refused.message
+    assert aws.answer("dynamodb", "TransactWriteItems", TransactItems=[{"Update": update}]) == refused
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("if_not_exists(a, :a)", "not allowed in a condition expression; function: if_not_exists"),
+        ("missing(a)", "Invalid function name; function: missing"),
+        ("a = a", "The first operand must be distinct"),
+        ("a BETWEEN :a AND :n", "requires same data type for lower and upper bounds"),
+        ("attribute_type(a, :a)", "Invalid attribute type name found; type: x"),
+        (f"a IN ({', '.join([':a'] * 101)})", "too many operands"),
+        (" OR ".join(["a = :a"] * 151), "too many operators"),
+    ],
+)
+def test_a_condition_that_dynamodb_does_not_take_is_refused(aws: Surroundings, text: str, said: str) -> None:
+    values = {":a": {"S": "x"}, ":n": {"N": "1"}}
+    for member, operation in (("ConditionExpression", "DeleteItem"), ("FilterExpression", "Scan")):
+        refused = aws.answer("dynamodb", operation, **{member: text}, ExpressionAttributeValues=values)
+        assert refused is not None
+        assert refused.code == "ValidationException"
+        assert said in refused.message
+
+
+TABLE = {
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "shard",
+            "KeySchema": [{"AttributeName": "shard", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["mailbox"]},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"KeyConditionExpression": "id = :i OR id = :j"}, "KeyConditionExpression: OR"),
+        ({"KeyConditionExpression": "id = :i AND pos <> :j"}, "KeyConditionExpression: <>"),
+        ({"KeyConditionExpression": "id = :i AND contains(pos, :j)"}, "KeyConditionExpression: CONTAINS"),
+        ({"FilterExpression": "a = :a AND #i > :j"}, "Primary key attribute: id"),
+        ({"IndexName": "shard", "ProjectionExpression": "mailbox, page"}, "does not project [page]"),
+        ({"IndexName": "shard", "Select": "ALL_ATTRIBUTES"}, "projection type is not ALL"),
+    ],
+)
+def test_a_query_that_the_table_does_not_answer_is_refused(
+    aws: Surroundings, members: dict[str, Any], said: str
+) -> None:
+    aws.tables["t"] = TABLE
+    query = {
+        "TableName": "t",
+        "KeyConditionExpression": "shard = :s AND begins_with(pos, :p)",
+        "ExpressionAttributeNames": {"#i": "id"},
+    }
+    index = {
+        "IndexName": "shard",
+        "ProjectionExpression": "id, shard, mailbox",
+        "FilterExpression": "#i = :i",
+    }
+    assert aws.answer("dynamodb", "Query", **query | index) is None
+    refused = aws.answer("dynamodb", "Query", **query | members)
+    assert refused is not None
+    assert refused.code == "ValidationException"
+    assert said in refused.message
+
+
+def test_a_write_of_a_batch_is_one_operation(aws: Surroundings) -> None:
+    put: Any = {"PutRequest": {"Item": {}}}
+    delete: Any = {"DeleteRequest": {"Key": {}}}
+    assert aws.answer("dynamodb", "BatchWriteItem", RequestItems={"t": [put, delete]}) is None
+    for operation, both in (
+        ("BatchWriteItem", {"RequestItems": {"t": [put | delete]}}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {"Item": {}}, "Delete": {"Key": {}}}]}),
+    ):
+        refused = aws.answer("dynamodb", operation, **both)
+        assert refused is not None
+        assert refused.code == "ValidationException"
+
+
+def test_each_expression_of_the_tables_is_one_that_dynamodb_takes(aws: Surroundings) -> None:
+    said = (ROOT / "tests" / "unit" / "table_requests.txt").read_text()
+    requests = [
+        dict(re.findall(r"^ *(\w+Expression|ExpressionAttribute\w+): (.*)$", request, re.MULTILINE))
+        for request in said.split("\n\n")
+    ]
+    assert sum("UpdateExpression" in request for request in requests) > 40
+    for request in requests:
+        parsed = {
+            name: value if name.endswith("Expression") else json.loads(value)
+            for name, value in request.items()
+        }
+        assert aws.answer("dynamodb", "UpdateItem", **parsed) is None, request
+
+
+def test_the_environment_of_a_function_has_4_kilobytes_and_no_name_of_lambdas(aws: Surroundings) -> None:
+    def answer(variables: dict[str, str]) -> Refusal | None:
+        return aws.answer("lambda", "UpdateFunctionConfiguration", Environment={"Variables": variables})
+
+    # {"AB":"..."} has nine characters around the value.
+    assert answer({"AB": "x" * 4_087}) is None
+    for variables, said in (({"AB": "x" * 4_088}, "4KB limit"), ({"AWS_REGION": "x"}, "reserved keys")):
+        refused = answer(variables)
+        assert refused is not None
+        assert refused.code == "InvalidParameterValueException"
+        assert said in refused.message
+
+
+QUEUE = {"EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q"}
+STREAM = {
+    "EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/1",
+    "StartingPosition": "LATEST",
+}
+GOOD_FILTER = {"Filters": [{"Pattern": '{"a": {"b": ["c"]}}'}]}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        (QUEUE | {"BatchSize": 11}, "batch window"),
+        (QUEUE | {"StartingPosition": "LATEST"}, "Unsupported parameter StartingPosition"),
+        (QUEUE | {"MaximumRetryAttempts": 2}, "Unsupported parameter MaximumRetryAttempts"),
+        (QUEUE | {"FilterCriteria": {"Filters": [{"Pattern": "{}"}] * 6}}, "5 filters"),
+        (QUEUE | {"FilterCriteria": {"Filters": [{"Pattern": '{"a": "b"}'}]}}, "Invalid filter pattern"),
+        (QUEUE | {"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, "Invalid filter pattern"),
+        (STREAM | {"ScalingConfig": {"MaximumConcurrency": 2}}, "Unsupported parameter ScalingConfig"),
+        (STREAM | {"MaximumRecordAgeInSeconds": 59}, "at least 60"),
+        ({"EventSourceArn": STREAM["EventSourceArn"]}, "startingPosition"),
+    ],
+)
+def test_a_mapping_that_its_source_does_not_take_is_refused(
+    aws: Surroundings, mapping: dict[str, Any], said: str
+) -> None:
+    refused = aws.answer("lambda", "CreateEventSourceMapping", FunctionName="f", **mapping)
+    assert refused == functions.mapping_refusal(mapping)
+    assert refused is not None
+    assert refused.code == "InvalidParameterValueException"
+    assert said in refused.message
+
+
+def test_mappings_of_queues_and_streams_are_taken(aws: Surroundings) -> None:
+    for mapping in (
+        QUEUE | {"BatchSize": 11, "MaximumBatchingWindowInSeconds": 1, "FilterCriteria": GOOD_FILTER},
+        STREAM | {"MaximumRecordAgeInSeconds": -1, "BisectBatchOnFunctionError": True},
+    ):
+        assert aws.answer("lambda", "CreateEventSourceMapping", FunctionName="f", **mapping) is None
+
+
+def policy(**changed: Any) -> str:
+    statement = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::b/*"} | changed
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{",
+        "[]",
+        policy().replace("2012-10-17", "2013-10-17"),
+        policy(Effect="allow"),
+        policy(Action="GetObject"),
+        policy(Resource="b/*"),
+        policy(Principal="*"),
+        policy(Sid="not a sid"),
+        policy(Condition={"StringEqualz": {"s3:prefix": "a"}}),
+        policy(Condition={"StringLike": {"prefix": "a"}}),
+        json.dumps({"Statement": [json.loads(policy(Sid="a"))["Statement"][0]] * 2}),
+    ],
+)
+def test_a_policy_that_is_none_is_refused(aws: Surroundings, document: str) -> None:
+    refused = aws.answer("iam", "PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=document)
+    assert refused == Refusal("MalformedPolicyDocument", "Syntax errors in policy.")
+
+
+def test_a_policy_has_a_size_without_its_white_space(aws: Surroundings) -> None:
+    key = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["a#*"]}}
+    spare = functions.ROLE_POLICY_CHARS_MAX - len("".join(policy(Condition=key).split()))
+    for more, code in ((0, None), (1, "LimitExceeded")):
+        document = policy(Condition=key, Resource="arn:aws:s3:::b/*" + "x" * (spare + more)) + " " * 100
+        refused = aws.answer("iam", "PutRolePolicy", RoleName="r", PolicyDocument=document)
+        assert (refused and refused.code) == code
 
 
 def test_the_architecture_shows_every_rule() -> None:

@@ -12,7 +12,7 @@ import yaml
 from spillway.deploy.runtimes import RUNTIMES
 from spillway.deploy.template import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.errors import BadInput
-from spillway.local_cloud.strict.checks import LAMBDA_ENVIRONMENT_BYTES_MAX
+from spillway.local_cloud.strict.functions import ENVIRONMENT_BYTES_MAX
 from tests.support.uploaded import GLOBAL_KINDS, PSEUDO, resolved, translated, uploaded_text
 
 # cfn-lint's import takes a second: tests that use it import it themselves, not while all are collected.
@@ -152,7 +152,7 @@ def test_the_environment_of_each_function_is_within_4_kilobytes_in_the_longest_c
     for name, resource in document["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Function":
             variables = in_full(resource["Properties"]["Environment"]["Variables"], document)
-            assert len(json.dumps(variables, separators=(",", ":"))) <= LAMBDA_ENVIRONMENT_BYTES_MAX, name
+            assert len(json.dumps(variables, separators=(",", ":"))) <= ENVIRONMENT_BYTES_MAX, name
     assert document["Parameters"]["MerchantAddresses"]["MaxLength"] == len(GIVEN_IN_FULL["MerchantAddresses"])
 
 

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
 from spillway.local_cloud.record import LAMBDA_CONCURRENCY
-from spillway.local_cloud.strict.refusals import Refusal
+from spillway.local_cloud.strict.refusals import OWN_ACCOUNT, Refusal
 from spillway.local_cloud.strict.requests import AwsCall
 
 MIB = 1024 * 1024
@@ -32,6 +34,7 @@ SES_HEADERS_SET_BY_SES = frozenset(
 )
 SES_HEADERS_MAX = 15
 SES_HEADER_LENGTH_MAX = 996
+SES_LOCAL_PART_LENGTH_MAX = 64
 SES_BULK_ENTRIES_MAX = 50
 SES_RECIPIENTS_MAX = 50
 SES_GET_ACCOUNT_EVERY_S = 1.0
@@ -42,11 +45,9 @@ CLOUDFRONT_IN_PROGRESS_S = 10.0
 CLOUDFRONT_PATH_LENGTH_MAX = 4_000
 TEMPLATE_INLINE_BYTES_MAX = 51_200
 TEMPLATE_BYTES_MAX = 1_000_000
-LAMBDA_UNRESERVED_MIN = 100
-LAMBDA_ENVIRONMENT_BYTES_MAX = 4_096
-LAMBDA_PAYLOAD_BYTES_MAX = 6 * MIB
-LAMBDA_ASYNC_PAYLOAD_BYTES_MAX = MIB
 API_BODY_BYTES_MAX = 10 * MIB
+S3_KEY_BYTES_MAX = 1_024
+S3_METADATA_BYTES_MAX = 2 * 1024
 SQS_DELAY_S_MAX = 900
 DYNAMODB_EXPRESSION_BYTES_MAX = 4096
 S3_DELETED_KEYS_MAX = 1_000
@@ -63,12 +64,14 @@ class AccountState:
         clock_s: a clock that never goes back.
         stored_object: the bytes in S3 under a bucket and key, or None.
         reserved: the reserved concurrency of each function that has some.
+        table: a table's description by its name; empty where there is none.
         concurrency: the account's quota of concurrent executions.
     """
 
     clock_s: Callable[[], float]
     stored_object: Callable[[str, str], bytes | None]
     reserved: Callable[[], Mapping[str, int]]
+    table: Callable[[str], Mapping[str, Any]] = field(default=lambda _: {})
     concurrency: int = LAMBDA_CONCURRENCY
     account_read_s: float = float("-inf")
     invalidating: list[tuple[float, int, int]] = field(default_factory=list)
@@ -123,13 +126,15 @@ def encoded_addresses(call: AwsCall, _: AccountState) -> Refusal | None:
     addresses += [
         address for destination in destinations for held in destination.values() for address in held
     ]
-    wrong = next(
-        (address for address in addresses if not address.isascii() or "\n" in address or "\r" in address),
-        None,
-    )
-    return (
-        _bad_request(f"Local address contains control or non-ASCII characters: {wrong!a}") if wrong else None
-    )
+    for address in addresses:
+        if not address.isascii() or not address.isprintable():
+            return _bad_request(f"Local address contains control or non-ASCII characters: {address!a}")
+        local, at, domain = parseaddr(address)[1].rpartition("@")
+        if address and not (at and domain):
+            return _bad_request("Missing final '@domain'")
+        if len(local) > SES_LOCAL_PART_LENGTH_MAX:
+            return _bad_request("Local address too long")
+    return None
 
 
 def recipients(call: AwsCall, _: AccountState) -> Refusal | None:
@@ -137,8 +142,20 @@ def recipients(call: AwsCall, _: AccountState) -> Refusal | None:
     if len(entries) > SES_BULK_ENTRIES_MAX:
         return _bad_request(f"A call may have {SES_BULK_ENTRIES_MAX} entries.")
     destinations = [call.members.get("Destination", {}), *(entry["Destination"] for entry in entries)]
-    if any(sum(map(len, destination.values())) > SES_RECIPIENTS_MAX for destination in destinations):
+    counts = [sum(map(len, destination.values())) for destination in destinations]
+    if any(count > SES_RECIPIENTS_MAX for count in counts):
         return _bad_request(f"Recipient count exceeds {SES_RECIPIENTS_MAX}.")
+    if call.operation == "SendEmail" and not any(counts):
+        return _bad_request("An email needs a recipient.")
+    return None
+
+
+def one_content(call: AwsCall, _: AccountState) -> Refusal | None:
+    content = call.members["Content"]
+    if len(content) != 1:
+        return _bad_request("Content must have exactly one of Simple, Raw and Template.")
+    if "Simple" in content and not content["Simple"]["Body"]:
+        return _bad_request("Body must have Text or Html.")
     return None
 
 
@@ -240,36 +257,6 @@ def _validation_error(message: str) -> Refusal:
 
 
 # ---------------------------------------------------------------------------------------------------
-# Lambda
-
-
-def reserved_concurrency_refusal(function: str, wanted: int, account: AccountState) -> Refusal | None:
-    """Return how AWS answers a reservation that leaves too little of the account's concurrency, or None."""
-    others = sum(count for name, count in account.reserved().items() if name != function)
-    if account.concurrency - others - wanted >= LAMBDA_UNRESERVED_MIN:
-        return None
-    return Refusal(
-        "InvalidParameterValueException",
-        "Specified ReservedConcurrentExecutions for function decreases account's "
-        f"UnreservedConcurrentExecution below its minimum value of [{LAMBDA_UNRESERVED_MIN}].",
-    )
-
-
-def reserved_concurrency(call: AwsCall, account: AccountState) -> Refusal | None:
-    name = call.members["FunctionName"].rpartition(":")[2]
-    return reserved_concurrency_refusal(name, call.members["ReservedConcurrentExecutions"], account)
-
-
-def payload(call: AwsCall, _: AccountState) -> Refusal | None:
-    asynchronous = call.members.get("InvocationType") == "Event"
-    most = LAMBDA_ASYNC_PAYLOAD_BYTES_MAX if asynchronous else LAMBDA_PAYLOAD_BYTES_MAX
-    if len(call.request.body) <= most:
-        return None
-    message = f"Request must be smaller than {most} bytes for the InvokeFunction operation"
-    return Refusal("RequestEntityTooLargeException", message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
-
-# ---------------------------------------------------------------------------------------------------
 # DynamoDB
 
 
@@ -330,3 +317,22 @@ def deleted_keys(call: AwsCall, _: AccountState) -> Refusal | None:
         "MalformedXML",
         "The XML you provided was not well-formed or did not validate against our published schema",
     )
+
+
+def object_headers(call: AwsCall, _: AccountState) -> Refusal | None:
+    """Refuse a long key, long metadata, an owner that is not ours, and a condition that S3 does not have."""
+    members = call.members
+    metadata = members.get("Metadata", {})
+    if len(members.get("Key", "").encode()) > S3_KEY_BYTES_MAX:
+        return Refusal("KeyTooLongError", "Your key is too long")
+    if (
+        sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+        > S3_METADATA_BYTES_MAX
+    ):
+        return Refusal("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
+    if members.get("ExpectedBucketOwner", OWN_ACCOUNT) != OWN_ACCOUNT:
+        return Refusal("AccessDenied", "Access Denied", HTTPStatus.FORBIDDEN)
+    if call.operation == "PutObject" and members.get("IfNoneMatch", "*") != "*":
+        message = "A header you provided implies functionality that is not implemented"
+        return Refusal("NotImplemented", message, HTTPStatus.NOT_IMPLEMENTED)
+    return None

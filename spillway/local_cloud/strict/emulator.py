@@ -21,13 +21,15 @@ from typing import Any
 
 from spillway.local_cloud.record import LayerSettings, save_regularly
 from spillway.local_cloud.servers import BrowserGuard, hosts_of
-from spillway.local_cloud.strict import checks
+from spillway.local_cloud.strict import checks, functions
 from spillway.local_cloud.strict.cdn import EdgeCache
 from spillway.local_cloud.strict.layer import StrictLayer
+from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import AwsCall, request_trace
 
 RESPONSE_BYTES_MAX = 6 * checks.MIB + 100
-FUNCTION = "AWS::Lambda::Function"
+FUNCTION, MAPPING, ROLE = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::IAM::Role"
+Judge = Callable[[Mapping[str, Any]], Refusal | None]
 # The emulator's thread that deletes what has expired.
 TTL_THREAD = "dynamodb-ttl-reaper"
 
@@ -36,7 +38,7 @@ def install(settings: LayerSettings) -> None:
     """Put the layer in the place of the emulator's application, before it starts to serve."""
     from ministack import app
 
-    account = checks.AccountState(time.monotonic, _stored_object, _reserved, settings.concurrency)
+    account = checks.AccountState(time.monotonic, _stored_object, _reserved, _table, settings.concurrency)
     hosts = frozenset[str]().union(*map(hosts_of, settings.ports))
     detect_loops(settings.invocations_max, _outcome)
     authorize_batches_of_messages()
@@ -61,6 +63,13 @@ def _stored_object(bucket: str, key: str) -> bytes | None:
 
     data: bytes | None = s3._get_object_data(bucket, key)
     return data
+
+
+def _table(name: str) -> Mapping[str, Any]:
+    from ministack.services import dynamodb
+
+    table: Mapping[str, Any] = dynamodb._tables.get(name.rpartition("/")[2], {})
+    return table
 
 
 def authorize_batches_of_messages() -> None:
@@ -146,23 +155,30 @@ def issue_secrets_of_this_run(seed: str) -> None:
 
 
 def hold_functions_of_stacks(account: checks.AccountState) -> None:
-    """Have stacks set what the emulator leaves out of a function: recursion and reserved concurrency."""
+    """Have stacks set what the emulator leaves out of a function, and refuse what Lambda refuses of one."""
     from ministack.services.cloudformation import provisioners
 
-    handlers = provisioners._RESOURCE_HANDLERS[FUNCTION]
+    def held(kind: str, judge: Judge, hold: Callable[..., None] | None = None) -> None:
+        handlers = provisioners._RESOURCE_HANDLERS[kind]
 
-    def held(handle: Callable[..., Any], properties_at: int) -> Callable[..., Any]:
-        def handle_and_hold(*arguments: Any, **named: Any) -> Any:
-            done = handle(*arguments, **named)
-            _hold(done[0], arguments[properties_at], account)
-            return done
+        def handler(handle: Callable[..., Any], properties_at: int) -> Callable[..., Any]:
+            def handle_and_hold(*arguments: Any, **named: Any) -> Any:
+                _raise(judge(arguments[properties_at]))
+                done = handle(*arguments, **named)
+                if hold:
+                    hold(done[0], arguments[properties_at], account)
+                return done
 
-        return handle_and_hold
+            return handle_and_hold
 
-    provisioners._RESOURCE_HANDLERS[FUNCTION] = handlers | {
-        "create": held(handlers["create"], 1),
-        "update": held(handlers["update"], 2),
-    }
+        provisioners._RESOURCE_HANDLERS[kind] = handlers | {
+            "create": handler(handlers["create"], 1),
+            "update": handler(handlers["update"], 2),
+        }
+
+    held(FUNCTION, functions.environment_refusal, _hold)
+    held(MAPPING, functions.mapping_refusal)
+    held(ROLE, functions.policies_refusal)
 
 
 def _hold(name: str, properties: dict[str, Any], account: checks.AccountState) -> None:
@@ -172,10 +188,13 @@ def _hold(name: str, properties: dict[str, Any], account: checks.AccountState) -
     function["recursive_loop"] = properties.get("RecursiveLoop", "Terminate")
     wanted = properties.get("ReservedConcurrentExecutions")
     if wanted is not None:
-        refusal = checks.reserved_concurrency_refusal(name, int(wanted), account)
-        if refusal is not None:
-            raise ValueError(f"{refusal.message} (Service: Lambda, Status Code: 400)")
+        _raise(functions.reserved_concurrency_refusal(name, int(wanted), account))
     function["concurrency"] = int(wanted) if wanted is not None else None
+
+
+def _raise(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise ValueError(f"{refusal.message} (Service: Lambda, Status Code: 400)")
 
 
 def stream_every_change() -> None:

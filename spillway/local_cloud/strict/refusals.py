@@ -57,6 +57,7 @@ CONSTRAINT_CODES = {
 }
 MISSING_CODES = {"sqs": "MissingParameter", "cloudfront": "MissingBody"}
 REST_XML_MALFORMED = "MalformedXML"
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def answer_of(refusal: Refusal, service: str, protocol: str) -> AwsResponse:
 
 
 def _xml(refusal: Refusal, service: str, request_id: str) -> bytes:
-    code, message = escape(refusal.code), escape(refusal.message)
+    # XML has no control characters, which a value that is quoted in a message may hold.
+    code, message = escape(refusal.code), escape(CONTROL.sub("?", refusal.message))
     if service == "s3":
         said = f"<Code>{code}</Code><Message>{message}</Message><RequestId>{request_id}</RequestId>"
         inner = f"<Error>{said}</Error>"

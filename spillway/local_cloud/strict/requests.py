@@ -21,6 +21,7 @@ from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationModel, ServiceModel
 from botocore.parsers import RpcV2CBORParser
 
+from spillway.local_cloud.strict.limits import limit
 from spillway.local_cloud.strict.validation import (
     AnyShape,
     MalformedRequest,
@@ -146,7 +147,10 @@ def _named(model: ServiceModel, protocol: str, request: HttpRequest) -> Operatio
 @cache
 def _operation(model: ServiceModel, name: str) -> OperationModel:
     # Kept, for a model builds its shapes again for each operation that is asked for.
-    return model.operation_model(name)
+    operation = model.operation_model(name)
+    if operation.input_shape is not None:
+        limit(model.service_name, name, operation.input_shape)
+    return operation
 
 
 # ---------------------------------------------------------------------------------------------------

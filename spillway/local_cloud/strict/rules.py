@@ -6,7 +6,7 @@ docs/aws-rules.md shows this table; a test holds the two together.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from spillway.local_cloud.strict import checks
+from spillway.local_cloud.strict import checks, expressions, functions
 from spillway.local_cloud.strict.checks import AccountState
 from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import AwsCall
@@ -57,6 +57,10 @@ _S3_CONDITIONS = f"{_DOCS}/AmazonS3/latest/userguide/conditional-writes.html"
 _API_QUOTAS = f"{_DOCS}/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
 _SENDING = ("SendEmail", "SendBulkEmail")
 _INVALIDATION = ("CreateInvalidation",)
+_EXPRESSIONS = (
+    *("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "TransactWriteItems"),
+    "UpdateItem",
+)
 
 RULES: tuple[AwsRule, ...] = (
     AwsRule(
@@ -87,7 +91,8 @@ RULES: tuple[AwsRule, ...] = (
     ),
     AwsRule(
         "sesv2",
-        "addresses are ASCII, names in them encoded (RFC 2047)",
+        "addresses are ASCII, names in them encoded (RFC 2047); each has a domain, and at most 64 characters "
+        "before it",
         f"{_DOCS}/ses/latest/APIReference-V2/API_SendEmail.html",
         LAYER,
         _SENDING,
@@ -100,6 +105,19 @@ RULES: tuple[AwsRule, ...] = (
         LAYER,
         _SENDING,
         checks.recipients,
+    ),
+    AwsRule(
+        "sesv2",
+        "an email is Simple, Raw or a Template, with a body and a recipient",
+        f"{_DOCS}/ses/latest/APIReference-V2/API_EmailContent.html",
+        LAYER,
+        ("SendEmail",),
+        checks.one_content,
+    ),
+    AwsRule(
+        "sesv2",
+        "50 tags; names and values of tags are 1 to 256 ASCII letters, digits, `_` and `-`",
+        f"{_DOCS}/ses/latest/APIReference-V2/API_MessageTag.html",
     ),
     AwsRule(
         "sesv2", "GetAccount once a second", _SES_QUOTAS, LAYER, ("GetAccount",), checks.get_account_rate
@@ -167,7 +185,7 @@ RULES: tuple[AwsRule, ...] = (
         f"{_DOCS}/lambda/latest/api/API_PutFunctionConcurrency.html",
         LAYER,
         ("PutFunctionConcurrency",),
-        checks.reserved_concurrency,
+        functions.reserved_concurrency,
     ),
     AwsRule(
         "lambda",
@@ -181,7 +199,53 @@ RULES: tuple[AwsRule, ...] = (
         _LAMBDA_QUOTAS,
         LAYER,
         ("Invoke",),
-        checks.payload,
+        functions.payload,
+    ),
+    AwsRule(
+        "lambda",
+        "an environment of 4 kB, as JSON, without Lambda's own names, also in a stack; a function's name of "
+        "64 characters, 5 layers",
+        _LAMBDA_QUOTAS,
+        LAYER,
+        ("CreateFunction", "UpdateFunctionConfiguration"),
+        functions.environment,
+    ),
+    AwsRule(
+        "lambda",
+        "a queue's mapping has no member of a stream's, and a window for batches over 10; a stream's begins "
+        "somewhere; 5 filters, each a pattern; also in a stack",
+        f"{_DOCS}/lambda/latest/api/API_CreateEventSourceMapping.html",
+        LAYER,
+        ("CreateEventSourceMapping",),
+        functions.event_source,
+    ),
+    AwsRule(
+        "iam",
+        "a role's policy of 10,240 characters, written by the grammar; also in a stack",
+        f"{_IAM}/reference_policies_grammar.html",
+        LAYER,
+        ("PutRolePolicy",),
+        functions.role_policy,
+    ),
+    AwsRule(
+        "events",
+        "a schedule is a cron of six fields, or a rate with its unit in the right number",
+        f"{_DOCS}/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html",
+    ),
+    AwsRule(
+        "dynamodb",
+        "in an expression, each section and path once, 300 operators, 100 operands of IN, functions where "
+        "they belong, no operand beside itself; key conditions by AND alone, filters without keys, and from "
+        "an index what it projects",
+        f"{_DYNAMODB}/Expressions.html",
+        LAYER,
+        _EXPRESSIONS,
+        expressions.expressions,
+    ),
+    AwsRule(
+        "dynamodb",
+        "placeholders of 255 characters, with `#` or `:` before letters",
+        f"{_DYNAMODB}/Constraints.html",
     ),
     AwsRule(
         "dynamodb", "reserved words only behind a placeholder", f"{_DYNAMODB}/ReservedWords.html", EMULATOR
@@ -215,6 +279,22 @@ RULES: tuple[AwsRule, ...] = (
         ("SendMessage", "SendMessageBatch"),
         checks.delay,
     ),
+    AwsRule(
+        "sqs",
+        "12 hours of visibility, a wait of 20 s, 10 attributes with a type and a value, queue names of 80 "
+        "characters",
+        _SQS_QUOTAS,
+    ),
+    AwsRule(
+        "sns",
+        "a message that is not empty, a subject of 1 to 100 characters without line breaks",
+        f"{_DOCS}/sns/latest/api/API_Publish.html",
+    ),
+    AwsRule(
+        "secretsmanager",
+        "names of letters, digits and `/_+=.@!-`",
+        f"{_DOCS}/secretsmanager/latest/apireference/API_CreateSecret.html",
+    ),
     AwsRule("apigateway", "bodies of 10 MB", _API_QUOTAS),
     AwsRule("s3", "a failed condition: 412 PreconditionFailed", _S3_CONDITIONS, EMULATOR),
     AwsRule(
@@ -224,6 +304,14 @@ RULES: tuple[AwsRule, ...] = (
         LAYER,
         ("PutObject", "CompleteMultipartUpload", "DeleteObject"),
         checks.conditional_conflict,
+    ),
+    AwsRule(
+        "s3",
+        "keys of 1,024 bytes, user metadata of 2 KB; the expected owner; If-None-Match of a write is `*`",
+        f"{_DOCS}/AmazonS3/latest/API/API_PutObject.html",
+        LAYER,
+        ("DeleteObject", "GetObject", "HeadBucket", "HeadObject", "PutObject"),
+        checks.object_headers,
     ),
     AwsRule(
         "s3",
