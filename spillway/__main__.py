@@ -22,10 +22,8 @@ LIBRARIES_OF_DEMO = frozenset({"httpx", "ministack", "samtranslator"})
 # Commands that run outside a shop's folder.
 WITHOUT_SHOP = frozenset({"new"})
 # The errors of a folder or a disk that a person has to change.
-NOT_WRITABLE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR}
-    | {errno.EEXIST}
-)
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+NOT_WRITABLE = FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 _HELP = "spillway.help"
 
 
@@ -119,14 +117,11 @@ def main() -> None:
             raise
         _end(BadInput("the local cloud is not installed", hint="install it: pip install 'spillway[demo]'"))
     except OSError as error:
-        if error.errno not in NOT_WRITABLE or not error.filename:
+        # A write to a full disk names no file.
+        if error.errno not in (NOT_WRITABLE if error.filename else FULL):
             raise
-        _end(
-            BadInput(
-                f"{os.fspath(error.filename)}: {os.strerror(error.errno)}",
-                hint=way_out(error, os.access),
-            )
-        )
+        where = os.fspath(error.filename or Path.cwd())
+        _end(BadInput(f"{where}: {os.strerror(error.errno)}", hint=way_out(error, os.access)))
     except Exception as error:
         # AWS refused, or could not be reached: a sentence says so better than a traceback.
         if not type(error).__module__.startswith("botocore"):
@@ -138,6 +133,8 @@ def main() -> None:
 
 def way_out(error: OSError, can: Callable[[str, int], bool]) -> str:
     """Return what a person has to change about the file or folder of an error; `can` is `os.access`."""
+    if error.errno in FULL:
+        return "free some space: df -h shows how much each disk has left"
     path = os.fsdecode(error.filename)
     if error.errno in {errno.EEXIST, errno.ENOTDIR}:
         in_the_way = next((name for name in (Path(path), *Path(path).parents) if name.is_file()), None)

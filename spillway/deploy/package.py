@@ -189,6 +189,7 @@ def _without_aliases(folder: Path) -> None:
 
 # Chalice's error, the last line of its traceback.
 NO_PACKAGE = re.compile(r"NoSuchPackageError: Could not satisfy the requirement: (\S+)")
+NOT_WRITTEN = re.compile(r"(?m)^(?:OSError|PermissionError): \[Errno \d+\] (.+)$")
 
 
 def _run_chalice(
@@ -218,6 +219,11 @@ def _run_chalice(
             raise WorkFailed(
                 f"the package needs {missing[1]}, and no package index in reach has it for Lambda",
                 hint="connect to the network, or name your index: PIP_INDEX_URL=https://pypi.example/simple",
+            )
+        if refused := NOT_WRITTEN.search(said):
+            raise WorkFailed(
+                f"{folder}: the package cannot be written: {refused[1]}",
+                hint="free some space, or make the folder writable",
             )
         raise WorkFailed(
             f"chalice could not make the package:\n{_indented(said)}",

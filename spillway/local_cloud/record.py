@@ -81,22 +81,24 @@ def rewind(state: Path) -> int:
     """Set every stream's saved mark to its beginning. Returns how many there were.
 
     Raises:
-        WorkFailed: the saved state is not what this version of the emulator writes.
+        WorkFailed: a file of the saved state is not what this version of the emulator writes. The emulator
+            would start without it, and write over it.
     """
-    file = state / STATE_FILE
-    if not file.is_file():
-        return 0
+    marks, saved = 0, None
     try:
-        saved = json.loads(file.read_text())
-        marks = with_reset_marks(saved)
+        for file in sorted(state.glob("*.json")):
+            held = json.loads(file.read_bytes())
+            if file.name == STATE_FILE:
+                marks, saved = with_reset_marks(held), held
     except (ValueError, KeyError, TypeError) as error:
         raise WorkFailed(
             f"{file}: not the state of a local cloud that this version knows",
             hint="start afresh with --fresh; earlier signups are forgotten",
         ) from error
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(saved))
-    os.replace(draft, file)  # noqa: PTH105 - atomic, and it says so
+    if saved is not None:
+        draft = state / f"{STATE_FILE}.draft"
+        draft.write_text(json.dumps(saved))
+        os.replace(draft, state / STATE_FILE)  # noqa: PTH105 - atomic, and it says so
     return marks
 
 

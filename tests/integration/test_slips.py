@@ -273,6 +273,20 @@ def test_a_file_without_the_right_to_read_it_is_answered_with_that_right(
     assert said == (hint if readable else f"{hint}{tmp_path / name}")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_a_sentence_and_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert ended("deploy --print-policy", capsys, monkeypatch) == (
+            2,
+            f"spillway: {tmp_path}: No space left on device\n"
+            "  free some space: df -h shows how much each disk has left\n",
+        )
+        monkeypatch.undo()
+
+
 def test_outside_a_shop_the_way_in_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,17 +320,31 @@ def test_a_port_that_is_taken_is_named_with_the_program_that_has_it(
         )
 
 
-def test_a_package_without_an_index_names_what_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("last", "message", "hint"),
+    [
+        (
+            "chalice.deploy.packager.NoSuchPackageError: Could not satisfy the requirement: jinja2==3.1.6",
+            "the package needs jinja2==3.1.6, and no package index in reach has it for Lambda",
+            "connect to the network, or name your index: PIP_INDEX_URL=https://pypi.example/simple",
+        ),
+        (
+            "OSError: [Errno 28] No space left on device",
+            "OUT: the package cannot be written: No space left on device",
+            "free some space, or make the folder writable",
+        ),
+    ],
+)
+def test_a_package_that_cannot_be_made_names_what_is_missing(
+    tmp_path: Path, last: str, message: str, hint: str
+) -> None:
     python = tmp_path / "python"
-    last = "chalice.deploy.packager.NoSuchPackageError: Could not satisfy the requirement: jinja2==3.1.6"
     python.write_text(f"#!/bin/sh\necho Traceback\necho '{last}'\nexit 1\n")
     python.chmod(0o700)
     with pytest.raises(WorkFailed) as failed:
         _run_chalice(python, tmp_path, tmp_path / "out", tmp_path / "merge.json", "production", "us-east-1")
-    assert (failed.value.message, failed.value.hint) == (
-        "the package needs jinja2==3.1.6, and no package index in reach has it for Lambda",
-        "connect to the network, or name your index: PIP_INDEX_URL=https://pypi.example/simple",
-    )
+    said = failed.value.message.replace(str(tmp_path / "out"), "OUT")
+    assert (said, failed.value.hint) == (message, hint)
 
 
 class Deployed(FakeStage):

@@ -48,6 +48,16 @@ def test_state_of_an_unknown_kind_is_refused_with_the_way_out(tmp_path: Path, te
     assert "--fresh" in refused.value.hint
 
 
+@pytest.mark.parametrize("content", [b"", b'{"tables": {"entr', b"\xff\x00"])
+def test_a_damaged_file_of_the_state_is_refused_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "lambda.json").write_text(json.dumps(saved({"entries": 120})))
+    (tmp_path / "dynamodb.json").write_bytes(content)
+    with pytest.raises(WorkFailed, match=r"dynamodb\.json: not the state") as refused:
+        rewind(tmp_path)
+    assert "--fresh" in refused.value.hint
+    assert (tmp_path / "dynamodb.json").read_bytes() == content
+
+
 def test_no_mark_is_none_to_rewind() -> None:
     assert with_reset_marks(saved({})) == 0
 
