@@ -35,7 +35,7 @@ SAID = {
 
 @click.command("deploy")
 @click.option("--stage", "stage_name", metavar="NAME", help="The stage: local, or its name on AWS.")
-@click.option("--yes", is_flag=True, help="Execute the changes without asking.")
+@click.option("--yes", is_flag=True, help="Execute the changes without asking; refuse those that lose data.")
 @click.option(
     "--param",
     "params",
@@ -105,8 +105,7 @@ def deploy_command(
     console = Console()
 
     def approve(change_set: ChangeSet) -> bool:
-        console.print(change_set.table())
-        return yes or click.confirm(f"Execute these changes on {change_set.stack_name}?")
+        return _is_approved(change_set, console, yes=yes)
 
     package = packaged(project, stage_name, region=stage.region)
     console.print(described(package.runtime), highlight=False, soft_wrap=True)
@@ -120,6 +119,19 @@ def deploy_command(
             console.print(f"  {name}  {value}", soft_wrap=True, highlight=False)
         if stage.name != LOCAL:
             _show_records(stage, console)
+
+
+def _is_approved(change_set: ChangeSet, console: Console, *, yes: bool) -> bool:
+    """Show the changes, and ask for a yes, which `yes` gives unless the stack would go on without data."""
+    console.print(change_set.table())
+    if left := ", ".join(change_set.leaves_data):
+        if yes:
+            raise BadInput(
+                f"--yes: {left} would be replaced or removed, and the shop would go on without that data",
+                hint="nothing was changed; deploy without --yes, look at the changes, and confirm them",
+            )
+        console.print(f"[bold red]The shop goes on without the data in {left}.[/bold red]")
+    return yes or click.confirm(f"Execute these changes on {change_set.stack_name}?")
 
 
 def _show_records(stage: Stage, console: Console) -> None:

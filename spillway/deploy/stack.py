@@ -78,13 +78,7 @@ def deploy(
     template_url = upload(stage, package)
     deployment = _Deployment(stage, report)
     change_set = deployment.describe(template_url, given)
-    if change_set is None:
-        return DeployOutcome.UNCHANGED
-    if not approve(change_set):
-        deployment.discard(change_set)
-        return DeployOutcome.DECLINED
-    deployment.execute(change_set)
-    return DeployOutcome.CHANGED
+    return DeployOutcome.UNCHANGED if change_set is None else deployment.carry_out(change_set, approve)
 
 
 def adopt(
@@ -102,12 +96,7 @@ def adopt(
     require_region(stage.region)
     deployment = _Deployment(stage, _say_nothing)
     template = import_template(json.loads(package.template.read_text()), names)
-    change_set = deployment.describe_import(template, names)
-    if not approve(change_set):
-        deployment.discard(change_set)
-        return DeployOutcome.DECLINED
-    deployment.execute(change_set)
-    return DeployOutcome.CHANGED
+    return deployment.carry_out(deployment.describe_import(template, names), approve)
 
 
 class _Deployment:
@@ -207,8 +196,19 @@ class _Deployment:
                 hint="--param NAME=VALUE sets a parameter; the rest is .chalice/resources/",
             ) from error
 
-    def execute(self, change_set: ChangeSet) -> None:
-        """Carry the change set out, and wait for the end of it."""
+    def carry_out(self, change_set: ChangeSet, approve: Callable[[ChangeSet], bool]) -> DeployOutcome:
+        """Execute the changes if `approve` returns true; otherwise, also where it raises, discard them."""
+        approved = False
+        try:
+            approved = approve(change_set)
+        finally:
+            if not approved:
+                self._discard(change_set)
+        if approved:
+            self._execute(change_set)
+        return DeployOutcome.CHANGED if approved else DeployOutcome.DECLINED
+
+    def _execute(self, change_set: ChangeSet) -> None:
         seen = self._newest_event()
         self.cloudformation.execute_change_set(ChangeSetName=change_set.id)
         status = self._await_end()
@@ -219,7 +219,7 @@ class _Deployment:
         reasons = "\n".join(f"    {reason}" for reason in failures(self._events(), after=after))
         return WorkFailed(f"stack {self.stage.stack_name} ended as {status}:\n{reasons}")
 
-    def discard(self, change_set: ChangeSet) -> None:
+    def _discard(self, change_set: ChangeSet) -> None:
         """Forget a change set, and the empty stack that was to hold it."""
         self.cloudformation.delete_change_set(ChangeSetName=change_set.id)
         if change_set.creates_stack:

@@ -168,6 +168,15 @@ class ChangeSet:
     creates_stack: bool
     changes: tuple[ResourceChange, ...]
 
+    @property
+    def leaves_data(self) -> tuple[str, ...]:
+        """The resources with data that the stack goes on without, by logical id."""
+        return tuple(
+            change.logical_id
+            for change in self.changes
+            if change.resource_type in IDENTIFIERS and (change.action == "Remove" or change.replaced == "yes")
+        )
+
     def table(self) -> "Table":
         """Return the changes for a person, most drastic first."""
         from rich.table import Table

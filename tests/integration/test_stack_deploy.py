@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from spillway.deploy.package import Package
 from spillway.deploy.stack import DeployOutcome, adopt, deploy
@@ -86,6 +87,16 @@ def test_nothing_is_executed_without_a_yes(stage: Stage, tmp_path: Path) -> None
         stage.outputs()
     operator.says_yes = True
     assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is DeployOutcome.CHANGED
+
+
+def test_a_question_that_is_broken_off_leaves_no_stack(stage: Stage, tmp_path: Path) -> None:
+    def break_off(_: ChangeSet) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deploy(stage, package_of(TEMPLATE, tmp_path), {"Seconds": "30"}, break_off)
+    with pytest.raises(ClientError, match="does not exist"):
+        stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)
 
 
 def test_a_failed_deployment_names_the_resource_and_the_reason(stage: Stage, tmp_path: Path) -> None:

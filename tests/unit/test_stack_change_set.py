@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from spillway.commands.deploy import _is_approved
 from spillway.deploy.stack import NO_REASON, failures
 from spillway.deploy.template import ChangeSet, ResourceChange, is_empty, parameters_for
 from spillway.errors import BadInput
@@ -51,6 +52,33 @@ def test_the_table_shows_the_most_drastic_changes_first() -> None:
         ["Modify", "APIHandler", "AWS::Lambda::Function", "no"],
         ["Add", "WavesQueue", "AWS::SQS::Queue", "no"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (ResourceChange("Modify", "EntriesTable", "AWS::DynamoDB::Table", "yes"), ("EntriesTable",)),
+        (ResourceChange("Remove", "PagesBucket", "AWS::S3::Bucket"), ("PagesBucket",)),
+        (
+            ResourceChange("Remove", "SigningKeysSecret", "AWS::SecretsManager::Secret"),
+            ("SigningKeysSecret",),
+        ),
+        (ResourceChange("Modify", "EntriesTable", "AWS::DynamoDB::Table", "maybe"), ()),
+        (ResourceChange("Add", "EventsTable", "AWS::DynamoDB::Table"), ()),
+        (ResourceChange("Remove", "WavesQueue", "AWS::SQS::Queue"), ()),
+    ],
+)
+def test_a_change_that_the_data_does_not_survive_is_named(
+    change: ResourceChange, left: tuple[str, ...]
+) -> None:
+    change_set = ChangeSet("id", "spillway-test", creates_stack=False, changes=(change,))
+    assert change_set.leaves_data == left
+    console = Console(width=100, no_color=True, quiet=True)
+    if left:
+        with pytest.raises(BadInput, match=f"--yes: {left[0]} would be replaced or removed"):
+            _is_approved(change_set, console, yes=True)
+    else:
+        assert _is_approved(change_set, console, yes=True)
 
 
 def test_parameters_not_given_stay_as_they_are_deployed() -> None:
