@@ -29,7 +29,6 @@ PERIOD_S = 60
 # On-demand tables begin with this:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html (2026-11)
 WARM_WRITE_UNITS = 4_000
-WARM_READ_UNITS = 12_000
 RUNBOOK = "docs/runbooks/dead-letters.md"
 
 
@@ -147,7 +146,8 @@ class Autopilot:
         resources = self._resources
         match decision.action:
             case AutopilotAction.WARM_TABLE:
-                warm = {"WriteUnitsPerSecond": decision.value, "ReadUnitsPerSecond": WARM_READ_UNITS}
+                # No reads beside it: DynamoDB refuses a number below what the table takes by now.
+                warm = {"WriteUnitsPerSecond": decision.value}
                 self._client("dynamodb").update_table(TableName=resources.entries_table, WarmThroughput=warm)
             case AutopilotAction.RAISE_CONCURRENCY:
                 self._client("lambda").put_function_concurrency(

@@ -276,7 +276,9 @@ def signups_counted(cloudwatch: Any, namespace: str, since: str, until: str) -> 
     The API counts its answers by a metric in its log, which CloudWatch takes out.
     """
     search = (
-        f'SUM(SEARCH(\'{{{namespace},route,status}} MetricName="{ANSWERS_METRIC}"'
+        # The namespace has a hyphen, which a name without quotes may not have:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
+        f'SUM(SEARCH(\'{{"{namespace}",route,status}} MetricName="{ANSWERS_METRIC}"'
         f" route=\"{SIGNUP_ROUTE}\"', 'Sum', {HOUR_MS // 1000}))"
     )
     answer = cloudwatch.get_metric_data(

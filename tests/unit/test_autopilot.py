@@ -324,10 +324,7 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
             AutopilotAction.WARM_TABLE,
             (
                 "update_table",
-                {
-                    "TableName": "entries",
-                    "WarmThroughput": {"WriteUnitsPerSecond": 12_000, "ReadUnitsPerSecond": 12_000},
-                },
+                {"TableName": "entries", "WarmThroughput": {"WriteUnitsPerSecond": 12_000}},
             ),
         ),
         (

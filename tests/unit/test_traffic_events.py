@@ -45,6 +45,7 @@ class Aws:
         self.emails: list[str] = []
         self.counted: list[float] = []
         self.asked: list[tuple[datetime, datetime]] = []
+        self.search = ""
         self.refuses = False
 
     def send_message_batch(self, **asked: Any) -> dict[str, Any]:
@@ -61,6 +62,8 @@ class Aws:
     def get_metric_data(self, **asked: Any) -> dict[str, Any]:
         check_request("cloudwatch", "GetMetricData", asked)
         self.asked.append((asked["StartTime"], asked["EndTime"]))
+        (query,) = asked["MetricDataQueries"]
+        self.search = query["Expression"]
         return {"MetricDataResults": [{"Values": self.counted}]}
 
     def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
@@ -156,6 +159,8 @@ def test_an_hour_whose_logs_lack_signups_is_an_event_once_and_fires_a_rule() -> 
         "traffic.coverage_fell",
         {"hour": "2026-11-27T10", "logged": 94, "counted": 100, "share": 0.94},
     )
+    # CloudWatch finds a namespace with a hyphen by its name in quotes alone.
+    assert stage.aws.search.startswith("""SUM(SEARCH('{"Spillway/s",route,status} MetricName=""")
     start, end = stage.aws.asked[0]
     assert (start.isoformat(), end.isoformat()) == ("2026-11-27T10:00:00+00:00", "2026-11-27T11:00:00+00:00")
     assert len([email for email in stage.process() if "lost-logs" in email]) == 1
