@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from spillway.deploy.template import KEEPS_DATA
 from spillway.errors import BadInput, WorkFailed
@@ -87,15 +87,26 @@ def destroy(stage: Stage, plan: Teardown, progress: Callable[[str], None]) -> No
     """Carry a plan out.
 
     Raises:
-        WorkFailed: CloudFormation could not delete the stack; the data has not been touched.
+        WorkFailed: CloudFormation could not delete the stack, and the data has not been touched; or some of
+            the data could not be deleted, which the message names.
     """
     client: CloudFormationClient = stage.client("cloudformation")
     client.delete_stack(StackName=plan.stack_name)
     _await_deleted(client, stage, plan.stack_name)
     progress(f"stack {plan.stack_name} is deleted")
+    left = []
     for kept in plan.kept if plan.with_data else ():
-        DELETERS[kept.resource_type](stage, kept.name)
-        progress(f"{kept.logical_id} is deleted")
+        try:
+            DELETERS[kept.resource_type](stage, kept.name)
+            progress(f"{kept.logical_id} is deleted")
+        except (BotoCoreError, ClientError) as error:
+            # Without the stack, nobody finds it again: the others go, and this one is named.
+            left.append(f"  {kept.logical_id} ({kept.resource_type}, {kept.name}): {error}")
+    if left:
+        raise WorkFailed(
+            "\n".join([f"stack {plan.stack_name} is deleted, and not all of its data:", *left]),
+            hint="delete these by hand: no stack names them any more",
+        )
 
 
 def _await_deleted(client: "CloudFormationClient", stage: Stage, name: str) -> None:
@@ -129,6 +140,7 @@ def _delete_bucket(stage: Stage, bucket: str) -> None:
         versions: Any = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         objects: Any = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
         if objects:
+            # An object that is not deleted leaves its bucket, which S3 then refuses to delete.
             s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
     s3.delete_bucket(Bucket=bucket)
 

@@ -183,6 +183,19 @@ def test_destroying_with_its_data_deletes_the_data_last() -> None:
     assert [operation for operation, _ in place.client("s3").calls] == ["delete_objects", "delete_bucket"]
 
 
+def test_data_that_aws_does_not_delete_is_named_and_the_rest_goes() -> None:
+    place = doomed(GONE)
+    place.client("dynamodb").answers["delete_table"] = error("ResourceInUseException", "being updated")
+    said: list[str] = []
+    with pytest.raises(WorkFailed) as failed:
+        destroy(place, plan_destruction(place, with_data=True), said.append)
+    assert said[1:] == ["PagesBucket is deleted"]
+    first, *left = failed.value.message.splitlines()
+    assert first == "stack spillway-production is deleted, and not all of its data:"
+    assert len(left) == 1
+    assert left[0].startswith("  EntriesTable (AWS::DynamoDB::Table, e): ")
+
+
 def test_a_stack_that_cannot_be_deleted_leaves_the_data_alone() -> None:
     place = doomed({"Stacks": [{"StackStatus": "DELETE_FAILED"}]})
     with pytest.raises(WorkFailed):
