@@ -10,6 +10,8 @@ deployment after it adds the rest.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +230,8 @@ def parameters_for(
     return sent + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)]
 
 
+# In JSON, to a parameter or a resource.
+REFERENCE = re.compile(r'"Fn::GetAtt":|"Ref": "(?!AWS::)|\$\{(?!AWS::)')
 KEEPS_DATA = frozenset({"Retain", "RetainExceptOnCreate"})
 # The property by which CloudFormation finds a resource of the type; a secret's is its ARN.
 IDENTIFIERS = {
@@ -238,7 +242,7 @@ IDENTIFIERS = {
 
 
 def import_template(template: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the template of an import: the named resources, without what a parameter decides.
+    """Return the template of an import: the named resources, without what parameters or others decide.
 
     Args:
         template: the stack's own, as it is uploaded.
@@ -260,7 +264,7 @@ def import_template(template: Mapping[str, Any], names: Mapping[str, str]) -> di
         )
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Resources": {name: _undecided(kept[name]) for name in sorted(names)},
+        "Resources": {name: _by_itself(kept[name]) for name in sorted(names)},
     }
 
 
@@ -274,6 +278,13 @@ def resources_to_import(template: Mapping[str, Any], names: Mapping[str, str]) -
         }
         for name, resource in template["Resources"].items()
     ]
+
+
+def _by_itself(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resource without references to what an import leaves out; the next deployment adds them."""
+    properties = _undecided(resource.get("Properties", {}))
+    alone = {name: value for name, value in properties.items() if not REFERENCE.search(json.dumps(value))}
+    return {name: part for name, part in resource.items() if name != "DependsOn"} | {"Properties": alone}
 
 
 def _undecided(value: Any) -> Any:

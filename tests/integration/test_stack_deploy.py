@@ -1,6 +1,7 @@
 """A stack is updated by change set; the same code runs against the local cloud and AWS."""
 
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,16 @@ def test_only_what_outlives_its_stack_is_adopted_and_no_parameter_decides_of_it(
         {"BucketName": "p"},
         {"Id": names["SigningKeysSecret"]},
     ]
+    # CloudFormation refuses a reference to a resource that the import leaves out.
+    resources = template_of_the_stack()["Resources"]
+    every = {name: "x" for name, resource in resources.items() if "DeletionPolicy" in resource}
+    alone = import_template(template_of_the_stack(), every)["Resources"]
+    assert len(alone) == 16
+    assert not re.search(r'"(Ref|Fn::\w+|DependsOn)":', json.dumps(alone))
+    assert alone["TrafficBucket"]["Properties"].keys() == (
+        resources["TrafficBucket"]["Properties"].keys() - {"NotificationConfiguration"}
+    )
+    assert alone["EntriesTable"]["Properties"]["GlobalSecondaryIndexes"][0]["IndexName"] == "shard"
     with pytest.raises(BadInput, match="--adopt WavesQueue: no resource that outlives its stack"):
         import_template(template_of_the_stack(), {"WavesQueue": "q"})
 
