@@ -206,23 +206,25 @@ def test_a_template_with_aliases_is_refused_wherever_it_is_handed_in(
 @pytest.mark.parametrize(
     ("text", "refused"),
     [
-        ("a: &anchor 1\n", ALIASES),
-        ("a: {<<: *missing}\n", ALIASES),
-        ("a: b &c\n", None),
-        ("a: 'x *y &z'\n", None),
-        ("# see *this*\na: 1\n", None),
-        ('{"a": "&b *c"}', None),
+        ("Metadata: &anchor 1\n", ALIASES),
+        ("Metadata: {<<: *missing}\n", ALIASES),
+        ("Description: b &c\n", None),
+        ("Description: 'x *y &z'\n", None),
+        ("# see *this*\nMetadata: 1\n", None),
+        ('{"Description": "&b *c", "Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}', None),
     ],
 )
 def test_only_aliases_and_anchors_are_taken_for_such(
     aws: Surroundings, text: str, refused: Refusal | None
 ) -> None:
-    assert aws.answer("cloudformation", "ValidateTemplate", TemplateBody=text) == refused
+    body = text if text.startswith("{") else f"{text}Resources: {{Q: {{Type: 'AWS::SQS::Queue'}}}}\n"
+    assert aws.answer("cloudformation", "ValidateTemplate", TemplateBody=body) == refused
 
 
 def test_a_template_of_another_size_than_cloudformation_takes_is_refused(aws: Surroundings) -> None:
     def template(size: int) -> str:
-        return '{"Description": "' + "x" * (size - 19) + '"}'
+        head = '{"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}, "Description": "'
+        return head + "x" * (size - len(head) - 2) + '"}'
 
     assert aws.answer("cloudformation", "CreateStack", TemplateBody=template(51_200)) is None
     inline = aws.answer("cloudformation", "CreateStack", TemplateBody=template(51_201))
@@ -237,6 +239,70 @@ def test_a_template_of_another_size_than_cloudformation_takes_is_refused(aws: Su
     assert aws.answer("cloudformation", "CreateStack", TemplateURL="https://x/b/gone") == Refusal(
         "ValidationError", "S3 error: Access Denied"
     )
+
+
+TEMPLATE = """
+Parameters: {Seconds: {Type: Number, Default: 30}}
+Conditions: {Deep: !Equals [!Ref Seconds, 30]}
+Resources:
+  Waves:
+    Type: AWS::SQS::Queue
+    Condition: Deep
+    DeletionPolicy: Retain
+    DependsOn: Dead
+    Properties:
+      QueueName: !Sub "${AWS::StackName}-${Seconds}-${!literal}"
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 5}
+  Dead: {Type: AWS::SQS::Queue}
+Outputs: {Waves: {Value: !Ref Waves}}
+"""
+
+
+def test_a_template_that_is_whole_is_taken(aws: Surroundings) -> None:
+    given = [{"ParameterKey": "Seconds", "ParameterValue": "60"}]
+    assert aws.answer("cloudformation", "CreateStack", TemplateBody=TEMPLATE, Parameters=given) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("Resources:", "Resource:", "At least one Resources member"),
+        ("Parameters:", "AWSTemplateFormatVersion: '2020-01-01'\nParameters:", "AWSTemplateFormatVersion"),
+        ("Outputs:", "Globals: {}\nOutputs:", "Invalid template property or properties [Globals]"),
+        ("  Dead:", "  Dead-Letters:", "Resource name Dead-Letters is non alphanumeric"),
+        ("{Type: AWS::SQS::Queue}", "{Properties: {}}", "[/Resources/Dead] Every Resources object"),
+        ("{Type: AWS::SQS::Queue}", "{Type: AWS::SQS::Queue, Kind: x}", "resource property 'Kind'"),
+        ("Policy: Retain", "Policy: Keep", "Unrecognized DeletionPolicy Keep for resource Waves"),
+        ("Condition: Deep", "Condition: Shallow", "Unresolved condition dependency Shallow"),
+        ("DependsOn: Dead", "DependsOn: Gone", "dependencies [Gone] in the Resources block"),
+        ("GetAtt Dead.Arn", "GetAtt Gone.Arn", "dependencies [Gone] in the Resources block"),
+        ("${Seconds}", "${Minutes}", "dependencies [Minutes] in the Resources block"),
+        ("!Ref Waves", "!Ref Wave", "dependencies [Wave] in the Outputs block"),
+        (
+            "{Type: AWS::SQS::Queue}",
+            "{Type: AWS::SQS::Queue, DependsOn: [Waves]}",
+            "resources: [Dead, Waves]",
+        ),
+        ("Resources:", "Resources: [", "unsupported structure"),
+    ],
+)
+def test_a_template_with_a_wrong_part_is_refused(aws: Surroundings, old: str, new: str, said: str) -> None:
+    assert old in TEMPLATE
+    refused = aws.answer("cloudformation", "CreateStack", TemplateBody=TEMPLATE.replace(old, new, 1))
+    assert refused is not None
+    assert refused.code == "ValidationError"
+    assert said in refused.message
+
+
+def test_a_macro_may_add_what_a_template_refers_to(aws: Surroundings) -> None:
+    text = "Transform: AWS::Serverless-2016-10-31\n" + TEMPLATE.replace("!Ref Waves", "!Ref WavesStage")
+    assert aws.answer("cloudformation", "CreateStack", TemplateBody=text) is None
+
+
+def test_a_parameter_that_the_template_does_not_have_is_refused(aws: Surroundings) -> None:
+    given = [{"ParameterKey": "Minutes", "ParameterValue": "1"}]
+    refused = aws.answer("cloudformation", "CreateStack", TemplateBody=TEMPLATE, Parameters=given)
+    assert refused == Refusal("ValidationError", "Parameters: [Minutes] do not exist in the template")
 
 
 def test_a_hundred_executions_stay_unreserved(aws: Surroundings) -> None:

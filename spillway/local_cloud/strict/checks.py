@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
-
-import yaml
 
 from spillway.local_cloud.record import LAMBDA_CONCURRENCY
 from spillway.local_cloud.strict.refusals import OWN_ACCOUNT, Refusal
@@ -43,8 +40,6 @@ CLOUDFRONT_WILDCARDS_IN_PROGRESS_MAX = 15
 CLOUDFRONT_IN_PROGRESS_S = 10.0
 """How long an invalidation counts as in progress here; AWS documents no figure."""
 CLOUDFRONT_PATH_LENGTH_MAX = 4_000
-TEMPLATE_INLINE_BYTES_MAX = 51_200
-TEMPLATE_BYTES_MAX = 1_000_000
 API_BODY_BYTES_MAX = 10 * MIB
 S3_KEY_BYTES_MAX = 1_024
 S3_METADATA_BYTES_MAX = 2 * 1024
@@ -53,7 +48,6 @@ DYNAMODB_EXPRESSION_BYTES_MAX = 4096
 S3_DELETED_KEYS_MAX = 1_000
 # RFC 3986 allows these in a path as they are; whatever else there is has to be encoded.
 PATH = re.compile(r"/(?:[A-Za-z0-9._~:@!$&'()*+,;=/?-]|%[0-9A-Fa-f]{2})*")
-INDICATOR = re.compile(r"(?m)[&*][A-Za-z0-9_-]")
 
 
 @dataclass(slots=True)
@@ -213,58 +207,14 @@ def invalidations_in_progress(call: AwsCall, account: AccountState) -> Refusal |
 
 
 # ---------------------------------------------------------------------------------------------------
-# CloudFormation
-
-
-def template_text(call: AwsCall, account: AccountState) -> Refusal | None:
-    inline = call.members.get("TemplateBody")
-    if inline is not None:
-        if len(inline.encode()) > TEMPLATE_INLINE_BYTES_MAX:
-            return _validation_error(
-                f"1 validation error detected: Value '{inline[:40]}...' at 'templateBody' failed to satisfy "
-                f"constraint: Member must have length less than or equal to {TEMPLATE_INLINE_BYTES_MAX}"
-            )
-        return _template_format(inline)
-    if "TemplateURL" not in call.members:
-        return None
-    bucket, _, key = urlsplit(call.members["TemplateURL"]).path.lstrip("/").partition("/")
-    stored = account.stored_object(bucket, key)
-    if stored is None:
-        return _validation_error("S3 error: Access Denied")
-    if len(stored) > TEMPLATE_BYTES_MAX:
-        return _validation_error(f"Template may not exceed {TEMPLATE_BYTES_MAX} bytes in size.")
-    return _template_format(stored.decode("utf-8", "replace"))
-
-
-def _template_format(text: str) -> Refusal | None:
-    if text.lstrip().startswith("{") or not INDICATOR.search(text):
-        return None
-    try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        return _validation_error(
-            f"Template format error: YAML not well-formed. ({str(error).splitlines()[0]})"
-        )
-    if any(isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) for event in events):
-        return _validation_error(
-            "Template format error: YAML aliases are not allowed in CloudFormation templates"
-        )
-    return None
-
-
-def _validation_error(message: str) -> Refusal:
-    return Refusal("ValidationError", message)
-
-
-# ---------------------------------------------------------------------------------------------------
 # DynamoDB
 
 
 def expression_size(call: AwsCall, _: AccountState) -> Refusal | None:
     """Refuse an expression of more than 4 KB, also in one write of a transaction."""
     items = call.members.get("TransactItems", ())
-    for asked in (call.members, *(write for item in items for write in item.values())):
-        for name, value in asked.items():
+    for members in (call.members, *(write for item in items for write in item.values())):
+        for name, value in members.items():
             size = len(value.encode()) if name.endswith("Expression") else 0
             if size > DYNAMODB_EXPRESSION_BYTES_MAX:
                 reason = "Expression size has exceeded the maximum allowed size"

@@ -6,7 +6,7 @@ docs/aws-rules.md shows this table; a test holds the two together.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from spillway.local_cloud.strict import checks, expressions, functions
+from spillway.local_cloud.strict import checks, expressions, functions, templates
 from spillway.local_cloud.strict.checks import AccountState
 from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import AwsCall
@@ -171,7 +171,13 @@ RULES: tuple[AwsRule, ...] = (
         f"{_DOCS}/AWSCloudFormation/latest/UserGuide/template-formats.html",
         LAYER,
         TEMPLATE_OPERATIONS,
-        checks.template_text,
+        templates.template_text,
+    ),
+    AwsRule(
+        "cloudformation",
+        "resources with letters and digits for a name, a type, and a policy that exists; in a template "
+        "without a macro, no reference leads to nothing, or in a circle",
+        f"{_DOCS}/AWSCloudFormation/latest/UserGuide/template-anatomy.html",
     ),
     AwsRule(
         "lambda",
