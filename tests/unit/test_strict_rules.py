@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from spillway.deploy.template import import_template
 from spillway.local_cloud.strict import checks, functions, rules
 from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import AwsCall, HttpRequest
+from tests.support.uploaded import translated
 
 Make = Callable[..., Refusal | None]
 ROOT = Path(__file__).parents[2]
@@ -292,6 +294,18 @@ def test_a_template_with_a_wrong_part_is_refused(aws: Surroundings, old: str, ne
     assert refused is not None
     assert refused.code == "ValidationError"
     assert said in refused.message
+
+
+@pytest.mark.parametrize("imported", [False, True], ids=["after the macro", "import"])
+def test_the_template_of_the_stack_is_whole(aws: Surroundings, *, imported: bool) -> None:
+    document = translated()
+    document.pop("Transform", None)
+    if imported:
+        kept = [name for name, part in document["Resources"].items() if "DeletionPolicy" in part]
+        document = import_template(document, dict.fromkeys(kept, "x"))
+    aws.objects["bucket", "key"] = json.dumps(document).encode()
+    answer = aws.answer("cloudformation", "CreateChangeSet", TemplateURL="https://x/bucket/key")
+    assert answer is None
 
 
 def test_a_macro_may_add_what_a_template_refers_to(aws: Surroundings) -> None:
