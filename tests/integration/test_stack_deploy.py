@@ -107,6 +107,32 @@ def test_a_failed_deployment_names_the_resource_and_the_reason(stage: Stage, tmp
     assert "Emails (AWS::SQS::Queue)" in failed.value.message
 
 
+TRUST = {"Version": "2012-10-17", "Statement": []}
+NO_POLICY = {"Statement": [{"Effect": "Allow", "Action": "GetObject", "Resource": "*"}]}
+ROLE = {
+    "AssumeRolePolicyDocument": TRUST,
+    "Policies": [{"PolicyName": "p", "PolicyDocument": NO_POLICY}],
+}
+FROM_QUEUE = {"FunctionName": "f", "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q", "BatchSize": 11}
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "said"),
+    [
+        ("IAM::Role", ROLE, "MalformedPolicyDocument"),
+        ("Lambda::EventSourceMapping", FROM_QUEUE, "Maximum batch window"),
+        ("Lambda::Function", {"Environment": {"Variables": {"AB": "x" * 4_096}}}, "4KB limit"),
+    ],
+)
+def test_what_aws_refuses_of_a_resource_fails_its_stack(
+    stage: Stage, tmp_path: Path, kind: str, properties: dict[str, Any], said: str
+) -> None:
+    template = TEMPLATE | {"Resources": {"Emails": {"Type": f"AWS::{kind}", "Properties": properties}}}
+    del template["Outputs"]
+    with pytest.raises(WorkFailed, match=said):
+        deploy(stage, package_of(template, tmp_path), {"Seconds": "1"}, Operator(says_yes=True).approve)
+
+
 def with_a_kept_table(policy: dict[str, str]) -> dict[str, Any]:
     """The template, with a table that is made before the queue."""
     table = {

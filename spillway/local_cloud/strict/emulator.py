@@ -194,7 +194,7 @@ def _hold(name: str, properties: dict[str, Any], account: checks.AccountState) -
 
 def _raise(refusal: Refusal | None) -> None:
     if refusal is not None:
-        raise ValueError(f"{refusal.message} (Service: Lambda, Status Code: 400)")
+        raise ValueError(f"{refusal.message} ({refusal.code}, status {int(refusal.status)})")
 
 
 def stream_every_change() -> None:
