@@ -3,9 +3,11 @@
 import errno
 import os
 import sys
+from codecs import lookup
 from collections.abc import Callable
 from contextlib import chdir
 from importlib import import_module
+from io import TextIOWrapper
 from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
@@ -108,6 +110,12 @@ def cli(context: click.Context, folder: Path | None) -> None:
 
 def main() -> None:
     """Run one command. Exit status: 0 done, 1 the work failed, 2 the input was wrong, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # As Click does, write UTF-8 where the locale says ASCII, from rich, too. A sign that another
+            # encoding lacks is shown as \uXXXX, and ends no command.
+            encoding = "utf-8" if lookup(stream.encoding).name == "ascii" else stream.encoding
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         cli(standalone_mode=True)
     except SpillwayError as error:
@@ -117,10 +125,10 @@ def main() -> None:
             raise
         _end(BadInput("the local cloud is not installed", hint="install it: pip install 'spillway[demo]'"))
     except OSError as error:
-        # A write to a full disk names no file.
+        # A write to an open file, or to the standard output, names none.
         if error.errno not in (NOT_WRITABLE if error.filename else FULL):
             raise
-        where = os.fspath(error.filename or Path.cwd())
+        where = os.fspath(error.filename) if error.filename else "a file, or the output"
         _end(BadInput(f"{where}: {os.strerror(error.errno)}", hint=way_out(error, os.access)))
     except Exception as error:
         # AWS refused, or could not be reached: a sentence says so better than a traceback.

@@ -32,6 +32,7 @@ from spillway.preflight.reports import show, show_details, tell_story
 from spillway.preflight.usage import usage
 from spillway.project import Project
 from spillway.stage import stage_named
+from spillway.terminal import pluralize
 
 # A newsletter or a post of a small shop: without a number of its own, a forecast is not about a flood.
 VISITORS_DEFAULT = 20_000
@@ -39,6 +40,8 @@ VISITORS_MAX = 50_000_000
 # Each signup is simulated call by call, three times.
 SIGNUPS_MAX = 1_000_000
 CHANGES_MAX = 1_000_000
+# The share by which the peak of a curve may differ from the one that is asked for.
+PEAK_ERROR_MAX = 0.05
 LIMIT_NAMES = tuple(field.name for field in fields(FloodLimits))
 LIMIT_MAX = 1e12
 NO_STAGE = "AWS's documented limits, no sandbox of SES; yours: --stage NAME"
@@ -186,6 +189,8 @@ class Options:
 def _refuse_what_is_ignored(options: Options) -> None:
     if options.tell_story:
         refuse_ignored("with --story", heeded={"page"})
+    if options.shape == Shape.FLAT:
+        refuse_ignored("with --shape flat", ignored={"peak_factor"})
     if options.trace_file:
         refuse_ignored("with --trace", ignored={"visitors", "over_s", "peak_factor", "shape"})
     if options.as_json:
@@ -218,14 +223,24 @@ def _request_of(options: Options) -> PreflightRequest:
         rule_firings=options.rule_firings,
         endpoints=options.endpoints,
     )
-    rates = trace(options.trace_file) if options.trace_file else rates_per_s(campaign, Shape(options.shape))
     if options.trace_file:
-        campaign = _as_traced(campaign, rates)
+        rates = trace(options.trace_file)
+        campaign = replace(campaign, visitors=round(sum(rates)), over_s=len(rates))
+    else:
+        rates = rates_per_s(campaign, Shape(options.shape))
+    peak_factor = max(rates) * len(rates) / sum(rates)
+    if not is_default("peak_factor") and abs(peak_factor / options.peak_factor - 1) > PEAK_ERROR_MAX:
+        raise BadInput(
+            f"--peak-factor {options.peak_factor:g}: with --shape {options.shape}, the busiest of"
+            f" {pluralize(campaign.over_s, 'second')} has {peak_factor:.2f} times the mean",
+            hint=f"type --peak-factor {peak_factor:.2f}, another --over or another --shape",
+        )
+    campaign = replace(campaign, peak_factor=peak_factor)
     if campaign.signups > SIGNUPS_MAX:
         raise BadInput(
-            f"--visitors {campaign.visitors} at --signup-rate {campaign.signup_rate:.2%} are"
+            f"{campaign.visitors:,} visitors at --signup-rate {campaign.signup_rate:.2%} are"
             f" {campaign.signups:,} signups: more than the {SIGNUPS_MAX:,} that can be played",
-            hint="lower one of the two",
+            hint="lower the visitors or the rate",
         )
     shape = "trace" if options.trace_file else options.shape
     stage = options.stage_name or "production"
@@ -235,9 +250,14 @@ def _request_of(options: Options) -> PreflightRequest:
 def _account(project: Project, options: Options) -> AccountLimits:
     stage = options.stage_name
     account = read_limits(stage_named(project, stage)) if stage else AccountLimits(FloodLimits(), (NO_STAGE,))
-    known = dict(_limit(given) for given in options.limits)
-    if options.provisioned is not None:
-        known["provisioned"] = float(options.provisioned)
+    known: dict[str, float] = {}
+    kept_ready = () if options.provisioned is None else (f"provisioned={options.provisioned}",)
+    for given in (*options.limits, *kept_ready):
+        name, value = _limit(given)
+        if known.setdefault(name, value) != value:
+            raise BadInput(
+                f"--limit {given}: {name} is {known[name]:g} already", hint="leave one of the two out"
+            )
     return replace(account, limits=account.limits.known(Origin.GIVEN, **known))
 
 
@@ -251,13 +271,6 @@ def _limit(given: str) -> tuple[str, float]:
         names = ", ".join(LIMIT_NAMES)
         raise BadInput(f"--limit {given}: not NAME=VALUE of a limit", hint=f"names are {names}")
     return name, value
-
-
-def _as_traced(campaign: Campaign, rates: list[float]) -> Campaign:
-    total = sum(rates)
-    return replace(
-        campaign, visitors=round(total), over_s=len(rates), peak_factor=max(rates) * len(rates) / total
-    )
 
 
 def _site_bytes(site: Path) -> int:

@@ -97,7 +97,9 @@ def _queue_rows(state: StageState) -> Iterator[tuple[str, str, str]]:
 def _sending_rows(state: StageState) -> Iterator[tuple[str, str, str]]:
     if mail := state.mail:
         notes = ", in its sandbox" * mail.sandbox + ", PAUSED by SES" * mail.paused
-        sent = f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} emails in 24 h"
+        # -1 stands for no limit.
+        limit = f" of {mail.per_day:,.0f}" if mail.per_day >= 0 else ""
+        sent = f"{mail.sent_in_24_h:,.0f}{limit} emails in 24 h"
         yield "SES's limits", f"{sent}, {mail.per_s:g} a second{notes}", _bad_if(mail.paused)
     if state.received:
         yield "received", _received_words(state.received), ""

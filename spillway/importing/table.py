@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +52,13 @@ class TableFile:
     header_line: int = 1
 
 
-def read_table(file: Path, *, encoding: str = "", columns_min: int = 2) -> TableFile:
+def read_table(file: Path, *, encoding: str | None = None, columns_min: int = 2) -> TableFile:
     """Return the table of a CSV file or of a spreadsheet's first sheet.
 
     Args:
         file: CSV with commas, semicolons or tabs, or .xlsx, .xls, .ods.
-        encoding: The name of the encoding of a CSV file. Empty means UTF-8, or UTF-16 where it has a mark.
+        encoding: The name of the encoding of a CSV file. Empty means UTF-8, or UTF-16 where it has a mark;
+            so does None, of a command without --encoding.
         columns_min: The number of names that the header needs: one alone may be a text and no table.
 
     Raises:
@@ -67,7 +68,22 @@ def read_table(file: Path, *, encoding: str = "", columns_min: int = 2) -> Table
     return _table(file, read_records(file, encoding=encoding), columns_min)
 
 
-def read_records(file: Path, *, encoding: str = "") -> Iterator[tuple[int, list[str]]]:
+def read_columns(file: Path, columns: Sequence[str]) -> tuple[TableRow, ...]:
+    """Return the rows of a table that has these columns, whatever others it has.
+
+    Raises:
+        BadInput: as `read_table`; or a column is missing.
+    """
+    table = read_table(file)
+    if not set(columns) <= set(table.columns):
+        raise BadInput(
+            f"{file}:{table.header_line}: the columns are {', '.join(table.columns)}",
+            hint=f"name the columns {','.join(columns)}",
+        )
+    return table.rows
+
+
+def read_records(file: Path, *, encoding: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the line each record begins on, and its cells; see `read_table`. No record is a header.
 
     Raises:
@@ -99,7 +115,7 @@ def read_bytes(file: Path) -> bytes:
         raise BadInput(f"{file}: {error.strerror}", hint="name a file that can be read") from error
 
 
-def decoded(file: Path, content: bytes, encoding: str) -> str:
+def decoded(file: Path, content: bytes, encoding: str | None) -> str:
     """Return the text of a file. Nothing is guessed: a file that is not UTF-8 needs its encoding named.
 
     Raises:
@@ -120,8 +136,12 @@ def decoded(file: Path, content: bytes, encoding: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise BadInput(
             f"{file}:{line}: byte 0x{content[error.start]:02x} is not {codec.name.upper()}",
-            hint="save the file as UTF-8, or name its encoding: --encoding cp1252 (Western Windows), "
-            "cp1250 (Central European Windows), shift_jis (Japanese)",
+            hint="save the file as UTF-8"
+            + (
+                ", or name its encoding: --encoding cp1252 (Western Windows),"
+                " cp1250 (Central European Windows), shift_jis (Japanese)"
+            )
+            * (encoding is not None),
         ) from error
     except UnicodeError as error:
         raise BadInput(

@@ -21,7 +21,7 @@ from spillway.operate.findings import (
     good,
     unknown,
 )
-from spillway.stage import POLICY, missing_right
+from spillway.stage import POLICY, Stage, missing_right
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -47,7 +47,11 @@ TABLES = (
 
 def examine(examined: ExaminedStage) -> Iterator[Finding]:
     """Yield what every check finds. A check that cannot ask says so, and which right it lacks."""
+    sends_by_ses = _sends_by_ses(examined.stage)
     for name, check in CHECKS.items():
+        if name in CHECKS_OF_SES and not sends_by_ses:
+            yield unknown(name, "the mail server of SmtpSecretArn sends, and cannot be asked here")
+            continue
         try:
             yield check(examined)
         except ClientError as error:
@@ -58,6 +62,13 @@ def examine(examined: ExaminedStage) -> Iterator[Finding]:
                 yield unknown(name, f"could not be asked ({error.response['Error'].get('Code', '')})")
         except (BotoCoreError, SpillwayError, KeyError) as error:
             yield unknown(name, f"could not be asked ({type(error).__name__})")
+
+
+def _sends_by_ses(stage: Stage) -> bool:
+    try:
+        return not stage.parameters().get("SmtpSecretArn")
+    except (BotoCoreError, ClientError, SpillwayError, KeyError):
+        return True  # the first check says what is wrong with the stack
 
 
 def _stack(examined: ExaminedStage) -> Finding:
@@ -231,3 +242,4 @@ CHECKS: dict[str, Check] = {
     "sandbox": findings.sandbox,
     "quota": findings.quota,
 }
+CHECKS_OF_SES = frozenset({"sender", "DKIM", "SPF", "sandbox", "quota"})

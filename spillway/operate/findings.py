@@ -121,10 +121,14 @@ def lines(values: Iterable[object]) -> str:
 LOCAL_SENDS_NOTHING = "the local cloud sends nothing, and looks no record up"
 
 
-def identity_of(examined: ExaminedStage) -> SesIdentity | None:
-    """Return the identity that covers the sender: the address itself, its domain, or one above; or None."""
+def domains_of(examined: ExaminedStage) -> list[str]:
+    """Return the sender's domain and those above it, but for the top level."""
     labels = examined.sender_domain.split(".")
-    names = [examined.sender, *(".".join(labels[first:]) for first in range(max(1, len(labels) - 1)))]
+    return [".".join(labels[first:]) for first in range(max(1, len(labels) - 1))]
+
+
+def identity_of(examined: ExaminedStage, names: Iterable[str]) -> SesIdentity | None:
+    """Return the first of these identities that SES has, or None."""
     for name in names:
         try:
             return SesIdentity.read(examined.stage, name)
@@ -136,25 +140,31 @@ def identity_of(examined: ExaminedStage) -> SesIdentity | None:
 
 def sender(examined: ExaminedStage) -> Finding:
     """Ask SES for the identity of the sender, and whether it may send."""
-    found, stage = identity_of(examined), examined.stage
+    found = identity_of(examined, [examined.sender, *domains_of(examined)])
     if found is None:
-        return bad(
-            "sender",
-            f"SES has no identity for {examined.sender}: it takes no email of ours",
-            f"spillway deploy --stage {stage.name} --param SenderIdentity={examined.sender_domain}"
-            " --param CreateSenderIdentity=yes",
-        )
+        what = f"SES has no identity for {examined.sender}: it takes no email of ours"
+        return bad("sender", what, _create_identity(examined))
     if found.verified:
         return good("sender", f"{found.name} is verified")
     hint = lines(found.dkim_records()) or f"follow the link in the email that SES sent to {found.name}"
     return bad("sender", f"{found.name} is not verified yet: SES takes no email of ours", hint)
 
 
+def _create_identity(examined: ExaminedStage) -> str:
+    return (
+        f"spillway deploy --stage {examined.stage.name} --param SenderIdentity={examined.sender_domain}"
+        " --param CreateSenderIdentity=yes"
+    )
+
+
 def dkim(examined: ExaminedStage) -> Finding:
     """Ask SES whether it found the DKIM records of the sender's domain."""
     if examined.local:
         return unknown("DKIM", "the local cloud signs nothing")
-    found = SesIdentity.read(examined.stage, examined.sender_domain)
+    found = identity_of(examined, domains_of(examined))
+    if found is None:
+        what = f"SES has no identity for {examined.sender_domain}: emails of an address alone are not signed"
+        return bad("DKIM", what, _create_identity(examined))
     if found.dkim_status == "SUCCESS":
         return good("DKIM", f"emails of {found.domain} are signed")
     what = f"{found.domain}: {found.dkim_status}. These records belong into its zone"
@@ -165,8 +175,8 @@ def mail_from(examined: ExaminedStage) -> Finding:
     """Look whether SPF passes for the shop's own domain, by a MAIL FROM domain."""
     if examined.local:
         return unknown("SPF", LOCAL_SENDS_NOTHING)
-    found = SesIdentity.read(examined.stage, examined.sender_domain)
-    if not found.mail_from:
+    found = identity_of(examined, domains_of(examined))
+    if found is None or not found.mail_from:
         # SES's own domain passes SPF; DMARC passes by DKIM alone.
         return good("SPF", "bounces return to SES's own domain (MailFromDomain sets one of yours)")
     if found.mail_from_status == "SUCCESS":
@@ -179,9 +189,8 @@ def dmarc(examined: ExaminedStage) -> Finding:
     """Look the DMARC record up, of the sender's domain or one above it."""
     if examined.local:
         return unknown("DMARC", LOCAL_SENDS_NOTHING)
-    labels = examined.sender_domain.split(".")
-    for first in range(max(1, len(labels) - 1)):
-        name = f"_dmarc.{'.'.join(labels[first:])}"
+    for domain in domains_of(examined):
+        name = f"_dmarc.{domain}"
         texts = examined.resolve(name, "TXT")
         if texts is None:
             return unknown("DMARC", "no DNS server answered", f"dig +short TXT {name}")
@@ -223,9 +232,10 @@ def quota(examined: ExaminedStage) -> Finding:
     if per_day < 0 or expected <= per_day:
         minutes = expected / per_s / 60 if per_s > 0 else 0
         return good("quota", f"{rate}: {expected:,} {whose} take {minutes:,.0f} min")
+    takes = f"take {-(-expected // int(per_day))} days" if per_day else "never leave"
     return bad(
         "quota",
-        f"{rate}: the {expected:,} {whose} take {-(-expected // int(per_day))} days",
+        f"{rate}: the {expected:,} {whose} {takes}",
         f"ask for a higher one in {examined.stage.region}:"
         " https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-request-increase.html",
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import mean
+from urllib.parse import unquote, urljoin, urlsplit
 
 import brotli
 
@@ -62,6 +63,11 @@ TEXT_SUFFIXES = frozenset({"", ".html", ".css", ".js", ".svg", ".xml", ".txt", "
 _PRODUCTS = "products"
 # The folders of pages with product cards; home pages have cards as well.
 _LISTINGS = ("shop", "tags")
+# `(min-width: 40rem)` of an image's `sizes`, and a size in CSS pixels or in device pixels for one of them.
+# Another one, calc() for example, counts as the width of the screen.
+_CONDITION = re.compile(r"([a-z-]+)\s*:\s*([^\s)]+)")
+_UNITS = {"px": 1, "rem": 16, "em": 16, "vw": VIEWPORT_CSS_PX / 100, "dppx": 1, "x": 1, "dpi": 1 / 96}
+_SIZE = re.compile(rf"([0-9]*\.?[0-9]+)({'|'.join(_UNITS)})")
 _PRODUCT_LINK = re.compile(rf'href="(?:/[a-zA-Z-]+)?/{_PRODUCTS}/([a-z0-9-]+)"')
 
 
@@ -93,7 +99,7 @@ def page_weight(site: Path, path: str) -> PageWeight:
     page = page / "index.html" if page.is_dir() else page
     if not page.is_file():
         raise BadInput(f"{path}: the build has no such page", hint="name one, like /products/NAME")
-    wanted = _Wanted()
+    wanted = _Wanted(path)
     wanted.feed(page.read_text(encoding="utf-8"))
     pictures = wanted.pictures if "products/" in path else wanted.pictures[:LISTING_PICTURES_MAX]
     paths = [*dict.fromkeys([*wanted.assets, *pictures])]
@@ -124,18 +130,19 @@ def mean_product_weight(site: Path) -> PageWeight:
 
 
 def sent_bytes(file: Path) -> int:
-    """Return the size of a file as CloudFront sends it to a current browser, in bytes."""
-    content = file.read_bytes()
+    """Return the size of a file as CloudFront sends it to a current browser, in bytes; 0 if it is missing."""
+    content = file.read_bytes() if file.is_file() else b""
     if file.suffix not in TEXT_SUFFIXES or len(content) < COMPRESSED_BYTES_MIN:
         return len(content)
     return len(brotli.compress(content, quality=BROTLI_QUALITY))
 
 
 class _Wanted(HTMLParser):
-    """Collects the files that a browser downloads for a page."""
+    """Collects the files of the shop that a browser downloads for a page, by their paths in the build."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__()
+        self._path = f"/{path.removeprefix('/')}"
         self.assets: list[str] = []
         self.pictures: list[str] = []
         self._best: str | None = None
@@ -153,21 +160,21 @@ class _Wanted(HTMLParser):
             case "noscript":
                 self._is_without_script = True
             case "script" if "src" in found:
-                self.assets.append(found["src"])
+                self.assets += self._own(found["src"])
             case "link" if found.get("rel") in {"stylesheet", "icon"}:
-                self._own(found.get("href", ""))
+                self.assets += self._own(found.get("href", ""))
             case "picture":
                 self._best = None
             case "source" if self._best is None and found.get("type") == "image/avif":
                 self._best = chosen(found.get("srcset", ""), found.get("sizes", "100vw"))
             case "img":
-                shown = self._best or found.get("src", "")
-                self.pictures += [] if shown.startswith("data:") else [shown]
+                self.pictures += self._own(self._best or found.get("src", ""))
                 self._best = None
 
-    def _own(self, address: str) -> None:
-        if address.startswith("/"):  # and not "data:", which is in the page already
-            self.assets.append(address)
+    def _own(self, address: str) -> list[str]:
+        # An address with a scheme or a host is data in the page, or costs the shop nothing.
+        parts = urlsplit(urljoin(self._path, address))
+        return [] if parts.scheme or parts.netloc or not address else [unquote(parts.path)]
 
 
 def chosen(srcset: str, sizes: str) -> str | None:
@@ -188,27 +195,25 @@ def _candidates(srcset: str) -> Iterator[tuple[int, str]]:
 
 
 def _shown_css_px(sizes: str) -> float:
-    # The first entry whose condition holds; the last one has none.
+    # The first entry whose condition holds; the last one has none. A theme of the shop may have any CSS.
     for entry in sizes.split(","):
-        *condition, length = entry.split()
-        if all(_holds(part) for part in condition):
-            return _css_px(length)
+        condition, _, length = entry.rpartition(") ")
+        if all(_holds(feature, value) for feature, value in _CONDITION.findall(condition)):
+            return _size(length)
     return VIEWPORT_CSS_PX
 
 
-def _holds(condition: str) -> bool:
-    feature, _, least = condition.strip("()").partition(":")
+def _holds(feature: str, value: str) -> bool:
     if feature == "min-resolution":
-        return float(least.removesuffix("dppx")) <= DEVICE_PIXELS_PER_CSS_PX
-    return feature == "min-width" and _css_px(least) <= VIEWPORT_CSS_PX
+        return _size(value) <= DEVICE_PIXELS_PER_CSS_PX
+    if feature == "max-width":
+        return _size(value) >= VIEWPORT_CSS_PX
+    return feature == "min-width" and _size(value) <= VIEWPORT_CSS_PX
 
 
-def _css_px(length: str) -> float:
-    if length.endswith("vw"):
-        return VIEWPORT_CSS_PX * float(length[:-2]) / 100
-    if length.endswith("rem"):
-        return float(length[:-3]) * 16
-    return float(length.removesuffix("px"))
+def _size(value: str) -> float:
+    found = _SIZE.fullmatch(value.strip())
+    return float(found[1]) * _UNITS[found[2]] if found else VIEWPORT_CSS_PX
 
 
 @dataclass(frozen=True, slots=True)

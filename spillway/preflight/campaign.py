@@ -1,18 +1,19 @@
 """A campaign, and the curve its visitors arrive by: a rate for each second, not samples."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp, log
+from math import exp, inf, log
 from pathlib import Path
 
 from spillway.errors import BadInput
+from spillway.importing.table import TableRow, read_columns
 
 # The peak of a spike comes after a twentieth of the time.
 RISE_SHARE = 0.05
 SECOND_SPIKE_AT = 0.5
 TRACE_SECONDS_MAX = 7 * 24 * 3600
+TRACE_VISITORS_PER_S_MAX = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,11 @@ class Shape(StrEnum):
 
 
 def rates_per_s(campaign: Campaign, shape: Shape) -> list[float]:
-    """Return the visitors of each second; their sum and their peak are the campaign's."""
-    if shape is Shape.FLAT or campaign.peak_factor <= 1:
+    """Return the visitors of each second; their sum and their peak are the campaign's.
+
+    The peak of a few seconds is the nearest one that they have room for.
+    """
+    if shape is Shape.FLAT or campaign.peak_factor <= 1 or campaign.over_s == 1:
         return [campaign.visitors_per_s_mean] * campaign.over_s
     starts = (0.0,) if shape is Shape.SPIKE else (0.0, SECOND_SPIKE_AT)
     curve = _sharpest_fit(campaign, starts)
@@ -105,7 +109,8 @@ def _sharpest_fit(campaign: Campaign, starts: Sequence[float]) -> list[float]:
         ]
 
     def peak_over_mean(values: list[float]) -> float:
-        return max(values) * len(values) / sum(values)
+        # A half-life far below a second leaves no visitor in any second.
+        return max(values) * len(values) / sum(values) if any(values) else inf
 
     return curve(_bisect(lambda half_life: peak_over_mean(curve(half_life)), campaign.peak_factor))
 
@@ -129,31 +134,29 @@ def _spike(since: float, half_life: float) -> float:
 
 
 def trace(file: Path) -> list[float]:
-    """Read the visitors of each second from a CSV with the columns `second` and `visitors`; gaps are zero.
+    """Read the visitors of each second from a table with the columns `second` and `visitors`; gaps are zero.
 
     Raises:
         BadInput: The file or a line cannot be used; the error names it.
     """
-    if not file.is_file():
-        raise BadInput(f"--trace {file}: no such file", hint="a CSV with the columns second,visitors")
     found: dict[int, float] = {}
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        if not {"second", "visitors"} <= set(reader.fieldnames or ()):
-            raise BadInput(f"{file}:1: expected the columns second,visitors")
-        for row in reader:
-            second, visitors = _row(file, reader.line_num, row)
-            found[second] = found.get(second, 0.0) + visitors
+    for row in read_columns(file, ("second", "visitors")):
+        second = int(_number(file, row, "second", TRACE_SECONDS_MAX - 1, whole=True))
+        found[second] = found.get(second, 0.0) + _number(file, row, "visitors", TRACE_VISITORS_PER_S_MAX)
     if not any(found.values()):
         raise BadInput(f"{file}: no visitors", hint="give each second with its visitors")
     return [found.get(second, 0.0) for second in range(max(found) + 1)]
 
 
-def _row(file: Path, line: int, row: dict[str, str]) -> tuple[int, float]:
+def _number(file: Path, row: TableRow, column: str, most: int, *, whole: bool = False) -> float:
     try:
-        second, visitors = int(row["second"]), float(row["visitors"])
-    except (TypeError, ValueError):
-        raise BadInput(f"{file}:{line}: {row!r}: second and visitors must be numbers") from None
-    if not 0 <= second < TRACE_SECONDS_MAX or not 0 <= visitors < 1e9:
-        raise BadInput(f"{file}:{line}: second {second}, visitors {visitors:g}: out of range")
-    return second, visitors
+        number = float(row[column])
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= most or (whole and number != int(number)):
+        kind = "whole number" if whole else "number"
+        raise BadInput(
+            f"{file}:{row.line}: {column} = {row[column]!r}: expected a {kind} from 0 to {most:,}",
+            hint="correct the line",
+        )
+    return number

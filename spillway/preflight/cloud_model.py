@@ -158,7 +158,7 @@ class TableCapacity:
         self._taken.clear()
 
     def _partitions_needed(self) -> int:
-        return max(1, round(self.capacity / self._per_partition))
+        return max(1, round(self.capacity / self._per_partition)) if self._per_partition else 1
 
 
 class EmailQueue:

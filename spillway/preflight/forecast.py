@@ -164,9 +164,14 @@ def breaks_first(found: tuple[ForecastRow, ...], run: SimulationResult) -> str:
     worst = min(found, key=lambda row: row.headroom)
     if worst.headroom < 1:
         return (
-            f"{worst.resource}: {worst.need:,.0f} {worst.limit.unit} needed, {worst.limit.value:,.0f} allowed"
+            f"{worst.resource}: {_figure(worst.need)} {worst.limit.unit} needed,"
+            f" {_figure(worst.limit.value)} allowed"
         )
     return f"nothing; {worst.resource} comes nearest, with {worst.headroom:.1f} times what is needed"
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 @dataclass(frozen=True, slots=True)

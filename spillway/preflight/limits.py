@@ -30,6 +30,7 @@ _SECRETS = f"{_DOCS}/secretsmanager/latest/userguide/reference_limits.html"
 _TEMPLATE = ".chalice/resources/"
 # SES's sandbox, in which each account starts.
 SANDBOX_EMAILS_PER_DAY = 200
+UNLIMITED_EMAILS_PER_DAY = 1e9
 LOCAL_CANNOT_TELL = "the local cloud has no quotas of its own: its answers are not AWS's limits"
 Answer = tuple[Mapping[str, float], list[str]]
 
@@ -151,13 +152,15 @@ def _emails(stage: Stage) -> Answer:
     client: SESV2Client = stage.client("sesv2")
     account: Any = client.get_account()
     quota = account["SendQuota"]
-    left = quota["Max24HourSend"] - quota["SentLast24Hours"]
+    # -1 stands for no limit.
+    limited = quota["Max24HourSend"] >= 0
+    left = quota["Max24HourSend"] - quota["SentLast24Hours"] if limited else UNLIMITED_EMAILS_PER_DAY
     said = []
     if not account.get("ProductionAccessEnabled", True):
         said.append("SES is in its sandbox: emails go to verified addresses only; ask for production access")
     if not account.get("SendingEnabled", True):
         said.append("SES has paused sending for this account")
-    if quota["SentLast24Hours"]:
+    if limited and quota["SentLast24Hours"]:
         said.append(
             f"{quota['SentLast24Hours']:,.0f} emails of the last 24 hours count against the day's quota"
         )

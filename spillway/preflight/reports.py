@@ -146,6 +146,8 @@ def show(made: Forecast) -> None:
 
 def _waits(run: SimulationResult) -> str:
     wait_s = run.email_wait_s_max
+    if run.accepted == run.emails_unsent:
+        return "no email leaves"
     return f"a confirmation email waits {span(wait_s)} at most" if wait_s >= 1 else "emails leave at once"
 
 

@@ -1,5 +1,7 @@
 """How commands end: the right exit status, a sentence and a way out, never a traceback."""
 
+import errno
+import os
 import shlex
 import subprocess
 import sys
@@ -113,6 +115,19 @@ def test_an_aws_that_does_not_answer_is_reported_in_a_sentence(spillway: Typist)
     assert ended.said.startswith("spillway: AWS:")
 
 
+def test_a_full_disk_is_reported_in_a_sentence(spillway: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    # A write to an open file names no file.
+    monkeypatch.setattr(cli, "get_command", lambda *_: click.Command("build", callback=full))
+    assert spillway("build") == Ended(
+        2,
+        "spillway: a file, or the output: No space left on device\n"
+        "  give yourself the right to write there, or free the name or the space it needs\n",
+    )
+
+
 class Stopping(Commands):
     """Every command is stopped at once."""
 
@@ -141,6 +156,23 @@ def test_a_command_ends_its_process_as_it_should() -> None:
     assert ended.returncode == 2
     assert ended.stderr.startswith("spillway: SKU 'fj\\u200bink': not an SKU")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", "\N{CHECK MARK}"), ("utf-8", "\N{CHECK MARK}"), ("cp1252", "\\u2713")]
+)
+def test_no_sign_of_an_output_ends_a_command(encoding: str, shown: str) -> None:
+    script = (
+        "from spillway.__main__ import cli, main; import click; from rich.console import Console\n"
+        "@cli.command('shown')\n"
+        "def shown(): click.echo('\\N{CHECK MARK}'); Console().print('\\N{CHECK MARK}')\n"
+        "cli.get_command = lambda context, name: shown\n"
+        "main()"
+    )
+    words = [sys.executable, "-c", script, "shown"]
+    variables = {**os.environ, "PYTHONIOENCODING": encoding}
+    ended = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout.decode().split()) == (0, [shown, shown])
 
 
 def every_command() -> list[tuple[str, click.Command]]:

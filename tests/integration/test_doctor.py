@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from spillway.commands.health import doctor_command
 from spillway.deploy.checks import SesIdentity
-from spillway.operate.doctor import CHECKS, TABLES, ExaminedStage, Finding, Result, examine
+from spillway.operate.doctor import CHECKS, CHECKS_OF_SES, TABLES, ExaminedStage, Finding, Result, examine
 from spillway.operate.findings import Resolve
 from tests.integration.test_agreement import SHOP
 from tests.support.stubbed_stage import OUTPUTS, Client, FakeStage, account, error, stage
@@ -291,7 +291,37 @@ def test_an_identity_above_the_senders_domain_counts_and_so_does_its_dmarc_recor
     below = replace(examined, shop=replace(SHOP, sender="hello@news.heron.example"))
     found = findings(below)
     assert found["sender"].what == "heron.example is verified"
+    assert found["DKIM"].what == "emails of heron.example are signed"
+    assert found["SPF"].what == "bounces return to bounce.heron.example"
     assert found["DMARC"].what == "_dmarc.heron.example has a record"
+
+
+def test_the_identity_of_an_address_alone_signs_nothing() -> None:
+    def address_alone(EmailIdentity: str) -> Any:  # noqa: N803 - as boto3 calls it
+        if "@" not in EmailIdentity:
+            raise NOT_FOUND
+        return IDENTITY
+
+    found = findings(visited(sesv2=Client(get_email_identity=address_alone, **account().answers)))
+    assert (found["sender"].result, found["DKIM"].result) == (Result.GOOD, Result.BAD)
+    assert "SenderIdentity=heron.example" in found["DKIM"].hint
+
+
+def test_ses_is_not_asked_about_emails_that_another_mail_server_sends() -> None:
+    parameters = {**PARAMETERS, "SmtpSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:smtp"}
+    found = findings(visited(parameters=parameters, sesv2=Client(), records={}))
+    assert {check for check, item in found.items() if "SmtpSecretArn sends" in item.what} == CHECKS_OF_SES
+    assert {found[check].result for check in CHECKS_OF_SES} == {Result.UNKNOWN}
+    assert found["DMARC"].result is Result.BAD
+
+
+@pytest.mark.parametrize(
+    ("per_day", "result", "what"), [(-1.0, Result.GOOD, "take 143 min"), (0.0, Result.BAD, "never leave")]
+)
+def test_a_quota_may_be_without_limit_or_nothing(per_day: float, result: Result, what: str) -> None:
+    quota = {"Max24HourSend": per_day, "MaxSendRate": 14.0, "SentLast24Hours": 0.0}
+    found = findings(visited(sesv2=account(SendQuota=quota), emails=120_000))["quota"]
+    assert (found.result, what in found.what) == (result, True)
 
 
 def test_a_right_that_is_missing_is_named() -> None:

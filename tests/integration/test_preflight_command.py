@@ -85,6 +85,7 @@ def test_without_a_number_a_small_campaign_is_assumed_and_said_so(project: Proje
         (["--story", "--visitors", "20000"], "--visitors", "--story"),
         (["--trace", "visitors.csv", "--over", "1h"], "--over", "--trace"),
         (["--json", "--details"], "--details", "--json"),
+        (["--shape", "flat", "--peak-factor", "9"], "--peak-factor", "--shape flat"),
     ],
 )
 def test_an_option_that_has_no_effect_is_refused(
@@ -214,6 +215,30 @@ def test_a_wrong_option_is_refused(project: Project, words: list[str]) -> None:
 def test_a_limit_that_is_none_is_refused(project: Project, limit: str) -> None:
     with pytest.raises(BadInput, match="--limit"):
         run(project, *SMALL, "--limit", limit)
+
+
+def test_a_limit_has_one_value(project: Project) -> None:
+    for words in (["--limit", "provisioned=5", "--provisioned", "6"], ["--limit", "emails_per_s=5"]):
+        with pytest.raises(BadInput, match="already"):
+            run(project, *SMALL, *words, "--limit", "emails_per_s=6")
+
+
+def test_a_limit_of_nothing_loses_every_signup(project: Project) -> None:
+    for limit in ("partition_write_units_per_s", "calls_per_instance_s", "concurrency"):
+        document = json.loads(run(project, *SMALL, "--limit", f"{limit}=0", "--json").output)
+        assert (document["as_it_is"]["accepted"], document["as_it_is"]["gave_up"]) == (0, 250)
+    lines = run(project, *SMALL, "--limit", "emails_per_s=0").output.splitlines()
+    assert re.fullmatch(r"Breaks first: emails, pace: 0\.\d+ emails/s needed, 0 allowed", lines[2])
+    assert lines[3].endswith("250 emails come too late to confirm, or never; no email leaves")
+
+
+def test_a_peak_that_a_campaign_has_no_room_for_is_refused_or_said(project: Project) -> None:
+    with pytest.raises(BadInput, match="the busiest of 10 seconds has 10") as refused:
+        run(project, "--over", "10s", "--peak-factor", "100")
+    assert "--peak-factor 10.00" in refused.value.hint
+    for words, peak_factor in ((["--over", "2s"], 2), (["--shape", "flat"], 1), (["--over", "5m"], 5)):
+        document = json.loads(run(project, "--visitors", "1000", *words, "--json").output)
+        assert document["campaign"]["peak_factor"] == pytest.approx(peak_factor, rel=0.01)
 
 
 def test_a_million_an_hour_breaks_a_new_account_and_with_the_fixes_nothing_is_lost(

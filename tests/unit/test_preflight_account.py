@@ -6,7 +6,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.preflight.limits import LOCAL_CANNOT_TELL, FloodLimits, Origin, read_limits, sandbox
+from spillway.preflight.limits import (
+    LOCAL_CANNOT_TELL,
+    UNLIMITED_EMAILS_PER_DAY,
+    FloodLimits,
+    Origin,
+    read_limits,
+    sandbox,
+)
 from spillway.stage import Stage
 from tests.support.aws import REGION
 
@@ -21,8 +28,11 @@ SANDBOX = {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 20.0}
 class Account:
     """Answers every operation that preflight asks, or refuses those in `refuses`."""
 
-    def __init__(self, refuses: frozenset[str] = frozenset(), **parameters: str) -> None:
+    def __init__(
+        self, refuses: frozenset[str] = frozenset(), *, quota: Any = SANDBOX, **parameters: str
+    ) -> None:
         self._refuses = refuses
+        self._quota = quota
         self._parameters = {**PARAMETERS, **parameters}
 
     def __getattr__(self, operation: str) -> Any:
@@ -37,7 +47,7 @@ class Account:
         parameters = [{"ParameterKey": key, "ParameterValue": text} for key, text in self._parameters.items()]
         outputs = [{"OutputKey": "EntriesTable", "OutputValue": "entries"}]
         # Two services have an operation of this name; each finds its own part of the answer.
-        account = {"SendQuota": SANDBOX, "ProductionAccessEnabled": False, "SendingEnabled": True}
+        account = {"SendQuota": self._quota, "ProductionAccessEnabled": False, "SendingEnabled": True}
         account["throttleSettings"] = {"rateLimit": 9_999.0}
         return {
             "get_account_settings": {"AccountLimit": {"UnreservedConcurrentExecutions": 50}},
@@ -84,6 +94,12 @@ def test_the_sandbox_is_reported() -> None:
     assert any("sandbox" in remark for remark in read.remarks)
     assert sandbox(read.limits)
     assert not sandbox(FloodLimits())
+
+
+def test_a_quota_without_limit_is_no_quota_of_one_email() -> None:
+    read = read_limits(stage(Account(quota={**SANDBOX, "Max24HourSend": -1.0})))
+    assert read.limits.emails_per_day.value == UNLIMITED_EMAILS_PER_DAY
+    assert not any("count against the day's quota" in remark for remark in read.remarks)
 
 
 def test_environments_set_aside_are_all_that_the_api_has() -> None:

@@ -256,10 +256,30 @@ def test_the_mean_lies_between_the_lightest_and_the_heaviest_page(site: Path) ->
         ("46vw", "/p-640.avif"),
         ("5rem", "/p-320.avif"),
         ("200vw", "/p-960.avif"),
+        # As themes of shops write them.
+        ("(min-width: 56rem) 34rem, 46vw", "/p-640.avif"),
+        ("(max-width: 600px) 46vw, 92vw", "/p-640.avif"),
+        ("(min-width: 20rem) and (max-width: 30em) 46vw, 92vw", "/p-640.avif"),
+        ("(min-resolution: 192dpi) 46vw, 92vw", "/p-640.avif"),
+        ("(orientation: landscape) 10vw, calc(100vw - 2rem)", "/p-960.avif"),
     ],
 )
 def test_a_telephone_takes_the_narrowest_picture_that_is_wide_enough(sizes: str, url: str) -> None:
     assert chosen(SRCSET, sizes) == url
+
+
+def test_a_page_weighs_what_the_shop_sends_and_not_what_other_hosts_send(tmp_path: Path) -> None:
+    (tmp_path / "own.js").write_bytes(b"x" * 900)
+    (tmp_path / "page").write_text(
+        '<script src="https://tags.example/tag.js"></script><script src="//tags.example/tag.js"></script>'
+        '<script src="own.js?v=2"></script><link rel="stylesheet" href="/missing.css">'
+        '<img src="https://pictures.example/p.jpg"><img src="data:image/gif;base64,R0lG"><img src="">'
+    )
+    found = {item.path: item.body_bytes for item in page_weight(tmp_path, "/page").fetched}
+    assert {path: size for path, size in found.items() if path != "/page"} == {
+        "/own.js": 900,
+        "/missing.css": 0,
+    }
 
 
 def test_a_page_that_was_not_built_is_named(site: Path, tmp_path: Path) -> None:
@@ -290,15 +310,19 @@ def test_bytes_are_charged_by_the_gibibyte() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("second,people\n0,1\n", ":1"),
-        ("second,visitors\n0,many\n", ":2"),
-        ("second,visitors\n0,1\n-1,5\n", ":3"),
-        ("second,visitors\n0,0\n", "no visitors"),
+        (b"second,people\n0,1\n", "csv:1: the columns are second, people"),
+        (b"second,visitors\n0,many\n", "csv:2: visitors = 'many': expected a number from 0"),
+        (b"second,visitors\n0,1\n-1,5\n", "csv:3: second = '-1': expected a whole number from 0"),
+        (b"second,visitors\n0.5,1\n", "csv:2: second = '0.5'"),
+        (b"second,visitors\n0,inf\n", "csv:2: visitors = 'inf'"),
+        (b"second,visitors\n0,10,5\n", "csv:2: 3 cells under 2 columns"),
+        (b"second,visitors\n0,1\n1,\xe9\n", "csv:3: byte 0xe9 is not UTF-8"),
+        (b"second,visitors\n0,0\n", "no visitors"),
     ],
 )
-def test_a_trace_that_cannot_be_used_names_its_line(text: str, place: str, tmp_path: Path) -> None:
+def test_a_trace_that_cannot_be_used_names_its_line(text: bytes, place: str, tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
-    file.write_text(text)
+    file.write_bytes(text)
     with pytest.raises(BadInput, match=place):
         trace(file)
 
@@ -307,6 +331,13 @@ def test_a_trace_may_have_gaps(tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
     file.write_text("second,visitors\n0,5\n3,7.5\n")
     assert trace(file) == [5, 0, 0, 7.5]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_trace_is_read_as_a_spreadsheet_program_saves_it(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text("second;visitors\n0;5\n2;7.5\n", encoding=encoding)
+    assert trace(file) == [5, 0, 7.5]
 
 
 def test_a_request_or_ten_kilobytes_more_add_what_is_said() -> None:

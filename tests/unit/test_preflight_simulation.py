@@ -233,6 +233,16 @@ def test_a_curve_has_all_visitors_and_no_higher_peak_than_requested(shape: Shape
     assert max(rates) == pytest.approx(top * campaign.visitors_per_s_mean, rel=0.25)
 
 
+@pytest.mark.parametrize("shape", [Shape.SPIKE, Shape.DOUBLE_SPIKE])
+@pytest.mark.parametrize("over_s", range(1, 8))
+def test_a_campaign_of_seconds_has_the_sharpest_peak_that_fits(shape: Shape, over_s: int) -> None:
+    rates = rates_per_s(Campaign(600, over_s, peak_factor=100), shape)
+    assert len(rates) == over_s
+    assert sum(rates) == pytest.approx(600)
+    # They come in one second, or half of them in each of two.
+    assert max(rates) == pytest.approx(300 if shape is Shape.DOUBLE_SPIKE and over_s in {4, 6} else 600)
+
+
 def test_a_double_spike_comes_twice() -> None:
     rates = rates_per_s(Campaign(1_000_000, 3600, 5.0), Shape.DOUBLE_SPIKE)
     rising = [later > before for before, later in pairwise(rates)]
