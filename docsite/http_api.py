@@ -55,10 +55,10 @@ def _operation(document: Document, title: str, operation: Document) -> list[str]
     parameters = [_resolved(document, parameter) for parameter in operation.get("parameters", ())]
     if parameters:
         rows = [
-            [f"`{one['name']}`", "yes" if one.get("required") else "no", one.get("description", "")]
+            [f"`{one['name']}`", one.get("description", ""), "yes" if one.get("required") else "no"]
             for one in parameters
         ]
-        parts.append(table(["query parameter", "needed", "meaning"], rows))
+        parts.append(table(["query parameter", "meaning", "needed"], rows))
     content = operation.get("requestBody", {}).get("content", {})
     if content:
         types = ", ".join(f"`{name}`" for name in content)
@@ -71,8 +71,8 @@ def _operation(document: Document, title: str, operation: Document) -> list[str]
         resolved = _resolved(document, answer)
         kinds = ", ".join(f"`{name}`" for name in resolved.get("content", {})) or "none"
         statuses.setdefault((kinds, resolved["description"]), []).append(status)
-    rows = [[", ".join(group), kinds, meaning] for (kinds, meaning), group in statuses.items()]
-    return [*parts, table(["status", "body", "meaning"], rows)]
+    rows = [[", ".join(group), meaning, kinds] for (kinds, meaning), group in statuses.items()]
+    return [*parts, table(["status", "meaning", "body"], rows)]
 
 
 def _schemas(document: Document, body: Document) -> Iterator[Document]:
@@ -92,12 +92,12 @@ def _fields(document: Document, schema: Document) -> str:
         rows.append(
             [
                 f"`{name}`",
-                "yes" if name in needed else "no",
-                _type(document, resolved),
                 _meaning(document, resolved),
+                _type(document, resolved),
+                "yes" if name in needed else "no",
             ]
         )
-    return table(["field", "needed", "value", "meaning"], rows)
+    return table(["field", "meaning", "value", "needed"], rows)
 
 
 def _meaning(document: Document, schema: Document) -> str:
