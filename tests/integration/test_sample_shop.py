@@ -198,3 +198,5 @@ def test_the_founding_story_in_the_docs_is_the_one_that_the_command_shows(site: 
         assert float(now_usd) == pytest.approx(found[what.strip()], abs=0.10), what
     prose = (ROOT / "docs" / "preflight.md").read_text().replace("\n", " ")
     assert f"{refresh.objects:.1f} pages and {refresh.paths:.1f} paths, {refresh_usd(refresh):.3f}" in prose
+    # Thirty days of 1,000 changes, less the thousand paths that are free.
+    assert f"about {round(30_000 * refresh_usd(refresh) - 5, -1):,.0f} dollars a month" in prose
