@@ -14,14 +14,15 @@ from loadtests.figures import Figures, read_figures, read_moments, table
 from loadtests.flood import Flood, send
 from loadtests.growth import all_flat
 from loadtests.ledger import account
-from loadtests.predictions import Foretold, foretold
+from loadtests.predictions import Prediction, predict
 from loadtests.processes import Family, watched
-from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
+from loadtests.report import FORM_STEPS, Findings, growth_rows, prediction_row, report
 from loadtests.shapes import CALLS_PER_S_MAX, PHASES, Shape, duration_s
 from loadtests.shop import landing_of, open_shop, recounted, stored
 from loadtests.throttle import burst_of, throttled
 from loadtests.traffic import LoggedPosts, logged_posts, posts_in_logs, write_page
 from loadtests.wording import said, said_of_counters
+from spillway.commands.options import ChoiceType, Decimal, WholeNumber, stage_option
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage
@@ -29,23 +30,28 @@ from spillway.terminal import Steps, StopRequested, interruptible
 
 
 @click.command("load", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--port", type=int, default=8000, show_default=True, help="Of the demo, if none is running.")
-@click.option("--shape", type=click.Choice([shape.value for shape in Shape]), default="spike",
-              show_default=True)  # fmt: skip
+@click.option("--port", type=WholeNumber(1_024, 65_535), default=8000, show_default=True,
+              help="The port of a new demo, if none is running.")  # fmt: skip
+@click.option("--shape", type=ChoiceType([shape.value for shape in Shape]), default="spike", show_default=True,
+              help="The number of shoppers over time.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True,
-              help="What shoppers choose is thrown with it.")  # fmt: skip
-@click.option("--api-calls-per-s", "calls_per_s_max", type=click.FloatRange(0, 10_000),
-              help="Have the stage turn away what is more than this, for each method; 0 leaves it as"
-              " deployed. Left out: 3 for the spikes, 0 for the others.")  # fmt: skip
-@click.option("--stage", "stage_name", default=LOCAL, show_default=True, metavar="NAME",
-              help="Another one than local is on AWS: the shop at the base_url of site.toml.")  # fmt: skip
-@click.option("--scale", type=click.IntRange(1, 1_000), default=1, show_default=True,
-              help="So many times the shoppers.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
-              help="Processes that send: one takes some hundred shoppers.")  # fmt: skip
-@click.option("--yes", is_flag=True, help="Agree to what a flood on AWS costs, without being asked.")
+              help="Seed of the random numbers by which shoppers choose.")  # fmt: skip
+@click.option("--api-calls-per-s", "calls_per_s_max", type=Decimal(0, 10_000),
+              help="Throttle each method of the API to this rate; 0 leaves the stage as it is deployed."
+              "  [default: 3 for the spikes, 0 for the others]")  # fmt: skip
+@stage_option
+@click.option("--scale", type=WholeNumber(1, 1_000), default=1, show_default=True,
+              help="A factor for the number of shoppers.")  # fmt: skip
+@click.option("--workers", type=WholeNumber(1, 64), default=1, show_default=True,
+              help="Processes that send; one simulates some hundred shoppers.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Agree to the cost of a flood on AWS, without a question.")
 def load(**given: Any) -> None:
-    """Send a flood of shoppers to the shop, and check that no accepted signup was lost."""
+    """Send a flood of shoppers to the shop, and check that no accepted signup was lost.
+
+    On AWS it goes to the shop at the base_url of site.toml.
+
+    Exit status: 0 when no signup is lost, 1 when one is, or the flood proved nothing.
+    """
     asked = Asked(**given)
     project, console = Project.find(Path.cwd()), Console(highlight=False, soft_wrap=True)
     steps, limit = Steps(console), asked.throttle
@@ -117,18 +123,18 @@ def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps
     announced = _announced(flood, limit)
     with steps.step(announced), throttled(stage, limit), watched(family) as held:
         send(flood)
-    with steps.step("Hold what was accepted against what was written down"):
+    with steps.step("Compare the accepted signups with the entries table"):
         result = account(flood.ledger.lines(), stored(stage, flood.mailbox_prefix))
-    with steps.step("Hold the merchant's counters against the entries"):
+    with steps.step("Compare the merchant's counters with the entries"):
         counted = recounted(stage)
     figures = read_figures(flood.figures)
-    predicted = _foretold(flood, figures, limit) if limit else []
+    predicted = _predicted(flood, figures, limit) if limit else []
     return Findings(announced, result, figures, read_moments(flood.history), held, predicted, counted)
 
 
-def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:
+def _predicted(flood: Flood, figures: list[Figures], limit: float) -> list[Prediction]:
     answer_s = next((step.p50_ms / 1000 for step in figures if step.step in FORM_STEPS), 0.0)
-    return foretold(flood.ledger.lines(), calls_per_s=limit, burst=burst_of(limit), answer_s=answer_s)
+    return predict(flood.ledger.lines(), calls_per_s=limit, burst=burst_of(limit), answer_s=answer_s)
 
 
 def traffic_page(flood: Flood) -> Path:
@@ -137,7 +143,7 @@ def traffic_page(flood: Flood) -> Path:
 
 
 def _logged(found: Findings, before: int, stage: Stage, flood: Flood, steps: Steps) -> LoggedPosts:
-    with steps.step("Hold what was sent against the access logs"):
+    with steps.step("Compare the forms sent with the access logs"):
         logged = logged_posts(
             found.figures,
             before,
@@ -162,7 +168,7 @@ def _show(found: Findings, console: Console) -> None:
     console.print(f"\n{said(found.account)}")
     if found.recounted:
         console.print(said_of_counters(found.recounted))
-    for what, measured, mean, among in map(foretold_row, found.foretold):
+    for what, measured, mean, among in map(prediction_row, found.predictions):
         console.print(f"{what}: {measured}; the simulator, given the same forms, has {mean} ({among})")
     for group, warm, late, files_warm, files_late, verdict in growth_rows(found.growths):
         console.print(f"{group}: {warm} and {files_warm} files when warm, {late} and {files_late}: {verdict}")
@@ -180,7 +186,8 @@ def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
     """Raise WorkFailed if signups are lost or miscounted, if nothing was throttled, or if processes grew."""
     if not found.account.right:
         raise WorkFailed(
-            "the account is not right", hint=f"the answers to shoppers are in {flood.ledger.file}"
+            "accepted signups and stored entries differ",
+            hint=f"the answers to shoppers are in {flood.ledger.file}",
         )
     if found.recounted and found.recounted.drifts:
         raise WorkFailed(
@@ -189,7 +196,7 @@ def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
         )
     if throttles and not found.account.turned_away:
         raise WorkFailed(
-            "nobody was turned away: the shop was not tried",
+            "no call was throttled: the flood proves nothing",
             hint="lower --api-calls-per-s, or give 0 to leave the stage as it is",
         )
     if not all_flat(found.growths):

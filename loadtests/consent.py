@@ -65,4 +65,4 @@ def require_consent(costs: Estimate, *, yes: bool, terminal: bool, ask: Callable
     if not terminal:
         raise BadInput(f"{costs} Nobody is at a terminal to agree", hint="agree beforehand with --yes")
     if not ask(f"{costs} Send it?"):
-        raise WorkFailed("nothing was sent", hint="it was not agreed to")
+        raise WorkFailed("nothing was sent", hint="you did not agree to the cost")

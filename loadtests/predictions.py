@@ -18,7 +18,7 @@ SEEDS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
+class Prediction:
     """A measured figure and its prediction: the mean, the lowest and the highest of many draws."""
 
     what: str
@@ -33,9 +33,9 @@ class Foretold:
         return self.least <= self.measured <= self.most
 
 
-def foretold(
+def predict(
     lines: Iterable[Line], *, calls_per_s: float, burst: int, answer_s: float = 0.0
-) -> list[Foretold]:
+) -> list[Prediction]:
     """Return rejections and given-up forms, measured and predicted; an answer takes `answer_s` seconds."""
     book = [line for line in lines if line.statuses]
     sent_at_s = [line.at_s for line in book]
@@ -43,7 +43,7 @@ def foretold(
     turned_away = sum(line.statuses.count(429) for line in book)
     gave_up = sum(line.statuses[-1] == 429 for line in book)
     return [
-        _beside("answers that turned away", turned_away, [draw.turned_away for draw in draws]),
+        _beside("throttled answers", turned_away, [draw.turned_away for draw in draws]),
         _beside("forms given up", gave_up, [draw.gave_up for draw in draws]),
     ]
 
@@ -72,5 +72,5 @@ def _play(sent_at_s: Sequence[float], calls_per_s: float, burst: int, answer_s: 
     return draw
 
 
-def _beside(what: str, measured: int, drawn: Sequence[int]) -> Foretold:
-    return Foretold(what, measured, mean(drawn), min(drawn), max(drawn))
+def _beside(what: str, measured: int, drawn: Sequence[int]) -> Prediction:
+    return Prediction(what, measured, mean(drawn), min(drawn), max(drawn))

@@ -8,7 +8,7 @@ from chalicelib.services.recount import Recounted
 from loadtests.figures import TOTAL, Figures, Moment
 from loadtests.growth import JUDGED, Growth, growths, over_time
 from loadtests.ledger import Account
-from loadtests.predictions import Foretold
+from loadtests.predictions import Prediction
 from loadtests.processes import Group, Held
 from loadtests.wording import said
 from spillway.preflight.reports import Chart, sheet, table
@@ -18,7 +18,7 @@ MB = 1_000_000
 PAGES_FAILED_SHARE_MAX = 0.001
 FORMS_GIVEN_UP_SHARE_MAX = 0.01
 STEP_HEADS = ("step", "requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms")
-FORETOLD_HEADS = ("what", "measured", "foretold", "among")
+PREDICTION_HEADS = ("what", "measured", "predicted", "range")
 FORM_STEPS = frozenset({"sign up", "sign up again", "mistyped address"})
 
 
@@ -31,7 +31,7 @@ class Findings:
     figures: Sequence[Figures]
     moments: Sequence[Moment]
     held: Sequence[Held]
-    foretold: Sequence[Foretold] = ()
+    predictions: Sequence[Prediction] = ()
     recounted: Recounted | None = None
 
     @property
@@ -52,13 +52,13 @@ def _parts(found: Findings) -> Iterator[str]:
     yield table(("what", "allowed", "happened", "of"), budget_rows(found), {1, 2, 3})
     yield "<h2>Steps</h2>"
     yield table(STEP_HEADS, (_step(figures) for figures in found.figures), set(range(1, 7)))
-    if found.foretold:
+    if found.predictions:
         yield "<h2>The simulator, given the same forms</h2>"
-        yield table(FORETOLD_HEADS, map(foretold_row, found.foretold), {1, 2, 3})
+        yield table(PREDICTION_HEADS, map(prediction_row, found.predictions), {1, 2, 3})
     yield "<h2>Over time</h2>"
     yield from (chart.svg() for chart in _charts(found))
     if found.held:
-        yield "<h2>What processes held</h2>"
+        yield "<h2>Memory and open files of the processes</h2>"
         if found.growths:
             heads = (
                 "processes",
@@ -100,7 +100,7 @@ def growth_rows(found: Sequence[Growth]) -> Iterator[tuple[str, str, str, str, s
         )
 
 
-def foretold_row(row: Foretold) -> tuple[str, str, str, str]:
+def prediction_row(row: Prediction) -> tuple[str, str, str, str]:
     """Return the measured figure, the mean of its predictions, and their range."""
     return row.what, f"{row.measured:,}", f"{row.mean:,.0f}", f"{row.least:,} to {row.most:,}"
 
@@ -115,7 +115,7 @@ def _charts(found: Findings) -> Iterator[Chart]:
     at_s = [moment.at_s for moment in found.moments]
     yield Chart("Shoppers", "in the shop", at_s, [moment.shoppers for moment in found.moments])
     yield Chart("Answers", "a second", at_s, [moment.requests_per_s for moment in found.moments])
-    yield Chart("Turned away or failed", "a second", at_s, [m.failures_per_s for m in found.moments])
+    yield Chart("Throttled or failed", "a second", at_s, [m.failures_per_s for m in found.moments])
     yield Chart("Time to an answer, p95", "ms", at_s, [moment.p95_ms for moment in found.moments])
 
 

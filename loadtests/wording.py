@@ -21,7 +21,7 @@ def said(result: Account) -> str:
     )
     if result.turned_away:
         lines.append(
-            f"Turned away {_by_status(result)}; {result.retried:,} forms were sent again,"
+            f"Throttled or failed {_by_status(result)}; {result.retried:,} forms were sent again,"
             f" later each time and never at once, {result.retried - result.retried_in_vain:,} with success."
         )
     if result.stored_unanswered:

@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from loadtests.__main__ import Asked
+from loadtests.__main__ import Asked, load
 from loadtests.consent import Estimate, estimate, require_consent
 from loadtests.flood import Flood, words_of
 from loadtests.shapes import PHASES, Shape, phase_at, shopper_seconds
@@ -101,3 +102,16 @@ def test_a_throttle_is_turned_down_on_this_machine_alone() -> None:
     assert asked("production").throttle == 0
     with pytest.raises(BadInput, match="production is left as it is deployed"):
         _ = asked("production", calls_per_s_max=1.5).throttle
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--scale", "abc"], "'abc': expected a whole number from 1 to 1,000"),
+        (["--api-calls-per-s", "nan"], "'nan': expected a number from 0 to 10,000"),
+        (["--shape", "spik"], "Did you mean 'spike'?"),
+    ],
+)
+def test_a_wrong_option_is_explained_as_those_of_other_commands(words: list[str], expected: str) -> None:
+    ended = CliRunner().invoke(load, words)
+    assert (ended.exit_code, expected in ended.output) == (2, True)

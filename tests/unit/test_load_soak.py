@@ -117,7 +117,7 @@ def test_the_report_has_the_account_the_budget_the_steps_and_the_curves() -> Non
     counted = Recounted(1_234, 5, 3, (Drift("A", "waiting", 7, 9, -2),))
     page = report(Findings("Shoppers come", result, figures, moments, held, recounted=counted))
     assert "6 of 6 accepted signups" in page
-    assert "Turned away 9 times with 429" in page
+    assert "Throttled or failed 9 times with 429" in page
     assert page.count("<polyline") == 10
     assert page.count("<td>flat</td>") == 2
     assert page.count("<td>not ours</td>") == 1
