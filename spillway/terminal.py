@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
     from rich.status import Status
+    from rich.table import Table
 
+PIPE_COLUMNS = 160
 TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
 
 
@@ -85,6 +87,21 @@ def pluralize(count: int, one: str, many: str = "") -> str:
 def moment(at_ms: int) -> str:
     """Return a time in milliseconds since the epoch as 2026-11-27 10:00:00, in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def output_console() -> "Console":
+    """Return a console on standard output; a pipe is wide, so that a program finds a row on one line."""
+    # Imported here, as below.
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+
+
+def print_table(table: "Table") -> None:
+    """Print a table; a word that is longer than its column is folded, never cut."""
+    for column in table.columns:
+        column.overflow = "fold"
+    output_console().print(table)
 
 
 def progress_bar(*, auto_refresh: bool = True) -> "Progress":

@@ -123,7 +123,7 @@ def deploy_command(
 
 def _is_approved(change_set: ChangeSet, console: Console, *, yes: bool) -> bool:
     """Show the changes, and ask for a yes, which `yes` gives unless the stack would go on without data."""
-    console.print(change_set.table())
+    print_table(change_set.table())
     if left := ", ".join(change_set.leaves_data):
         if yes:
             raise BadInput(

@@ -18,6 +18,7 @@ from spillway.operate.doctor import ExaminedStage, Finding, Result, examine
 from spillway.operate.state import QUEUES, FileActionLog, StageState, run_autopilot, state_of
 from spillway.project import Project
 from spillway.stage import stage_named
+from spillway.terminal import print_table
 
 MARKS = {Result.GOOD: "[green]✓[/green]", Result.BAD: "[red]✗[/red]", Result.UNKNOWN: "[yellow]?[/yellow]"}
 EVERY_S = 30
@@ -66,7 +67,7 @@ def _show_state(state: StageState) -> None:
     table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
     for what in state.unknown:
         table.add_row("cannot be read", what)
-    Console(highlight=False).print(table)
+    print_table(table)
 
 
 def _bad_if(wrong: object) -> str:

@@ -13,7 +13,7 @@ from chalicelib.container import Container
 from chalicelib.domain.merchant import MerchantId, Role, Session, first_merchants, merchant_id
 from chalicelib.settings import clock_ms
 from chalicelib.tables.merchant import AuditRow, MerchantRow
-from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, on_stage, stage_option
 from spillway.commands.people import read_address
 from spillway.errors import BadInput
 from spillway.merchant.people import when
@@ -114,7 +114,7 @@ def list_command(project: Project, stage_name: str, *, as_json: bool) -> None:
         since = f"since {_since(row)}" if row.changed_at_ms else "by the stack's parameter MerchantAddresses"
         click.echo(f"{row.email:<{width}}  {row.role:<3}  {since}")
     if not found:
-        click.echo("nobody may sign in; add the first one: spillway merchant add ADDRESS")
+        click.echo(f"nobody may sign in; add the first one: spillway merchant add ADDRESS{on_stage()}")
 
 
 @merchant_command.command("sign-out")
@@ -134,7 +134,7 @@ def sign_out_command(project: Project, stage_name: str, *, everybody: bool, as_j
     if not everybody:
         raise BadInput(
             "--all: needed, since everybody is signed out",
-            hint="spillway merchant remove ADDRESS shuts one person out",
+            hint=f"spillway merchant remove ADDRESS{on_stage()} shuts one person out",
         )
     stage = stage_named(project, stage_name)
     container = stage.container()

@@ -84,6 +84,16 @@ class Decimal(click.FloatRange):
         return f"from {self.min:,g} to {self.max:,g}"
 
 
+def on_stage() -> str:
+    """Return the option with which a suggested command reaches the stage of the running one.
+
+    It is " --stage NAME", and empty for the local stage.
+    """
+    context = click.get_current_context(silent=True)
+    name = context.params.get("stage_name") if context else None
+    return f" --stage {name}" if name and name != LOCAL_STAGE else ""
+
+
 def is_default(name: str) -> bool:
     """Return whether the parameter `name` of the running command was left out."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.DEFAULT

@@ -9,6 +9,7 @@ from rich.progress import Progress, TaskID
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.options import (
+    on_stage,
     quiet_option,
     refuse_ignored,
     show_left_out,
@@ -221,7 +222,8 @@ def rollback_command(
             warn_of_people_left(stage, withdrawn)
     if not dry_run:
         click.echo(
-            f"  as it was live from {_day(kept)}; spillway publish makes the files of this folder live again"
+            f"  as it was live from {_day(kept)};"
+            f" spillway publish{on_stage()} makes the files of this folder live again"
         )
 
 

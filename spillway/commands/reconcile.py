@@ -20,7 +20,7 @@ from chalicelib.inbound.reconciliation import (
 from chalicelib.inbound.stock_lists import csv_list
 from chalicelib.outbound.addresses import TargetRefused, parse_target
 from chalicelib.services.reconciliation import LISTING, ListUnusable, SourceAccount
-from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, on_stage, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -99,7 +99,7 @@ def reconcile_command(
         if file:
             raise BadInput(f"{file}: {problem}", hint="export it again") from None
         raise WorkFailed(
-            str(problem), hint=f"try again, or correct it: spillway sources account {source}"
+            str(problem), hint=f"try again, or correct it: spillway sources account {source}{on_stage()}"
         ) from None
     refused: str | None = None
     try:
@@ -131,7 +131,8 @@ def _account(container: "Container", source: str) -> SourceAccount:
     if account is None:
         raise BadInput(
             f"{source}: where its stock list is, is not known",
-            hint=f"spillway sources account {source} --url https://... stores it; --file FILE names a file",
+            hint=f"spillway sources account {source} --url https://...{on_stage()} stores it;"
+            " --file FILE names a file",
         )
     return account
 
@@ -271,7 +272,7 @@ def store_account(
         f"{source}: removed"
         if remove
         else f"{source}: compared each hour from now on; to see the differences first: "
-        f"spillway reconcile {source} --dry-run"
+        f"spillway reconcile {source} --dry-run{on_stage()}"
     )
 
 

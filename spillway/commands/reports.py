@@ -11,12 +11,13 @@ import click
 
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.reports import RestockReport
-from spillway.commands.options import SKU, json_option, refuse_ignored, stage_option
+from spillway.commands.options import SKU, json_option, on_stage, refuse_ignored, stage_option
 from spillway.errors import BadInput
-from spillway.merchant.stock_import import require_sold
+from spillway.merchant.stock_import import require_sold, typed
 from spillway.merchant.waitlist_report import safe_cell
 from spillway.project import Project
 from spillway.stage import stage_named
+from spillway.terminal import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,18 +67,17 @@ def report_command(
     found = tables.reports.newest() if sku is None else tables.reports.of(sku, restock_id)
     if sku is not None and not found:
         require_sold(tables.products, sku, stage.name)
-    if restock_id is not None and not found:
+    if sku is not None and restock_id is not None and not found:
         raise BadInput(
-            f"--restock {restock_id}: {sku} has no such restock", hint=f"spillway report {sku} --json"
+            f"--restock {restock_id}: {sku} has no such restock",
+            hint=f"spillway {typed('report', sku, '--json', *on_stage().split())}",
         )
     if as_json:
         click.echo(json.dumps([report.to_document() for report in found], indent=1))
     elif as_csv:
         write_csv(found)
     elif found:
-        from rich.console import Console
-
-        Console(highlight=False).print(_table(found))
+        print_table(_table(found))
         click.echo("opened emails are not measured; a click is an email whose link was followed, once")
     else:
         click.echo("no restock has emailed anybody yet" if sku is None else f"{sku} has had no restock yet")
@@ -113,9 +113,7 @@ def order_about_command(project: Project, stage_name: str, *, as_csv: bool, as_j
             numbers = (advice.order, advice.waiting, advice.units)
             lines.writerow([*texts, *numbers, advice.basis.value, "; ".join(advice.reasons)])
     elif rows:
-        from rich.console import Console
-
-        Console(highlight=False).print(_order_table(rows))
+        print_table(_order_table(rows))
     else:
         click.echo("nobody is waiting: there is nothing to order for anybody")
 

@@ -14,7 +14,7 @@ from chalicelib.domain.sending_limits import PAUSE_REASON_CHARS_MAX
 from chalicelib.services.dead_letters import DeadLetter, DeadLetters, Redriven
 from chalicelib.settings import clock_ms
 from chalicelib.tables.sending.deliverability import resume_sending
-from spillway.commands.options import SKU, ChoiceType, json_option, stage_option
+from spillway.commands.options import SKU, ChoiceType, json_option, on_stage, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.email_previews import SAMPLE_MAILBOX, SampleEmail, samples, with_pictures
 from spillway.operate.state import QUEUES, queue_urls
@@ -30,10 +30,6 @@ WORDS = {
     Redriven.FAILED: "failed again",
     Redriven.GONE: "older than the 24 h that DynamoDB keeps stream records",
 }
-WHEN_GONE = (
-    "spillway publish refreshes each page, spillway available SKU notifies its waitlist; then delete them: "
-    "spillway redrive streams --forget-gone"
-)
 
 
 @click.command("pause")
@@ -148,9 +144,16 @@ def redrive_command(
     failed = sum(done[Redriven.FAILED] for done in became.values())
     gone = 0 if forget_gone else sum(done[Redriven.GONE] for done in became.values())
     if failed or gone:
-        hint = WHEN_GONE if gone else "read the function's log, fix the cause, and try again"
+        hint = _when_gone() if gone else "read the function's log, fix the cause, and try again"
         stay = pluralize(failed + gone, "stays where it is", "stay where they are")
         raise WorkFailed(stay, hint=hint)
+
+
+def _when_gone() -> str:
+    return (
+        f"spillway publish{on_stage()} refreshes each page, spillway available SKU{on_stage()} notifies its"
+        f" waitlist; then delete them: spillway redrive streams --forget-gone{on_stage()}"
+    )
 
 
 def _dead_letters(stage: Stage) -> DeadLetters:
@@ -179,7 +182,7 @@ def _show_dead_letters(counts: Mapping[str, int], some: Mapping[str, list[DeadLe
                 for name, value in letter.facts.items()
             ]
             click.echo(f"  {', '.join(facts) or 'cannot be read'}")
-    click.echo("When the cause is fixed: spillway redrive QUEUE")
+    click.echo(f"When the cause is fixed: spillway redrive QUEUE{on_stage()}")
 
 
 def _value_words(value: object) -> str:

@@ -16,7 +16,14 @@ from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.inbound.authenticity import STANDARD_SECRET, standard_keys
 from chalicelib.inbound.sources import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
-from spillway.commands.options import ChoiceType, WholeNumber, json_option, refuse_ignored, stage_option
+from spillway.commands.options import (
+    ChoiceType,
+    WholeNumber,
+    json_option,
+    on_stage,
+    refuse_ignored,
+    stage_option,
+)
 from spillway.commands.reconcile import known_accounts, list_of, store_account
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
@@ -293,7 +300,8 @@ def _read_links(file: Path, container: "Container", encoding: str) -> Iterator[t
             raise BadInput(f"{place}: sku is {written!r}", hint=refused.reason) from None
         if container.products.slug_of(sku) is None:
             raise BadInput(
-                f"{place}: the shop sells no SKU {sku!r}", hint="`spillway publish` adds new products"
+                f"{place}: the shop sells no SKU {sku!r}",
+                hint=f"`spillway publish{on_stage()}` adds new products",
             )
         before, line = known.setdefault((source, foreign_id), (sku, row.line))
         if before != sku:
@@ -332,5 +340,6 @@ def list_links(project: Project, stage_name: str, *, as_json: bool) -> None:
         click.echo(f"{source:<12} {foreign_id:<30} {sku}")
     if not links:
         click.echo(
-            "no link yet; they are learned from product events, or imported: spillway links import FILE"
+            "no link yet; they are learned from product events, or imported:"
+            f" spillway links import FILE{on_stage()}"
         )

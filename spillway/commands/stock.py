@@ -23,7 +23,7 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.services.stock_import import apply_import
 from chalicelib.settings import clock_ms
 from chalicelib.tables.products import stocked_with
-from spillway.commands.options import SKU, WholeNumber, json_option, stage_option
+from spillway.commands.options import SKU, WholeNumber, json_option, on_stage, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_import import SkuIndex, not_sold, typed
 from spillway.merchant.waitlist_report import reach_of, reach_sentence
@@ -87,7 +87,7 @@ def available_command(
       spillway available --stock 5 -- -1042
     """
     if units == 0:
-        raise BadInput("--stock 0: nothing is in stock", hint=f"spillway {typed('sold-out', sku)}")
+        raise BadInput("--stock 0: nothing is in stock", hint=f"spillway {_typed('sold-out', sku)}")
     stage = stage_named(project, stage_name)
     applied, reach = _observe(stage, sku, Availability.IN_STOCK, units, dry_run=dry_run)
     if as_json:
@@ -103,7 +103,11 @@ def available_command(
         click.echo(f"{sku} is available: its pages are refreshed")
         click.echo(f"  {reach_sentence(reach, 'will be')}")
         if reach.emails:
-            click.echo(f"  progress of the emails: spillway {typed('waves', sku)}")
+            click.echo(f"  progress of the emails: spillway {_typed('waves', sku)}")
+
+
+def _typed(command: str, sku: Sku) -> str:
+    return typed(command, sku, *on_stage().split())
 
 
 def _units_suffix(applied: StoredEvent) -> str:
@@ -248,7 +252,7 @@ def _show_import(planned: "StockImport", *, as_json: bool, verb: str) -> None:
     coming = [change.event.sku for change in planned.changes if _is_coming(change)]
     if coming:
         counts = pluralize(len(coming), "count is of a variant that is", "counts are of variants that are")
-        click.echo(f"{counts} coming soon; to put it on sale: spillway {typed('available', coming[0])}")
+        click.echo(f"{counts} coming soon; to put it on sale: spillway {_typed('available', coming[0])}")
     click.echo(
         f"{len(planned.changes):,} {verb}, "
         f"{pluralize(planned.unchanged, 'is as it was', 'are as they were')}, "

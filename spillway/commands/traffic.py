@@ -13,6 +13,7 @@ from spillway.commands.options import json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.stage import stage_named
+from spillway.terminal import output_console, print_table
 
 if TYPE_CHECKING:
     from spillway.traffic.gather import Traffic
@@ -71,11 +72,9 @@ def traffic_command(
     if as_json:
         click.echo(json.dumps(traffic.to_document(), indent=1))
     elif not html_file:
-        from rich.console import Console
-
         from spillway.traffic.show import show
 
-        show(traffic, Console(highlight=False))
+        show(traffic, output_console())
 
 
 def _write(file: Path, traffic: "Traffic") -> None:
@@ -100,10 +99,12 @@ def _ask(project: Project, stage_name: str, sql: str, since_s: int, *, as_json: 
     if as_json:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=1, default=str))
         return
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    shown = Table(*names, box=None, pad_edge=False)
+    shown = Table(box=None, pad_edge=False)
+    for name in names:
+        shown.add_column(Text(name))
     for row in rows:
-        shown.add_row(*("" if value is None else str(value) for value in row))
-    Console(highlight=False, markup=False).print(shown)
+        shown.add_row(*(Text("" if value is None else str(value)) for value in row))
+    print_table(shown)

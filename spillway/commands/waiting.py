@@ -32,7 +32,7 @@ from spillway.merchant.waitlist_report import (
 )
 from spillway.project import Project
 from spillway.stage import stage_named
-from spillway.terminal import pluralize, progress_bar
+from spillway.terminal import pluralize, print_table, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,9 +66,7 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps([asdict(variant) for variant in found], indent=1))
     elif found:
-        from rich.console import Console
-
-        Console(highlight=False).print(_waiting_table(found))
+        print_table(_waiting_table(found))
         for variant in found:
             if variant.withdrawn:
                 move = typed_move(variant.sku, stage_name)

@@ -12,7 +12,7 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.import_result import ShownImport, require_no_mistakes, show_import
-from spillway.commands.options import SKU, ChoiceType, json_option, refuse_ignored, stage_option
+from spillway.commands.options import SKU, ChoiceType, json_option, on_stage, refuse_ignored, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.recount import recount_command
 from spillway.errors import BadInput, WorkFailed
@@ -24,7 +24,7 @@ from spillway.merchant.import_details import details_file, require_details_file,
 from spillway.merchant.import_rules import ImportContext
 from spillway.merchant.intake import Move, MoveOutcome, waiting
 from spillway.merchant.rows import EntriesBusy, EntryRows
-from spillway.merchant.stock_import import SkuIndex, not_sold, require_sold
+from spillway.merchant.stock_import import SkuIndex, not_sold, require_sold, typed
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import pluralize, progress_bar
@@ -232,7 +232,7 @@ def move_command(
     if _can_buy(tables, old):
         raise BadInput(
             f"SKU {old!r}: it is in stock, its waitlist is being emailed",
-            hint=f"mark it sold out first: spillway sold-out {old}",
+            hint=f"mark it sold out first: spillway {typed('sold-out', old, *on_stage().split())}",
         )
     count = sum(1 for _ in waiting(entries.of_sku(old), at_ms=at_ms))
     if _can_buy(tables, new) and arrival is None and count and not dry_run:

@@ -22,7 +22,7 @@ from chalicelib.outbound.signing import (
     secrets_document,
 )
 from chalicelib.settings import clock_ms, new_id
-from spillway.commands.options import ChoiceType, WholeNumber, json_option, stage_option
+from spillway.commands.options import ChoiceType, WholeNumber, json_option, on_stage, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -96,7 +96,7 @@ def add_endpoint(
         hint = f"choose another name, or change it with --replace; it sends to {known[name].url}"
         raise BadInput(f"NAME {name!r}: an endpoint has it already", hint=hint)
     elif len(known) >= ENDPOINTS_MAX:
-        hint = "spillway webhooks remove NAME ends one"
+        hint = f"spillway webhooks remove NAME{on_stage()} ends one"
         raise BadInput(f"there are {len(known)} endpoints, which is the most", hint=hint)
     endpoint = Endpoint(name, url, frozenset(events), clock_ms())
     if not replace:
@@ -160,7 +160,7 @@ def list_endpoints(project: Project, stage_name: str, *, as_json: bool) -> None:
             state = f"  FAILING since {since}: events are kept until it answers"
         click.echo(f"{endpoint.id}  {endpoint.url}  {', '.join(sorted(endpoint.events))}{state}")
     if not endpoints:
-        click.echo("no endpoint yet: spillway webhooks add NAME URL --event TYPE")
+        click.echo(f"no endpoint yet: spillway webhooks add NAME URL --event TYPE{on_stage()}")
 
 
 @webhooks_command.command("test")
@@ -267,7 +267,8 @@ def retry_deliveries(project: Project, name: str, event: str | None, stage_name:
     container = stage_named(project, stage_name).container()
     endpoint = _named(container.endpoints.all(), name)
     if endpoint.disabled_at_ms is not None:
-        hint = f"enable it first: spillway webhooks add {name} {endpoint.url} --event TYPE --replace"
+        command = f"spillway webhooks add {name} {endpoint.url} --event TYPE --replace{on_stage()}"
+        hint = f"enable it first: {command}"
         raise BadInput(f"NAME {name!r}: the endpoint is disabled", hint=hint)
     chosen = [
         attempt
@@ -275,7 +276,8 @@ def retry_deliveries(project: Project, name: str, event: str | None, stage_name:
         if attempt.event.id == event or (event is None and attempt.state in RETRIED)
     ]
     if event is not None and not chosen:
-        hint = f"spillway webhooks log {name} --hours {HOURS_MAX} shows the ids of {DAYS_KEPT} days"
+        command = f"spillway webhooks log {name} --hours {HOURS_MAX}{on_stage()}"
+        hint = f"{command} shows the ids of {DAYS_KEPT} days"
         raise BadInput(f"EVENT {event!r}: no delivery of it to {name}", hint=hint)
     if endpoint.failing_at_ms is not None and chosen:
         # The merchant knows better: what is queued now would be kept again.
@@ -306,7 +308,11 @@ def remove_endpoint(project: Project, name: str, stage_name: str) -> None:
 def _named(endpoints: Iterable[Endpoint], name: str) -> Endpoint:
     known = {endpoint.id: endpoint for endpoint in endpoints}
     if name not in known:
-        hint = f"the endpoints are {', '.join(known)}" if known else "spillway webhooks add makes one"
+        hint = (
+            f"the endpoints are {', '.join(known)}"
+            if known
+            else f"spillway webhooks add{on_stage()} makes one"
+        )
         raise BadInput(f"NAME {name!r}: no endpoint has it", hint=hint)
     return known[name]
 

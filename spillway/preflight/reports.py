@@ -1,12 +1,10 @@
 """The forecast as text at the terminal, and as one self-contained HTML file with charts as inline SVG."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import accumulate
 
-from rich.console import Console
 from rich.table import Table
 
 from spillway.preflight.amounts import Item
@@ -23,9 +21,7 @@ from spillway.preflight.bill import (
 from spillway.preflight.built_pages import PageWeight, RefreshWork
 from spillway.preflight.forecast import Forecast, ForecastRow
 from spillway.preflight.simulation import SimulationResult
-from spillway.terminal import pluralize
-
-PIPE_COLUMNS = 160
+from spillway.terminal import output_console, pluralize
 
 
 def headline(forecast: Forecast) -> str:
@@ -118,14 +114,9 @@ def span(seconds: float) -> str:
     return pluralize(round(seconds), "second")
 
 
-def _console() -> Console:
-    # Without a terminal, tables are not folded.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-
-
 def show(made: Forecast) -> None:
     """Print the answer: the verdict, the cost, what breaks first, what is lost, and what is assumed."""
-    console = _console()
+    console = output_console()
     verdict = "red" if not made.holds else "green"
     console.print(f"[bold {verdict}]{headline(made)}[/]")
     console.print(
@@ -153,7 +144,7 @@ def _waits(run: SimulationResult) -> str:
 
 def show_details(made: Forecast) -> None:
     """Print every resource, the fixes, both runs and the bill."""
-    console = _console()
+    console = output_console()
     console.print()
     table = Table("Resource", "Need", "Limit", "Headroom", "Verdict", box=None, pad_edge=False)
     for resource, need, limit, headroom, verdict, _ in resource_rows(made.rows):
@@ -187,7 +178,7 @@ def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
 
 def tell_story(weight: PageWeight, now: Bill, refresh: RefreshWork) -> None:
     """Print the founding story's bill, then and now."""
-    console = _console()
+    console = output_console()
     console.print(
         f"\n[bold]A million visitors, then and now.[/bold] Then a visit weighed about "
         f"{then_bytes_per_visitor() / 1e6:.1f} MB; now {weight.bytes_sent / 1000:,.0f} kB in "

@@ -14,10 +14,14 @@ from pathlib import Path
 import click
 import click.shell_completion
 import pytest
+from click.testing import CliRunner
+from rich.table import Table
 
 from spillway.__main__ import Commands, cli, main
 from spillway.commands import COMMANDS, GROUPS
+from spillway.commands.options import on_stage, stage_option
 from spillway.errors import LEFT_BY, Interrupted
+from spillway.terminal import print_table
 from tests.support.aws import ROOT
 
 
@@ -126,6 +130,25 @@ def test_a_full_disk_is_reported_in_a_sentence(spillway: Typist, monkeypatch: py
         "spillway: a file, or the output: No space left on device\n"
         "  give yourself the right to write there, or free the name or the space it needs\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), [([], "\n"), (["--stage", "production"], " --stage production\n")]
+)
+def test_a_suggested_command_reaches_the_stage_of_the_running_one(words: list[str], shown: str) -> None:
+    @click.command()
+    @stage_option
+    def suggesting(stage_name: str) -> None:
+        click.echo(on_stage())
+
+    assert CliRunner().invoke(suggesting, words).output == shown
+
+
+def test_a_table_cuts_no_word(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("SKU", "product")
+    table.add_row("S" * 200, "A coat")
+    print_table(table)
+    assert capsys.readouterr().out.count("S") == 201
 
 
 class Stopping(Commands):
