@@ -300,7 +300,7 @@ def load_command(context: click.Context, words: tuple[str, ...]) -> None:
     """
     # Locust patches the process that imports it, so it runs in a process of its own.
     if find_spec("locust") is None:
-        if "--help" in words:
+        if {"-h", "--help"} & set(words):
             click.echo(context.get_help())
             return
         raise BadInput("the load tests need Locust", hint="install it: pip install 'spillway[load,demo]'")

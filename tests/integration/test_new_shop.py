@@ -352,9 +352,12 @@ def test_an_answer_that_is_not_valid_is_asked_for_again(
     assert 'locales = ["en-GB"]' in text
 
 
-def test_load_says_how_it_is_used_where_locust_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_load_says_how_it_is_used_where_locust_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
     monkeypatch.setattr("spillway.commands.campaign.find_spec", lambda _: None)
-    ended = CliRunner().invoke(cli, ["load", "--help"], obj=Project(Path()))
+    ended = CliRunner().invoke(cli, ["load", word], obj=Project(Path()))
     assert ended.exit_code == 0
     assert "spillway[load,demo]" in ended.output
 
