@@ -228,12 +228,12 @@ def _request_of(options: Options) -> PreflightRequest:
         campaign = replace(campaign, visitors=round(sum(rates)), over_s=len(rates))
     else:
         rates = rates_per_s(campaign, Shape(options.shape))
-    peak_factor = max(rates) * len(rates) / sum(rates)
+    peak_factor = round(max(rates) * len(rates) / sum(rates), 2)
     if not is_default("peak_factor") and abs(peak_factor / options.peak_factor - 1) > PEAK_ERROR_MAX:
         raise BadInput(
             f"--peak-factor {options.peak_factor:g}: with --shape {options.shape}, the busiest of"
-            f" {pluralize(campaign.over_s, 'second')} has {peak_factor:.2f} times the mean",
-            hint=f"type --peak-factor {peak_factor:.2f}, another --over or another --shape",
+            f" {pluralize(campaign.over_s, 'second')} has {peak_factor:g} times the mean",
+            hint=f"type --peak-factor {peak_factor:g}, another --over or another --shape",
         )
     campaign = replace(campaign, peak_factor=peak_factor)
     if campaign.signups > SIGNUPS_MAX:

@@ -28,9 +28,8 @@ def headline(forecast: Forecast) -> str:
     """Return the answer in a sentence."""
     campaign = forecast.request.campaign
     verdict = "It holds" if forecast.holds else "It would not hold"
-    return (
-        f"{verdict}: {campaign.visitors:,} visitors in {span(campaign.over_s)}, {campaign.signups:,} sign up"
-    )
+    signups = pluralize(campaign.signups, "signs up", "sign up")
+    return f"{verdict}: {pluralize(campaign.visitors, 'visitor')} in {span(campaign.over_s)}, {signups}"
 
 
 def resource_rows(rows: Iterable[ForecastRow]) -> Iterator[Sequence[str]]:

@@ -71,6 +71,11 @@ def test_the_answer_is_five_lines_with_the_verdict_and_the_cost_first(project: P
     ]
 
 
+def test_one_visitor_is_not_in_the_plural(project: Project) -> None:
+    first = run(project, "--visitors", "1", "--signup-rate", "100%").output.splitlines()[0]
+    assert first == "It holds: 1 visitor in 1 hour, 1 signs up"
+
+
 def test_without_a_number_a_small_campaign_is_assumed_and_said_so(project: Project) -> None:
     result = run(project)
     assert result.exit_code == 0
@@ -235,7 +240,7 @@ def test_a_limit_of_nothing_loses_every_signup(project: Project) -> None:
 def test_a_peak_that_a_campaign_has_no_room_for_is_refused_or_said(project: Project) -> None:
     with pytest.raises(BadInput, match="the busiest of 10 seconds has 10") as refused:
         run(project, "--over", "10s", "--peak-factor", "100")
-    assert "--peak-factor 10.00" in refused.value.hint
+    assert "--peak-factor 10," in refused.value.hint
     for words, peak_factor in ((["--over", "2s"], 2), (["--shape", "flat"], 1), (["--over", "5m"], 5)):
         document = json.loads(run(project, "--visitors", "1000", *words, "--json").output)
         assert document["campaign"]["peak_factor"] == pytest.approx(peak_factor, rel=0.01)
