@@ -257,12 +257,22 @@ class FileActionLog:
             log.write(json.dumps(line, sort_keys=True) + "\n")
 
     def dead_letters_alerted(self) -> int:
-        """Return how many dead letters the last alert named, or were left when there were fewer."""
+        """Return how many dead letters the last alert named, or were left when there were fewer.
+
+        Raises:
+            BadInput: a line is damaged.
+        """
         alerted = 0
-        for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
-            entry = json.loads(line)
-            if entry["done"] and CONTROL_OF[AutopilotAction(entry["action"])] is Control.DEAD_LETTERS:
-                alerted = entry["value"]
+        lines = self.file.read_bytes().splitlines() if self.file.exists() else ()
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = json.loads(line)
+                if entry["done"] and CONTROL_OF[AutopilotAction(entry["action"])] is Control.DEAD_LETTERS:
+                    alerted = entry["value"]
+            except (ValueError, KeyError, TypeError):
+                raise BadInput(
+                    f"{self.file}:{number}: no line of this log", hint="delete the line, and start again"
+                ) from None
         return alerted
 
 

@@ -441,3 +441,10 @@ def test_the_bounds_of_a_rule_hold_from_the_next_look_on(tmp_path: Path) -> None
     autopilot = Autopilot(fake.client, resources_of(fake), BOUNDS, log, lambda: 1, lambda: next(rule_bounds))
     looks = [autopilot.run(dry_run=False, controls=[Control.TABLE]) for _ in set_by_rule]
     assert [[decision.value for decision in look] for look in looks] == [[20_000], [6_000], []]
+
+
+@pytest.mark.parametrize("line", [b'{"at_ms": 1, "acti', b"[]", b'{"done": true, "action": "x"}', b"\xff"])
+def test_a_damaged_line_of_the_log_is_named(line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b'{"done": false}\n' + line + b"\n")
+    with pytest.raises(BadInput, match="log:2: no line of this log"):
+        FileActionLog(tmp_path / "log").dead_letters_alerted()
