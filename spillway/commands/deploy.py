@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -97,8 +98,7 @@ def deploy_command(
     refuse_ignored("without --print-policy", ignored={"policy_part", "policy_account"})
     if stage_name is None:
         raise BadInput("--stage NAME: needed", hint=f"for example --stage {DEFAULT_STAGE}")
-    given = dict(_pair("--param", param) for param in params)
-    names = dict(_pair("--adopt", name) for name in adopted)
+    given, names = _pairs("--param", params), _pairs("--adopt", adopted)
     _require_domain(given)
     _require_addresses(given)
     stage = stage_named(project, stage_name)
@@ -170,11 +170,17 @@ def _require_addresses(given: dict[str, str]) -> None:
             ) from None
 
 
-def _pair(option: str, text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise BadInput(f"{option} {text}: not NAME=VALUE", hint=f"for example {EXAMPLES[option]}")
-    return name, value
+def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not name or not separator:
+            raise BadInput(f"{option} {text}: not NAME=VALUE", hint=f"for example {EXAMPLES[option]}")
+        if pairs.setdefault(name, value) != value:
+            raise BadInput(
+                f"{option} {text}: {name} is {pairs[name]} already", hint="leave one of the two out"
+            )
+    return pairs
 
 
 @click.command("package")

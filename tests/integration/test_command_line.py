@@ -71,6 +71,7 @@ def spillway(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (["publish", "--stage", "UPPER"], "UPPER"),
         (["package", "--stage", "../../x"], "../../x"),
         (["deploy", "--stage", "prod", "--param", "nonsense"], "nonsense"),
+        (["deploy", "--stage", "prod", "--param", "A=1", "--param", "A=2"], "--param A=2: A is 1 already"),
         (["build", "--base-url", "ftp://x"], "ftp://x"),
         (["demo", "--port", "80"], "--port"),
         (["messages", "de_AT"], "'de_AT': not a locale"),

@@ -105,6 +105,12 @@ def test_the_status_begins_with_people_waiting_emails_and_failed_jobs(
     ]
 
 
+def test_a_quota_without_limit_is_not_shown_as_minus_one(capsys: pytest.CaptureFixture[str]) -> None:
+    mail = SesState(14, -1, 310, sandbox=False, paused=False)
+    _show_state(StageState("production", "eu-west-1", "UPDATE_COMPLETE", mail=mail))
+    assert "SES's limits  310 emails in 24 h, 14 a second" in capsys.readouterr().out
+
+
 def test_a_large_shop_is_not_counted_variant_by_variant(
     small_release: Release, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
