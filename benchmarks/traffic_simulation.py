@@ -142,7 +142,7 @@ def usd(functions_s: float, writes: float, files: float) -> float:
         # The bytes of two days are there all month; this is the share of the simulated days.
         Item.S3_STORAGE: 2 * lines / days * PACKED_BYTES_PER_LINE * days / 30,
     }
-    return sum(PRICES[item].of(amount, free_tier=False) for item, amount in amounts.items())
+    return sum(PRICES[item].of(amount) for item, amount in amounts.items())
 
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 260, 60, 16, 40

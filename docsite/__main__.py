@@ -1,10 +1,30 @@
-"""Write the reference pages: `python -m docsite`."""
+"""Write the reference pages from the code that they describe: `python -m docsite`."""
 
 from pathlib import Path
 
-from docsite.reference import reference_pages
+from docsite.commands import commands_page
+from docsite.events import events_page
+from docsite.fields import product_page, site_page
+from docsite.http_api import http_api_page
+from docsite.parameters import parameters_page
 
 ROOT = Path(__file__).parents[1]
+
+
+def reference_pages(root: Path) -> dict[str, str]:
+    """Return the text of each page of docs/reference/ by its file name.
+
+    Args:
+        root: the folder of the checkout.
+    """
+    return {
+        "site-toml.md": site_page(root),
+        "product-fields.md": product_page(root),
+        "commands.md": commands_page(),
+        "parameters.md": parameters_page(root),
+        "http-api.md": http_api_page(root),
+        "events.md": events_page(root),
+    }
 
 
 def main() -> None:

@@ -16,12 +16,11 @@ from loadtests.growth import all_flat
 from loadtests.ledger import account
 from loadtests.predictions import Prediction, predict
 from loadtests.processes import Family, watched
-from loadtests.report import FORM_STEPS, Findings, growth_rows, prediction_row, report
+from loadtests.report import FORM_STEPS, Findings, growth_rows, prediction_row, report, said, said_of_counters
 from loadtests.shapes import CALLS_PER_S_MAX, PHASES, Shape, duration_s
 from loadtests.shop import landing_of, open_shop, recounted, stored
 from loadtests.throttle import burst_of, throttled
 from loadtests.traffic import LoggedPosts, logged_posts, posts_in_logs, write_page
-from loadtests.wording import said, said_of_counters
 from spillway.commands.options import ChoiceType, Decimal, WholeNumber, stage_option
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
@@ -32,8 +31,13 @@ from spillway.terminal import Steps, StopRequested, interruptible
 @click.command("load", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--port", type=WholeNumber(1_024, 65_535), default=8000, show_default=True,
               help="The port of a new demo, if none is running.")  # fmt: skip
-@click.option("--shape", type=ChoiceType([shape.value for shape in Shape]), default="spike", show_default=True,
-              help="The number of shoppers over time.")  # fmt: skip
+@click.option(
+    "--shape",
+    type=ChoiceType([shape.value for shape in Shape]),
+    default="spike",
+    show_default=True,
+    help="The number of shoppers over time.",
+)
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Seed of the random numbers by which shoppers choose.")  # fmt: skip
 @click.option("--api-calls-per-s", "calls_per_s_max", type=Decimal(0, 10_000),

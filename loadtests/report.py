@@ -1,4 +1,4 @@
-"""The result of a flood as one self-contained HTML file: the account, the steps and the charts."""
+"""The result of a flood, in sentences and as one self-contained HTML file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from loadtests.growth import JUDGED, Growth, growths, over_time
 from loadtests.ledger import Account
 from loadtests.predictions import Prediction
 from loadtests.processes import Group, Held
-from loadtests.wording import said
 from spillway.preflight.reports import Chart, sheet, table
 
 MB = 1_000_000
@@ -19,6 +18,8 @@ PAGES_FAILED_SHARE_MAX = 0.001
 FORMS_GIVEN_UP_SHARE_MAX = 0.01
 STEP_HEADS = ("step", "requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms")
 PREDICTION_HEADS = ("what", "measured", "predicted", "range")
+MISSING_SHOWN_MAX = 10
+NO_ANSWER = 0
 FORM_STEPS = frozenset({"sign up", "sign up again", "mistyped address"})
 
 
@@ -126,3 +127,42 @@ def _holdings(held: Sequence[Held]) -> Iterator[Chart]:
         megabytes = [value / MB for value in memory.values()]
         yield Chart(f"Memory of the {group}", "MB", list(memory), megabytes)
         yield Chart(f"Open files of the {group}", "files", list(files), list(files.values()))
+
+
+def said(result: Account) -> str:
+    """Return the account for a person to read: every form in it, and every answer that was no answer."""
+    if not result.accepted:
+        return "No signup was accepted: nothing is proven."
+    there = result.accepted - len(result.missing)
+    lines = [f"{there:,} of {result.accepted:,} accepted signups are in the Entries table."]
+    lines += [f"  missing: {wish.mailbox} for {wish.sku}" for wish in result.missing[:MISSING_SHOWN_MAX]]
+    lines += [f"  more than once: {wish.mailbox} for {wish.sku}" for wish in result.repeated]
+    lines.append(
+        f"{result.forms:,} forms: {result.accepted_forms:,} accepted, some of them twice from one shopper,"
+        f" {result.refused:,} refused for a mistake, {result.gave_up:,} given up."
+    )
+    if result.turned_away:
+        lines.append(
+            f"Throttled or failed {_by_status(result)}; {result.retried:,} forms were sent again,"
+            f" later each time and never at once, {result.retried - result.retried_in_vain:,} with success."
+        )
+    if result.stored_unanswered:
+        lines.append(f"{result.stored_unanswered:,} entries were written whose shoppers got no answer.")
+    return "\n".join(lines)
+
+
+def said_of_counters(found: Recounted) -> str:
+    """Return how the merchant's counters compare with the entries."""
+    entries = f"{found.entries:,} entries of {found.skus:,} SKUs are in the Entries table:"
+    if not found.drifts:
+        return f"{entries} every counter of the merchant's page is right."
+    differ = [f"  {drift.sku} {drift.counter}: {drift.difference:+,}" for drift in found.drifts]
+    counters = f"{entries} {len(differ):,} counters differ, by {found.drift:,} in all."
+    return "\n".join([counters, *differ[:MISSING_SHOWN_MAX]])
+
+
+def _by_status(result: Account) -> str:
+    return ", ".join(
+        f"{count:,} times without an answer" if status == NO_ANSWER else f"{count:,} times with {status}"
+        for status, count in sorted(result.turned_away.items())
+    )

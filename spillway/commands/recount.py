@@ -83,7 +83,7 @@ def recount_command(project: Project, stage_name: str, *, repair: bool, as_json:
 def _announcement(stage: Stage, table: str) -> str:
     described: Any = stage.client("dynamodb").describe_table(TableName=table)["Table"]
     rows, size = described.get("ItemCount", 0), described.get("TableSizeBytes", 0)
-    usd = PRICES[Item.READ_UNITS].of(size / BYTES_PER_READ_UNIT, free_tier=False)
+    usd = PRICES[Item.READ_UNITS].of(size / BYTES_PER_READ_UNIT)
     return (
         f"reading the whole entries table, about {pluralize(rows, 'row')} and {size / 1e6:,.1f} MB:"
         f" ${usd:,.4f} each time, {LOOKS_MAX} times at most"

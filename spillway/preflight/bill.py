@@ -29,10 +29,9 @@ class Price:
     source: str
     free: float = 0.0
 
-    def of(self, amount: float, *, free_tier: bool) -> float:
-        """Return the cost of `amount` units, in dollars."""
-        charged = max(0.0, amount - self.free) if free_tier else amount
-        return charged / self.per * self.usd
+    def of(self, amount: float) -> float:
+        """Return the cost of `amount` units at the list price, in dollars."""
+        return amount / self.per * self.usd
 
 
 _CLOUDFRONT = "https://aws.amazon.com/cloudfront/pricing/pay-as-you-go/"
@@ -171,9 +170,7 @@ def bill(used: Iterable[UsedAmount]) -> Bill:
         price = PRICES[amount.item]
         charged = max(0.0, amount.amount - left_free[amount.item])
         left_free[amount.item] = max(0.0, left_free[amount.item] - amount.amount)
-        lines.append(
-            BillLine(amount, price, amount.amount / price.per * price.usd, charged / price.per * price.usd)
-        )
+        lines.append(BillLine(amount, price, price.of(amount.amount), price.of(charged)))
     return Bill(tuple(lines))
 
 
@@ -209,7 +206,7 @@ def traffic_prices() -> dict[str, float]:
 def refresh_usd(refresh: RefreshWork) -> float:
     """Return the price of one change of availability in dollars, past the month's free paths."""
     items = ((Item.INVALIDATIONS, refresh.paths), (Item.S3_WRITES, refresh.objects))
-    return sum(PRICES[item].of(amount, free_tier=False) for item, amount in items)
+    return sum(PRICES[item].of(amount) for item, amount in items)
 
 
 @dataclass(frozen=True, slots=True)

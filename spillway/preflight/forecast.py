@@ -67,20 +67,8 @@ def rows(
     stage: str,
     *,
     email_wait_s_max: int,
-) -> tuple[ForecastRow, ...]:
-    """Return all resources in the order in which a shopper uses them; `free` is a run without limits."""
-    return tuple(_rows(campaign, weight, measured, free, limits, stage, email_wait_s_max))
-
-
-def _rows(
-    campaign: Campaign,
-    weight: PageWeight,
-    measured: Measured,
-    free: SimulationResult,
-    limits: FloodLimits,
-    stage: str,
-    email_wait_s_max: int,
 ) -> Iterator[ForecastRow]:
+    """Yield all resources in the order in which a shopper uses them; `free` is a run without limits."""
     views_per_s = free.most("visitors") * campaign.pages_per_visitor
     calls_per_s = free.most("calls")
     pace = emails_per_s_needed([second.accepted for second in free.seconds], wait_s_max=email_wait_s_max)
@@ -156,20 +144,6 @@ def fixed(limits: FloodLimits, found: tuple[ForecastRow, ...]) -> FloodLimits:
     return limits.raised(**short)
 
 
-def breaks_first(found: tuple[ForecastRow, ...], run: SimulationResult) -> str:
-    """Return a sentence that names the first resource to break."""
-    if run.first_throttle:
-        resource, at_s = run.first_throttle
-        return f"{resource}, {at_s // 60} min {at_s % 60} s into the campaign"
-    worst = min(found, key=lambda row: row.headroom)
-    if worst.headroom < 1:
-        return (
-            f"{worst.resource}: {_figure(worst.need)} {worst.limit.unit} needed,"
-            f" {_figure(worst.limit.value)} allowed"
-        )
-    return f"nothing; {worst.resource} comes nearest, with {worst.headroom:.1f} times what is needed"
-
-
 def _figure(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
@@ -208,7 +182,14 @@ class Forecast:
     @property
     def breaks_first(self) -> str:
         """Return a sentence that names the first resource to break."""
-        return breaks_first(self.rows, self.run)
+        if self.run.first_throttle:
+            resource, at_s = self.run.first_throttle
+            return f"{resource}, {at_s // 60} min {at_s % 60} s into the campaign"
+        worst = min(self.rows, key=lambda row: row.headroom)
+        if worst.headroom < 1:
+            need, allowed = _figure(worst.need), _figure(worst.limit.value)
+            return f"{worst.resource}: {need} {worst.limit.unit} needed, {allowed} allowed"
+        return f"nothing; {worst.resource} comes nearest, with {worst.headroom:.1f} times what is needed"
 
     def to_document(self) -> dict[str, Any]:
         """Return the forecast as JSON values."""
@@ -312,14 +293,9 @@ def forecast(
             requests_per_view=weight.requests,
         )
 
-    found = rows(
-        campaign,
-        weight,
-        measured,
-        play(unlimited()),
-        account.limits,
-        request.stage,
-        email_wait_s_max=request.email_wait_s_max,
+    free, wait_s_max = play(unlimited()), request.email_wait_s_max
+    found = tuple(
+        rows(campaign, weight, measured, free, account.limits, request.stage, email_wait_s_max=wait_s_max)
     )
     run = play(account.limits)
     better = fixed(account.limits, found)

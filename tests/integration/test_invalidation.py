@@ -326,8 +326,8 @@ def test_the_distribution_is_the_one_that_paths_and_bytes_are_counted_for() -> N
 
 
 def test_as_many_paths_are_named_as_cost_no_more_than_a_wildcard_in_a_shop_of_18_000_objects() -> None:
-    path_usd = PRICES[Item.INVALIDATIONS].of(1, free_tier=False)
-    cached_again_usd = PRICES[Item.S3_READS].of(REGIONAL_CACHES, free_tier=False)
+    path_usd = PRICES[Item.INVALIDATIONS].of(1)
+    cached_again_usd = PRICES[Item.S3_READS].of(REGIONAL_CACHES)
     objects = (INVALIDATED_PATHS_MAX - 1) * path_usd / cached_again_usd
     assert objects == pytest.approx(18_000, rel=0.02)
 

@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 from PIL import Image
 
 from docsite import fields, hooks, screenshots
-from docsite.reference import reference_pages
+from docsite.__main__ import reference_pages
 from tests.support.aws import ROOT
 from tests.support.documents import DOCS
 

@@ -7,9 +7,9 @@ import pytest
 
 from loadtests.ledger import Ledger, Line, Outcome, Wish, account
 from loadtests.pages import picked, read_page
+from loadtests.report import said
 from loadtests.retry import PAUSE_S_MAX, TRIES_MAX, asked_for_s, pauses_s
 from loadtests.shapes import PHASES, Shape, duration_s, phase_at
-from loadtests.wording import said
 
 ADA, BEN = Wish("ada@example.com", "HAT"), Wish("ben@example.com", "HAT")
 

@@ -12,8 +12,7 @@ from loadtests.figures import Figures, Moment, read_figures, read_moments
 from loadtests.growth import all_flat, growths, over_time
 from loadtests.ledger import Account
 from loadtests.processes import Family, Group, Held, watched
-from loadtests.report import Findings, report
-from loadtests.wording import said_of_counters
+from loadtests.report import Findings, report, said_of_counters
 
 MB = 1_000_000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
