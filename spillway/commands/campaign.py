@@ -20,6 +20,7 @@ from spillway.commands.options import (
     WholeNumber,
     is_default,
     refuse_ignored,
+    write_whole,
 )
 from spillway.errors import BadInput
 from spillway.preflight.amounts import Measured
@@ -141,7 +142,7 @@ def preflight_command(project: Project, /, **given: Any) -> None:
     if options.report_file:
         from spillway.preflight.reports import report
 
-        _write(options.report_file, report(made))
+        write_whole(options.report_file, report(made), option="--report")
     if options.as_json:
         click.echo(json.dumps(made.to_document(), indent=1))
     else:
@@ -275,15 +276,6 @@ def _limit(given: str) -> tuple[str, float]:
 
 def _site_bytes(site: Path) -> int:
     return sum(file.stat().st_size for file in site.rglob("*") if file.is_file())
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"--report {file}: {error.strerror}", hint="name a file in a folder of yours"
-        ) from error
 
 
 @click.command("load", context_settings=ANYTHING, add_help_option=False)

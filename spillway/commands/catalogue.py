@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spillway.commands.options import ChoiceType, quiet_option, refuse_ignored
+from spillway.commands.options import ChoiceType, quiet_option, refuse_ignored, write_whole
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import own_name, read_plain
 from spillway.importing.imported import Export
@@ -189,7 +189,7 @@ def google_command(
     if str(output) == "-":
         click.echo(feed.text, nl=False)
     else:
-        _write_feed(output, feed.text)
+        write_whole(output, feed.text, option="--output")
     for line in feed.warnings:
         click.echo(line, err=True)
     click.echo(f"{pluralize(feed.items, 'item')} for {edition.shop.base_url}", err=True)
@@ -218,18 +218,6 @@ def _stocked(
 ) -> "Iterator[tuple[Product, Mapping[Sku, Stock]]]":
     for entry in products:
         yield entry.product, {**entry.stock, **stock.get(entry.product.slug, {})}
-
-
-def _write_feed(file: Path, text: str) -> None:
-    """Write the whole file or nothing."""
-    beside = file.with_name(f".{file.name}.unfinished")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
-    except OSError as error:
-        raise BadInput(
-            f"--output {file}: {error.strerror}", hint="name a file in an existing folder"
-        ) from error
 
 
 # A bar that disappears sooner only flickers.

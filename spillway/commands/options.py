@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -173,6 +175,31 @@ class SkuType(click.ParamType["Sku"]):
 
 
 SKU = SkuType()
+
+
+def write_whole(file: Path, text: str, *, option: str) -> None:
+    """Write the file that an option names, whole or not at all.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    beside: Path | None = None
+    try:
+        if file.exists() and not file.is_file():
+            # A device or a pipe is written in place; a folder refuses that.
+            file.write_text(text, encoding="utf-8")
+            return
+        target = file.resolve()
+        beside = target.parent / f".{target.name}.unfinished"
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            if beside:
+                beside.unlink()
+        raise BadInput(
+            f"{option} {file}: {error.strerror}", hint="name a file in an existing folder"
+        ) from error
 
 
 def show_left_out(left_out: Sequence[str]) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chalicelib.settings import clock_ms
-from spillway.commands.options import json_option, refuse_ignored, stage_option
-from spillway.errors import BadInput
+from spillway.commands.options import json_option, refuse_ignored, stage_option, write_whole
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import output_console, print_table
@@ -80,10 +79,7 @@ def traffic_command(
 def _write(file: Path, traffic: "Traffic") -> None:
     from spillway.traffic.show import page
 
-    try:
-        file.write_text(page(traffic), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"--html {file}: {error.strerror}", hint="name a file that can be written") from error
+    write_whole(file, page(traffic), option="--html")
     click.echo(f"written: {file}", err=True)
 
 

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from spillway.__main__ import Commands, cli, main
 from spillway.commands import COMMANDS, GROUPS
-from spillway.commands.options import on_stage, stage_option
-from spillway.errors import LEFT_BY, Interrupted
+from spillway.commands.options import on_stage, stage_option, write_whole
+from spillway.errors import LEFT_BY, BadInput, Interrupted
 from spillway.terminal import print_table
 from tests.support.aws import ROOT
 
@@ -143,6 +143,23 @@ def test_a_suggested_command_reaches_the_stage_of_the_running_one(words: list[st
         click.echo(on_stage())
 
     assert CliRunner().invoke(suggesting, words).output == shown
+
+
+def test_a_file_is_written_whole_and_a_device_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("target").write_text("before")
+    Path("link").symlink_to("target")
+    write_whole(Path("link"), "after", option="--report")
+    assert (Path("target").read_text(), Path("link").is_symlink()) == ("after", True)
+    write_whole(Path(os.devnull), "dropped", option="--report")
+    assert not Path(os.devnull).is_file()
+    Path("folder").mkdir()
+    for refused in (".", "/", "folder", "no/where", "target/within", "x" * 300):
+        with pytest.raises(BadInput, match=f"--report {refused}: "):
+            write_whole(Path(refused), "lost", option="--report")
+    assert {file.name for file in Path().iterdir()} == {"folder", "link", "target"}
 
 
 def test_a_table_cuts_no_word(capsys: pytest.CaptureFixture[str]) -> None:
