@@ -20,7 +20,7 @@ from spillway.errors import BadInput
 from spillway.operate.teardown import Teardown, destroy, plan_destruction
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage, region_in, require_stage_name, stage_named
-from spillway.terminal import pluralize
+from spillway.terminal import pluralize, print_table
 
 DEFAULT_STAGE = "production"
 EXAMPLES = {

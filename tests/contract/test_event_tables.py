@@ -91,7 +91,7 @@ def test_the_links_levels_and_events_of_a_source_come_back(dynamodb: "DynamoDBCl
     assert events.levels("shopify", "1") == {"shelf": (5, 3)}
     for locations, counted in ((["shelf"], {"shelf"}), ([], None)):
         events.count_locations("shopify", locations, at_ms=1)
-        assert events.counted_locations("shopify") == counted
+        assert events.location_choice("shopify").locations == counted
     received = ReceivedEvent("x", 1000, "shopify", "received", ({"sku": "A", "units": 3, "reason": None},))
     events.record(received)
     assert events.recent(from_ms=0, until_ms=1000) == [received]
