@@ -104,7 +104,8 @@ class BuildCache:
         if pickled == self._pickled:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._file.with_name(f"{self._file.name}.unfinished")
+        # A build into another folder may save at the same time, from another process.
+        unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}.unfinished")
         unfinished.write_bytes(pickle.dumps((self._context, pickled), pickle.HIGHEST_PROTOCOL))
         unfinished.replace(self._file)
 
@@ -151,13 +152,13 @@ def _installed() -> list[str]:
     )
 
 
-def signature_of(file: str | Path | os.DirEntry[str]) -> Signature:
+def signature_of(file: str | Path) -> Signature:
     """Return the signature of a file.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    found = file.stat() if isinstance(file, os.DirEntry) else os.stat(file)  # noqa: PTH116 - thousands of times
+    found = os.stat(file)  # noqa: PTH116 - thousands of times
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 

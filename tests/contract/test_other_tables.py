@@ -144,7 +144,7 @@ def test_stock_is_stored_only_while_it_is_as_known(products: ProductsTable) -> N
     assert (stocked.stock["A"].version, stocked.stock["A"].seen) == (2, ("k1", "k2"))
 
 
-def test_all_variants_of_the_largest_product_change_at_once_while_they_are_as_known(
+def test_the_largest_product_changes_each_variant_at_once_while_they_are_as_known(
     products: ProductsTable,
 ) -> None:
     skus = [f"{number:0{SKU_CHARS_MAX}d}" for number in range(VARIANTS_MAX)]

@@ -1,6 +1,5 @@
 """How commands end: the right exit status, a sentence and a way out, never a traceback."""
 
-import errno
 import os
 import shlex
 import subprocess
@@ -118,19 +117,6 @@ def test_an_aws_that_does_not_answer_is_reported_in_a_sentence(spillway: Typist)
     )
     assert ended.status == 1
     assert ended.said.startswith("spillway: AWS:")
-
-
-def test_a_full_disk_is_reported_in_a_sentence(spillway: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full() -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    # A write to an open file names no file.
-    monkeypatch.setattr(cli, "get_command", lambda *_: click.Command("build", callback=full))
-    assert spillway("build") == Ended(
-        2,
-        "spillway: a file, or the output: No space left on device\n"
-        "  give yourself the right to write there, or free the name or the space it needs\n",
-    )
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_an_export_of_a_shopper_has_each_fact_as_it_is_stored(shop: TestShop, yo
     assert yours.export(token(shop)) == {"shopper": shop.shopper("ada"), "entries": [facts]}
 
 
-def test_what_is_taken_along_has_the_bounces_of_the_mailbox_and_nobody_elses(
+def test_an_export_of_a_shopper_has_the_bounces_of_their_mailbox_and_of_no_other(
     shop: TestShop, yours: MyWaitlists
 ) -> None:
     shop.join("ada")

@@ -90,7 +90,7 @@ def test_a_folder_with_a_repository_and_what_a_file_manager_left_is_empty(tmp_pa
     assert (folder / ".git/HEAD").read_bytes() == head
 
 
-def test_a_terminal_in_a_folder_that_was_deleted_is_told_so(
+def test_a_command_in_a_deleted_folder_names_the_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gone").mkdir()

@@ -138,7 +138,7 @@ def test_a_dry_run_writes_nothing(env: PublishEnv) -> None:
     assert env.sink.objects == {}
 
 
-def test_what_is_not_in_the_bucket_as_it_was_published_comes_back_when_everything_is_put(
+def test_objects_changed_or_deleted_by_hand_return_when_everything_is_put(
     env: PublishEnv,
 ) -> None:
     env.publish()

@@ -281,7 +281,7 @@ def test_a_full_disk_is_a_sentence_and_no_traceback(
         monkeypatch.setattr(sys, "stdout", full)
         assert ended("deploy --print-policy", capsys, monkeypatch) == (
             2,
-            f"spillway: {tmp_path}: No space left on device\n"
+            "spillway: a file, or the output: No space left on device\n"
             "  free some space: df -h shows how much each disk has left\n",
         )
         monkeypatch.undo()

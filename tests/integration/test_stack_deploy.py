@@ -124,7 +124,7 @@ FROM_QUEUE = {"FunctionName": "f", "EventSourceArn": "arn:aws:sqs:us-east-1:0000
         ("Lambda::Function", {"Environment": {"Variables": {"AB": "x" * 4_096}}}, "4KB limit"),
     ],
 )
-def test_what_aws_refuses_of_a_resource_fails_its_stack(
+def test_a_resource_that_aws_refuses_fails_its_stack(
     stage: Stage, tmp_path: Path, kind: str, properties: dict[str, Any], said: str
 ) -> None:
     template = TEMPLATE | {"Resources": {"Emails": {"Type": f"AWS::{kind}", "Properties": properties}}}

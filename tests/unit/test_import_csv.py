@@ -131,7 +131,7 @@ def test_a_row_of_a_variant_without_a_price_is_reported_and_one_of_a_picture_is_
     ]
 
 
-def test_what_rows_of_one_product_say_otherwise_is_reported_and_each_old_address_is_kept(
+def test_rows_of_one_product_that_differ_are_reported_and_each_old_address_is_kept(
     tmp_path: Path,
 ) -> None:
     head = "sku,handle,title,price,brand,tags,description,url"

@@ -202,7 +202,7 @@ def test_a_second_value_of_an_attribute_is_reported_and_one_of_rss_is_none(tmp_p
     assert (mug.title, mug.variants[0].price, mug.details) == ("Cup", "12.50", (("Color", "Red"),))
 
 
-def test_what_items_of_one_group_say_otherwise_is_reported(tmp_path: Path) -> None:
+def test_items_of_one_group_that_differ_are_reported(tmp_path: Path) -> None:
     red, blue = (
         f"{MUG}<g:item_group_id>m</g:item_group_id><g:color>{colour}</g:color><g:brand>{brand}</g:brand>"
         f"<g:description>{colour} mug</g:description><g:product_detail>Height:{height}</g:product_detail>"

@@ -246,7 +246,7 @@ def test_a_parameter_that_a_service_would_refuse_is_refused_before_anything_chan
 
 
 @pytest.mark.parametrize("given", [{"ApiRequestsPerSourceMax": "10"}, {"TrafficLogs": "yes"}])
-def test_what_one_region_alone_has_is_refused_in_another(
+def test_a_resource_of_one_region_is_refused_in_another(
     given: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ministack.services.cloudformation import engine
