@@ -123,6 +123,21 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class PictureChoice:
+    """The file in site/pictures that stands for a picture of the export.
+
+    `file` is empty where there is none, and `kind` and `outcome` then say why.
+    """
+
+    file: str
+    kind: str = ""
+    outcome: str = ""
+
+
+FindPicture = Callable[[str], PictureChoice]
+
+
 class MapBatches(Protocol):
     """Does `work` for parts of `things`, in their order, and returns the result for each part."""
 

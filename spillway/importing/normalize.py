@@ -1,7 +1,7 @@
 """Decide which parts of an export the shop takes, and how. The rest becomes findings of the report."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,6 +13,7 @@ from spillway.importing.imported import (
     VARIANT_LEFT_OUT,
     WITHOUT_VARIANTS,
     Export,
+    FindPicture,
     ImportedPicture,
     ImportedProduct,
     ImportedVariant,
@@ -41,21 +42,6 @@ CATEGORY_LENGTH_MAX = 80
 _DESCRIPTION_LENGTH_MAX = DESCRIPTION_LENGTH_MAX - 1
 _LAST = 1_000_000
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class PictureChoice:
-    """The file in site/pictures that stands for a picture of the export.
-
-    `file` is empty where there is none, and `kind` and `outcome` then say why.
-    """
-
-    file: str
-    kind: str = ""
-    outcome: str = ""
-
-
-FindPicture = Callable[[str], PictureChoice]
 
 
 @dataclass(frozen=True, slots=True)

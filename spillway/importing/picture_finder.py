@@ -14,9 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from spillway.importing.imported import Omission
+from spillway.importing.imported import Omission, PictureChoice
 from spillway.importing.names import clean
-from spillway.importing.normalize import PictureChoice
 
 _NAME_LENGTH_MAX = 100
 _DIGEST_LENGTH = 8

@@ -94,6 +94,13 @@ def test_imports_follow_the_arrows() -> None:
     assert {file: wrong for file in CLOUD_FILES if (wrong := against_the_arrows(file))} == {}
 
 
+def test_no_module_of_the_product_has_more_than_400_lines() -> None:
+    files = [ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "spillway").rglob("*.py")]
+    sizes = {file: len(file.read_text().splitlines()) for file in files}
+    assert sizes
+    assert {file: size for file, size in sizes.items() if size > 400} == {}
+
+
 def test_a_class_that_other_modules_see_has_its_name_alone() -> None:
     files = [ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "spillway").rglob("*.py")]
     places: dict[str, list[Path]] = {}

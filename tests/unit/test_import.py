@@ -14,8 +14,8 @@ from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.importing.description import markdown_of
-from spillway.importing.imported import Export, ImportedProduct, ImportedVariant
-from spillway.importing.normalize import NormalizeOptions, PictureChoice, normalize
+from spillway.importing.imported import Export, ImportedProduct, ImportedVariant, PictureChoice
+from spillway.importing.normalize import NormalizeOptions, normalize
 from spillway.importing.product_text import product_text
 from spillway.importing.shop_files import with_skus
 from spillway.project import Project
