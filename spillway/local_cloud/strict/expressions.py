@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -108,15 +109,28 @@ def _faults(members: Mapping[str, Any]) -> Iterator[str]:
     names = members.get("ExpressionAttributeNames", {})
     values = members.get("ExpressionAttributeValues", {})
     if text := members.get("UpdateExpression"):
-        yield from (f"Invalid UpdateExpression: {fault}" for fault in _update_faults(text, names))
+        faults = _update_faults(text, tuple(names.items()))
+        yield from (f"Invalid UpdateExpression: {fault}" for fault in faults)
     for member in ("ConditionExpression", "FilterExpression", "KeyConditionExpression"):
         if text := members.get(member):
-            yield from (f"Invalid {member}: {fault}" for fault in _condition_faults(text, values))
+            faults = (*_condition_faults(text), *_value_faults(text, values))
+            yield from (f"Invalid {member}: {fault}" for fault in faults)
     if broken := KEY_CONDITION_BREAKS.search(members.get("KeyConditionExpression", "")):
         yield f"Invalid operator used in KeyConditionExpression: {broken[0].upper()}"
 
 
-def _update_faults(text: str, names: Mapping[str, str]) -> Iterator[str]:
+# A program writes few texts, each with many values: a text is looked at once.
+@lru_cache(1_000)
+def _update_faults(text: str, names: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    return tuple(_faults_of_update(text, dict(names)))
+
+
+@lru_cache(1_000)
+def _condition_faults(text: str) -> tuple[str, ...]:
+    return tuple(_faults_of_condition(text))
+
+
+def _faults_of_update(text: str, names: Mapping[str, str]) -> Iterator[str]:
     yield from _misplaced(text, UPDATE_FUNCTIONS, "an update")
     yield from _too_many(len(OPERATOR.findall(text)))
     _, *parts = SECTION.split(f" {text.strip()} ")
@@ -139,7 +153,7 @@ def _update_faults(text: str, names: Mapping[str, str]) -> Iterator[str]:
             )
 
 
-def _condition_faults(text: str, values: Mapping[str, Any]) -> Iterator[str]:
+def _faults_of_condition(text: str) -> Iterator[str]:
     yield from _misplaced(text, CONDITION_FUNCTIONS, "a condition")
     yield from _too_many(len(OPERATOR.findall(text)) + len(re.findall(r"(?<![<>])=", text)))
     if any(len(_split(chosen)) > IN_OPERANDS_MAX for chosen in CHOSEN.findall(text)):
@@ -150,6 +164,9 @@ def _condition_faults(text: str, values: Mapping[str, Any]) -> Iterator[str]:
                 "The first operand must be distinct from the remaining operands for this operator or "
                 f"function; operator: {operator}, first operand: [{left}]"
             )
+
+
+def _value_faults(text: str, values: Mapping[str, Any]) -> Iterator[str]:
     for low, high in BETWEEN.findall(text):
         if values.get(low, {}).keys() != values.get(high, {}).keys():
             yield "The BETWEEN operator requires same data type for lower and upper bounds"
