@@ -129,7 +129,7 @@ def main() -> None:
         if error.errno not in (NOT_WRITABLE if error.filename else FULL):
             raise
         where = os.fspath(error.filename) if error.filename else "a file, or the output"
-        _end(BadInput(f"{where}: {os.strerror(error.errno)}", hint=way_out(error, os.access)))
+        _end(BadInput(f"{where}: {os.strerror(error.errno)}", hint=hint_for_path(error, os.access)))
     except Exception as error:
         # AWS refused, or could not be reached: a sentence says so better than a traceback.
         if not type(error).__module__.startswith("botocore"):
@@ -139,7 +139,7 @@ def main() -> None:
         _end(explained(error))
 
 
-def way_out(error: OSError, can: Callable[[str, int], bool]) -> str:
+def hint_for_path(error: OSError, can: Callable[[str, int], bool]) -> str:
     """Return what a person has to change about the file or folder of an error; `can` is `os.access`."""
     if error.errno in FULL:
         return "free some space: df -h shows how much each disk has left"

@@ -1,4 +1,7 @@
-"""The errors of a command: bad input (exit 2), work that failed (exit 1), and Ctrl-C (exit 130)."""
+"""The errors of a command: bad input (exit 2), work that failed (exit 1), and Ctrl-C (exit 130).
+
+AWS's refusals are here by their codes, with what helps against them.
+"""
 
 
 class SpillwayError(Exception):
@@ -44,3 +47,38 @@ class Interrupted(SpillwayError):
 
     def __init__(self, command: str) -> None:
         super().__init__("stopped", hint=LEFT_BY.get(command, ""))
+
+
+SIGN_IN = "sign in with the AWS CLI (aws login, aws sso login or aws configure), or set AWS_PROFILE"
+POLICY = (
+    "ask an administrator of the account to attach the policy that"
+    " spillway deploy --print-policy --stage NAME prints (docs/deploying.md)"
+)
+ACCESS_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
+)
+# https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html, and what other services call the same
+EXPIRED = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "InvalidToken"}
+)
+UNKNOWN_KEYS = frozenset(
+    {
+        *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"),
+        *("SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken"),
+    }
+)
+# S3 has a code for it; other services say it in words, under a code that has other reasons as well.
+CLOCK_WRONG = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
+CLOCK_WORDS = ("Signature expired", "Signature not yet current")
+SET_CLOCK = "set this machine's clock by the network: AWS takes requests of the last and the next 15 minutes"
+
+
+def hint_for(code: str) -> str | None:
+    """Return what helps against a refusal by AWS with this error code; None where nothing of it is known."""
+    if code in CLOCK_WRONG:
+        return SET_CLOCK
+    if code in EXPIRED | UNKNOWN_KEYS:
+        return SIGN_IN
+    if code == "NoSuchBucket":
+        return "check the account and the region (AWS_PROFILE, AWS_REGION); a bucket that was deleted is gone"
+    return POLICY if code in ACCESS_DENIED else None

@@ -23,7 +23,19 @@ from botocore.exceptions import (
 
 from chalicelib.container import Container
 from chalicelib.settings import OPTIONAL, Settings
-from spillway.errors import BadInput, SpillwayError, WorkFailed
+from spillway.errors import (
+    ACCESS_DENIED,
+    CLOCK_WORDS,
+    CLOCK_WRONG,
+    EXPIRED,
+    POLICY,
+    SET_CLOCK,
+    SIGN_IN,
+    UNKNOWN_KEYS,
+    BadInput,
+    SpillwayError,
+    WorkFailed,
+)
 from spillway.local_cloud import processes
 from spillway.local_cloud.record import CloudRecord
 from spillway.project import LOCAL_STAGE, Project
@@ -239,41 +251,8 @@ def settings_of(outputs: Mapping[str, str]) -> Settings:
     return Settings(**named, alarms_topic="")
 
 
-SIGN_IN = "sign in with the AWS CLI (aws login, aws sso login or aws configure), or set AWS_PROFILE"
-POLICY = (
-    "ask an administrator of the account to attach the policy that"
-    " spillway deploy --print-policy --stage NAME prints (docs/deploying.md)"
-)
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 DENIED = re.compile(r"not authorized to perform: ([\w-]+:\w+)(?: on resource: (\S+))?")
-ACCESS_DENIED = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
-)
-# https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html, and what other services call the same
-EXPIRED = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "InvalidToken"}
-)
-UNKNOWN_KEYS = frozenset(
-    {
-        *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"),
-        *("SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken"),
-    }
-)
-# S3 has a code for it; other services say it in words, under a code that has other reasons as well.
-CLOCK_WRONG = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
-CLOCK_WORDS = ("Signature expired", "Signature not yet current")
-SET_CLOCK = "set this machine's clock by the network: AWS takes requests of the last and the next 15 minutes"
-
-
-def way_out(code: str) -> str | None:
-    """Return what helps against a refusal by AWS with this error code; None where nothing of it is known."""
-    if code in CLOCK_WRONG:
-        return SET_CLOCK
-    if code in EXPIRED | UNKNOWN_KEYS:
-        return SIGN_IN
-    if code == "NoSuchBucket":
-        return "check the account and the region (AWS_PROFILE, AWS_REGION); a bucket that was deleted is gone"
-    return POLICY if code in ACCESS_DENIED else None
 
 
 def explained(error: Exception) -> SpillwayError:

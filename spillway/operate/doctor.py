@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spillway.deploy.checks import DnsRecord, StackSettings
 from spillway.deploy.template import require_region
-from spillway.errors import BadInput, SpillwayError
+from spillway.errors import POLICY, BadInput, SpillwayError
 from spillway.operate import findings
 from spillway.operate.findings import (
     CERTIFICATES_LIVE_IN,
@@ -21,7 +21,7 @@ from spillway.operate.findings import (
     good,
     unknown,
 )
-from spillway.stage import POLICY, Stage, missing_right
+from spillway.stage import Stage, missing_right
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

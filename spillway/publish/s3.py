@@ -23,9 +23,8 @@ import uvloop
 from chalicelib.aws.response import Response
 from chalicelib.aws.services import aws_origin
 from chalicelib.aws.signing import Credentials, Signer
-from spillway.errors import WorkFailed
+from spillway.errors import WorkFailed, hint_for
 from spillway.publish.connection import TIMEOUT_S, Connection
-from spillway.stage import way_out
 
 T = TypeVar("T")
 
@@ -195,7 +194,7 @@ class S3Bucket:
                 if response.status == 400:
                     # After a timeout, S3 closes the connection.
                     connection.close()
-                reason, hint = f"status {response.status} {code}".strip(), way_out(code) or hint
+                reason, hint = f"status {response.status} {code}".strip(), hint_for(code) or hint
                 attempts_max = max_attempts(response)
             if attempt >= attempts_max:
                 raise WorkFailed(f"{request.method} {request.key}: {reason}", hint=hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.__main__ import main, way_out
+from spillway.__main__ import hint_for_path, main
 from spillway.deploy.package import _run_chalice
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud import processes
@@ -268,7 +268,7 @@ def test_a_file_without_the_right_to_read_it_is_answered_with_that_right(
 ) -> None:
     refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / name))
 
-    said = way_out(refused, lambda _, mode: readable or mode == os.F_OK)
+    said = hint_for_path(refused, lambda _, mode: readable or mode == os.F_OK)
 
     assert said == (hint if readable else f"{hint}{tmp_path / name}")
 
