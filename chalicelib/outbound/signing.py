@@ -23,10 +23,6 @@ SECRETS_MAX = 3
 CONTENT_TYPE = "application/cloudevents+json"
 
 
-class SecretRefused(ValueError):
-    """A text is no secret of Standard Webhooks; the message never holds it."""
-
-
 @dataclass(frozen=True, slots=True)
 class EndpointSecret:
     """A secret of an endpoint; it signs until `until_ms`, or for good where that is None."""
@@ -39,24 +35,11 @@ def make_secret(key: bytes) -> str:
     """Return random bytes as a secret of Standard Webhooks.
 
     Raises:
-        SecretRefused: they are fewer than 24 or more than 64.
+        ValueError: they are fewer than 24 or more than 64.
     """
     if not SECRET_BYTES_MIN <= len(key) <= SECRET_BYTES_MAX:
-        raise SecretRefused(f"a key has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes, this one {len(key)}")
+        raise ValueError(f"a key has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes, this one {len(key)}")
     return STANDARD_SECRET + base64.b64encode(key).decode()
-
-
-def check_secret(text: str) -> str:
-    """Return a secret that a person gives.
-
-    Raises:
-        SecretRefused: it is no `whsec_` and the base64 of 24 to 64 bytes.
-    """
-    try:
-        key = standard_key(text)
-    except ValueError as error:
-        raise SecretRefused(str(error)) from None
-    return make_secret(key)
 
 
 def signed_headers(message_id: str, body: bytes, secrets: Sequence[str], *, at_ms: int) -> dict[str, str]:

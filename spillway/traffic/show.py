@@ -87,11 +87,12 @@ def coverage_words(traffic: Traffic) -> str:
     """Return in words how complete the logs are."""
     covered = traffic.coverage
     if covered.counted is None:
-        return f"unknown: {covered.logged:,} signups are logged, and the API's own count is not there yet"
+        logged = pluralize(covered.logged, "signup is", "signups are")
+        return f"unknown: {logged} logged, and the API's own count is not there yet"
     if covered.share is None:
-        return f"unknown: the API counted no signup ({covered.logged:,} are logged)"
+        return f"unknown: the API counted no signup ({covered.logged:,} logged)"
     late = "" if covered.share >= 1 else "; CloudFront delivers logs late, and not each of them"
-    return f"{covered.share:.1%}: {covered.logged:,} of {covered.counted:,} signups are logged{late}"
+    return f"{covered.share:.1%}: {covered.logged:,} of {pluralize(covered.counted, 'signup')} logged{late}"
 
 
 def spark(values: Sequence[float]) -> str:

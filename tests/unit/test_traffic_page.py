@@ -46,7 +46,7 @@ def printed(shown: Traffic) -> str:
 def test_the_text_says_how_many_came_how_complete_it_is_and_where_they_stop() -> None:
     text = printed(BUSY)
     assert "2 page views by about 1 person in 1 visit; 3 requests, at most 2 a minute (10:05 UTC)" in text
-    assert "50.0%: 1 of 2 signups are logged" in text
+    assert "50.0%: 1 of 2 signups logged" in text
     assert re.search(r"mug +8 +4 +2 +1 +7 +50.0%", text)
     assert re.search(r"hat +3 +0 +0 +0 +- +0.0%", text)
     assert HOSTILE in text
@@ -78,10 +78,10 @@ def test_an_idle_time_says_why_there_may_be_nothing() -> None:
 @pytest.mark.parametrize(
     ("counted", "words"),
     [
-        (None, "unknown: 1 signups are logged, and the API's own count is not there yet"),
-        (0, "unknown: the API counted no signup (1 are logged)"),
-        (1, "100.0%: 1 of 1 signups are logged"),
-        (4, "25.0%: 1 of 4 signups are logged; CloudFront delivers logs late, and not each of them"),
+        (None, "unknown: 1 signup is logged, and the API's own count is not there yet"),
+        (0, "unknown: the API counted no signup (1 logged)"),
+        (1, "100.0%: 1 of 1 signup logged"),
+        (4, "25.0%: 1 of 4 signups logged; CloudFront delivers logs late, and not each of them"),
     ],
 )
 def test_the_coverage_is_said_in_words(counted: int | None, words: str) -> None:
