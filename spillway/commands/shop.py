@@ -91,9 +91,9 @@ def serve_command(project: Project, port: int, *, emails: bool) -> None:
         preview.rebuild_if_changed()
         if preview.error:
             click.echo(preview.error.message)
-        click.echo(f"{url}{EMAILS_PATH if emails else '/'}  (Ctrl-C ends it)")
         app = preview.app(*EmailPages(preview, clock_ms).routes())
         with served(BrowserGuard(hosts_of(port)).around(app), claimed):
+            click.echo(f"{url}{EMAILS_PATH if emails else '/'}  (Ctrl-C ends it)")
             try:
                 preview.watch(threading.Event())
             except KeyboardInterrupt:
