@@ -26,7 +26,7 @@ from spillway.commands.options import (
 )
 from spillway.commands.reconcile import known_accounts, list_of, store_account
 from spillway.errors import BadInput
-from spillway.importing.table import read_table
+from spillway.importing.table import read_columns
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import moment, pluralize
@@ -271,17 +271,10 @@ def import_links(project: Project, file: Path, encoding: str, stage_name: str) -
 
 
 def _read_links(file: Path, container: "Container", encoding: str) -> Iterator[tuple[str, str, Sku]]:
-    table = read_table(file, encoding=encoding)
-    columns = {name.lower(): name for name in table.columns}
-    if not set(LINK_COLUMNS) <= columns.keys():
-        raise BadInput(
-            f"{file}, line {table.header_line}: the columns are {', '.join(table.columns)}",
-            hint=f"name the columns {', '.join(LINK_COLUMNS)}",
-        )
     known: dict[tuple[str, str], tuple[Sku, int]] = {}
-    for row in table.rows:
+    for row in read_columns(file, LINK_COLUMNS, encoding=encoding):
         place = f"{file}, line {row.line}"
-        source, foreign_id, written = (row[columns[name]] for name in LINK_COLUMNS)
+        source, foreign_id, written = (row[name] for name in LINK_COLUMNS)
         if source not in ADAPTERS:
             raise BadInput(f"{place}: source is {source!r}", hint=f"it is one of {', '.join(ADAPTERS)}")
         kinds = KINDS_OF_IDS[source]

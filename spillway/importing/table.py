@@ -68,19 +68,20 @@ def read_table(file: Path, *, encoding: str | None = None, columns_min: int = 2)
     return _table(file, read_records(file, encoding=encoding), columns_min)
 
 
-def read_columns(file: Path, columns: Sequence[str]) -> tuple[TableRow, ...]:
-    """Return the rows of a table that has these columns, whatever others it has.
+def read_columns(file: Path, columns: Sequence[str], *, encoding: str | None = None) -> tuple[TableRow, ...]:
+    """Return the rows of a table that has these columns, named in lower case, whatever others it has.
 
     Raises:
         BadInput: as `read_table`; or a column is missing.
     """
-    table = read_table(file)
-    if not set(columns) <= set(table.columns):
+    table = read_table(file, encoding=encoding)
+    written = {name.lower(): name for name in table.columns}
+    if not set(columns) <= written.keys():
         raise BadInput(
             f"{file}:{table.header_line}: the columns are {', '.join(table.columns)}",
             hint=f"name the columns {','.join(columns)}",
         )
-    return table.rows
+    return tuple(TableRow(row.line, {name: row[written[name]] for name in columns}) for row in table.rows)
 
 
 def read_records(file: Path, *, encoding: str | None = None) -> Iterator[tuple[int, list[str]]]:

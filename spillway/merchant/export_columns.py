@@ -81,7 +81,7 @@ _ABOUT = (
     "(?:is|has|was)?(?:user|customer|subscriber|contact|profile|member|list|waitlist|alert|email|marketing)*"
 )
 _REQUEST = "(?:notification|reminder|request|signup|subscription|consent|optin|backinstock|current|post)"
-SAYING = {
+ANSWERS = {
     column: re.compile(pattern, re.VERBOSE)
     for column, pattern in {
         # A bare "State" may be a part of an address.
@@ -108,7 +108,7 @@ ENDED = {
     }.items()
 }
 # A column with one of these words in a cell is one of a status, unless its name is one of another channel.
-TELLING = frozenset(
+STATUS_WORDS = frozenset(
     {
         *("subscribed", "confirmed", "opted in", "unsubscribed", "unconfirmed", "opted out", "bounced"),
         *("hard bounce", "complained", "suppressed", "never subscribed", "not subscribed", "waiting"),
@@ -130,7 +130,7 @@ _SIGNS = str.maketrans(
 class Columns:
     """The columns of a file by their kind, and those that are not read.
 
-    A kind of `SAYING` or `ENDED` may have several columns, each other kind has one.
+    A kind of `ANSWERS` or `ENDED` may have several columns, each other kind has one.
     """
 
     found: Mapping[Column, Sequence[str]]
@@ -146,7 +146,7 @@ class Columns:
 def find_columns(
     file: Path, table: TableFile, tool: Tool, named: Mapping[Column, str], ignored: Collection[Column]
 ) -> Columns:
-    """Return the columns of a file by the names that are known, and by cells that tell a status.
+    """Return the columns of a file by the names that are known, and by cells with words of a status.
 
     Args:
         file: the file, for errors.
@@ -175,12 +175,13 @@ def find_columns(
     if not found[Column.TIME]:
         times = (name for pattern in TIMES for name in names if pattern.fullmatch(rough(name)))
         found[Column.TIME] = list(islice(times, 1))
-    for column, pattern in [*SAYING.items(), *ENDED.items()]:
+    for column, pattern in [*ANSWERS.items(), *ENDED.items()]:
         rest = _unread(names, found)
         found.setdefault(column, [name for name in rest if pattern.fullmatch(_base(name, names))])
     if Column.STATUS not in named:
-        told = [name for name in _unread(names, found) if not _OTHER_CHANNEL.search(rough(name))]
-        found[Column.STATUS] = [*found[Column.STATUS], *(name for name in told if _tells(table, name))]
+        rest = [name for name in _unread(names, found) if not _OTHER_CHANNEL.search(rough(name))]
+        with_words = [name for name in rest if _has_status_words(table, name)]
+        found[Column.STATUS] = [*found[Column.STATUS], *with_words]
     for column in ignored:
         found.pop(column, None)
     return Columns(found, _unread(names, found))
@@ -191,8 +192,8 @@ def _unread(names: Sequence[str], found: Mapping[Column, Sequence[str]]) -> list
     return [name for name in names if name not in used]
 
 
-def _tells(table: TableFile, name: str) -> bool:
-    return not TELLING.isdisjoint(map(plain_word, {row[name] for row in table.rows}))
+def _has_status_words(table: TableFile, name: str) -> bool:
+    return not STATUS_WORDS.isdisjoint(map(plain_word, {row[name] for row in table.rows}))
 
 
 def plain_word(written: str) -> str:

@@ -16,7 +16,7 @@ from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.importing.table import TableFile, TableRow
-from spillway.merchant.export_columns import SAYING, Column, Columns, Tool, find_columns
+from spillway.merchant.export_columns import ANSWERS, Column, Columns, Tool, find_columns
 from spillway.merchant.export_words import (
     ENDED_BY,
     IS_SHORTENED,
@@ -196,7 +196,7 @@ class _Reader:
                     said.append(ended(column, row[name]) or RowOutcome.ADD)
                 except UnreadableCell as misread:
                     problems.append(f"{name} {misread}")
-        for column in SAYING:
+        for column in ANSWERS:
             # An empty cell says nothing beside another of its kind, and "no" alone; "Active" may be unused.
             names = self._columns[column]
             alone = names[:1] if column is not Column.ACTIVE else ()
